@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace kind {
+
+/// Every tensor and buffer starts at a multiple of this many bytes.
+inline constexpr std::size_t kAlignment = 64;
+
+/// At least `bytes` bytes, aligned and uninitialised, from the pool of freed blocks or from the system. Throws
+/// std::bad_alloc where neither has them. Thread-safe.
+void* take_block(std::size_t bytes);
+/// Gives a block from take_block(bytes) back.
+void give_block(void* block, std::size_t bytes) noexcept;
+
+/// A kernel's scratch memory: `count` uninitialised elements, aligned, freed at the end of its scope.
+template <class T>
+class Buffer {
+ public:
+  explicit Buffer(std::int64_t count)
+      : bytes_(static_cast<std::size_t>(count) * sizeof(T)), data_(static_cast<T*>(take_block(bytes_))) {}
+  ~Buffer() { give_block(data_, bytes_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  T* data() { return data_; }
+  T& operator[](std::int64_t i) { return data_[i]; }
+
+ private:
+  std::size_t bytes_;
+  T* data_;
+};
+
+}  // namespace kind

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace kind {
+
+/// How many threads parallel_for uses: at least 1. The default is OpenMP's (all cores, or OMP_NUM_THREADS).
+int num_threads();
+
+/// Sets the number of threads; throws Error if it is not in 1..1024.
+void set_num_threads(int threads);
+
+/// Calls body(begin, end) on disjoint ranges that cover [0, count), each at least `grain` long where count allows.
+/// How the ranges are cut depends on the number of threads, so the body must not let a result depend on
+/// where a range ends: write each output from one index alone. Nested calls run serially. The first exception
+/// that a body throws is thrown again here.
+void parallel_for(std::int64_t count, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body);
+
+}  // namespace kind

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/kernels/kernels.h"
+
+namespace kind {
+
+/// What the packed-GEMM convolution needs from an instruction set. Pointers and sizes only, so that files built with
+/// instruction-set flags share no inline code with the rest of the program.
+template <class T>
+struct GemmMicroKernel {
+  /// Rows and columns of the block of C that one call computes; at most kMaxMr x kMaxNr.
+  std::int64_t mr, nr;
+  /// c[i * nr + j] = sum over k of a[k * mr + i] * b[k * nr + j], summed in the order of k. a, b and c are 64-byte
+  /// aligned.
+  void (*multiply)(std::int64_t depth, const T* a, const T* b, T* c);
+  /// to[i * width + r] = from[offsets[r] + i] for i < count, r < width: packs `width` rows as columns. width is mr or nr.
+  void (*transpose)(std::int64_t count, std::int64_t width, const T* from, const std::int64_t* offsets, T* to);
+};
+
+inline constexpr std::int64_t kMaxMr = 16;
+inline constexpr std::int64_t kMaxNr = 32;
+
+/// The three convolutions as blocked matrix products over implicit patches ("im2col" without the matrix): panels of
+/// the patches are packed for the cache as they are needed. Follows the blocking of Goto and van de Geijn, "Anatomy of
+/// high-performance matrix multiplication" (ACM TOMS 2008).
+template <class T>
+void gemm_conv2d(const GemmMicroKernel<T>& micro, const Conv2dGeometry& g, const T* x, const T* weight, const T* bias,
+                 T* y);
+template <class T>
+void gemm_conv2d_input_gradient(const GemmMicroKernel<T>& micro, const Conv2dGeometry& g, const T* weight, const T* dy,
+                                T* dx);
+template <class T>
+void gemm_conv2d_weight_gradient(const GemmMicroKernel<T>& micro, const Conv2dGeometry& g, const T* x, const T* dy,
+                                 T* dweight);
+
+}  // namespace kind

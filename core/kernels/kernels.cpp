@@ -1,0 +1,122 @@
+#include "core/kernels/kernels.h"
+
+#include <atomic>
+#include <cstdlib>
+
+#include "core/base/error.h"
+#include "core/kernels/baseline/conv2d.h"
+#include "core/kernels/gemm_conv.h"
+#include "core/kernels/ref/conv2d.h"
+#if defined(KIND_HAS_X86_KERNELS)
+#include "core/kernels/avx2/gemm.h"
+#include "core/kernels/avx512/gemm.h"
+#endif
+
+namespace kind {
+namespace {
+
+#if defined(KIND_HAS_X86_KERNELS)
+
+constexpr GemmMicroKernel<float> kAvx2{6, 16, avx2::multiply_f32_6x16, avx2::transpose_f32};
+constexpr GemmMicroKernel<float> kAvx512{12, 32, avx512::multiply_f32_12x32, avx2::transpose_f32};
+
+template <const GemmMicroKernel<float>& kMicro>
+const Kernels<float>& gemm_kernels(const char* name) {
+  static const Kernels<float> table{
+      name,
+      [](const Conv2dGeometry& g, const float* x, const float* weight, const float* bias, float* y) {
+        gemm_conv2d(kMicro, g, x, weight, bias, y);
+      },
+      [](const Conv2dGeometry& g, const float* weight, const float* dy, float* dx) {
+        gemm_conv2d_input_gradient(kMicro, g, weight, dy, dx);
+      },
+      [](const Conv2dGeometry& g, const float* x, const float* dy, float* dweight) {
+        gemm_conv2d_weight_gradient(kMicro, g, x, dy, dweight);
+      }};
+  return table;
+}
+
+// __builtin_cpu_supports also asks whether the operating system saves the wide registers.
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx512() { return has_avx2() && __builtin_cpu_supports("avx512f"); }
+const Kernels<float>& avx2_table() { return gemm_kernels<kAvx2>("avx2"); }
+const Kernels<float>& avx512_table() { return gemm_kernels<kAvx512>("avx512"); }
+
+#endif
+
+bool always() { return true; }
+
+struct Isa {
+  const char* name;
+  bool (*supported)();
+  const Kernels<float>& (*f32)();
+  const Kernels<double>& (*f64)();
+};
+
+// Best first. Double serves the checks of gradients only; Eigen is fast enough for them.
+const Isa kIsas[] = {
+#if defined(KIND_HAS_X86_KERNELS)
+    {"avx512", has_avx512, avx512_table, baseline_kernels<double>},
+    {"avx2", has_avx2, avx2_table, baseline_kernels<double>},
+#endif
+    {"baseline", always, baseline_kernels<float>, baseline_kernels<double>},
+    {"ref", always, ref_kernels<float>, ref_kernels<double>},
+};
+
+const Isa& find_isa(const std::string& name) {
+  std::string known;
+  for (const Isa& isa : kIsas) {
+    if (name == isa.name) {
+      check(isa.supported(), "KIND_ISA: this machine cannot run the kernel set '", name, "'");
+      return isa;
+    }
+    known += (known.empty() ? "" : ", ") + std::string(isa.name);
+  }
+  fail("KIND_ISA: there is no kernel set '", name, "' in this build; known: ", known);
+}
+
+const Isa& choose() {
+  const char* forced = std::getenv("KIND_ISA");
+  if (forced && *forced) return find_isa(forced);
+  for (const Isa& isa : kIsas) {
+    if (isa.supported()) return isa;
+  }
+  fail("kernels: no kernel set runs on this machine");
+}
+
+std::atomic<const Isa*> selected{nullptr};
+
+const Isa& isa_in_use() {
+  const Isa* isa = selected.load(std::memory_order_acquire);
+  if (!isa) {
+    isa = &choose();
+    selected.store(isa, std::memory_order_release);
+  }
+  return *isa;
+}
+
+}  // namespace
+
+template <>
+const Kernels<float>& kernels<float>() {
+  return isa_in_use().f32();
+}
+
+template <>
+const Kernels<double>& kernels<double>() {
+  return isa_in_use().f64();
+}
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Isa& isa : kIsas) {
+    if (isa.supported()) names.emplace_back(isa.name);
+  }
+  return names;
+}
+
+std::string current_isa() { return isa_in_use().name; }
+
+void select_isa(const std::string& name) { selected.store(&find_isa(name), std::memory_order_release); }
+
+}  // namespace kind

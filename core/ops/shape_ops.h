@@ -1,0 +1,26 @@
+#pragma once
+
+#include <vector>
+
+#include "core/autograd/variable.h"
+
+namespace kind {
+
+/// The parts one after the other along `axis`; the gradient is cut the same way. Throws Error where there are no parts or
+/// their other axes differ.
+template <class T>
+Variable<T> concat(const std::vector<Variable<T>>& parts, int axis);
+
+/// Elements begin..end-1 of `axis`; the gradient is 0 elsewhere. Throws Error unless 0 <= begin <= end <= size.
+template <class T>
+Variable<T> slice(const Variable<T>& x, int axis, std::int64_t begin, std::int64_t end);
+
+/// `before` and `after` elements of `value` around `axis`; the gradient is cut back. Throws Error for negative counts.
+template <class T>
+Variable<T> pad(const Variable<T>& x, int axis, std::int64_t before, std::int64_t after, T value = T(0));
+
+/// The same elements under another shape of the same size.
+template <class T>
+Variable<T> reshape(const Variable<T>& x, const Shape& shape);
+
+}  // namespace kind

@@ -1,0 +1,67 @@
+#include "core/tensor/shape.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/base/error.h"
+
+namespace kind {
+
+Shape::Shape(std::initializer_list<std::int64_t> sizes) { assign(sizes.begin(), sizes.size()); }
+
+Shape::Shape(const std::vector<std::int64_t>& sizes) { assign(sizes.data(), sizes.size()); }
+
+void Shape::assign(const std::int64_t* sizes, std::size_t rank) {
+  check(rank <= static_cast<std::size_t>(kMaxRank), "shape: expected at most ", kMaxRank, " axes, got ", rank);
+  // One bound for every tensor keeps later size arithmetic (times a few bytes) clear of overflow.
+  std::int64_t left = std::numeric_limits<std::int64_t>::max() / 64;
+  for (std::size_t i = 0; i < rank; ++i) {
+    check(sizes[i] >= 0, "shape: an axis cannot have the negative size ", sizes[i]);
+    check(sizes[i] <= left, "shape: more elements than memory can address");
+    if (sizes[i] > 0) left /= sizes[i];
+    sizes_[i] = sizes[i];
+  }
+  rank_ = static_cast<int>(rank);
+}
+
+Shape Shape::with(int axis, std::int64_t size) const {
+  std::vector<std::int64_t> sizes(sizes_.begin(), sizes_.begin() + rank_);
+  sizes[static_cast<std::size_t>(normalize_axis(axis))] = size;
+  return Shape(sizes);
+}
+
+std::int64_t Shape::size() const {
+  std::int64_t product = 1;
+  for (int i = 0; i < rank_; ++i) product *= sizes_[static_cast<std::size_t>(i)];
+  return product;
+}
+
+int Shape::normalize_axis(int axis) const {
+  const int from_start = axis < 0 ? axis + rank_ : axis;
+  check(from_start >= 0 && from_start < rank_, "shape: there is no axis ", axis, " in ", text());
+  return from_start;
+}
+
+std::string Shape::text() const {
+  std::string out = "[";
+  for (int i = 0; i < rank_; ++i) out += (i ? ", " : "") + std::to_string(sizes_[static_cast<std::size_t>(i)]);
+  return out + "]";
+}
+
+bool Shape::operator==(const Shape& other) const {
+  return rank_ == other.rank_ && std::equal(sizes_.begin(), sizes_.begin() + rank_, other.sizes_.begin());
+}
+
+Shape broadcast_shape(const char* op, const Shape& a, const Shape& b) {
+  const int rank = std::max(a.rank(), b.rank());
+  std::vector<std::int64_t> sizes(static_cast<std::size_t>(rank));
+  for (int i = 1; i <= rank; ++i) {
+    const std::int64_t sa = i <= a.rank() ? a[-i] : 1;
+    const std::int64_t sb = i <= b.rank() ? b[-i] : 1;
+    check(sa == sb || sa == 1 || sb == 1, op, ": shapes ", a.text(), " and ", b.text(), " cannot be broadcast together");
+    sizes[static_cast<std::size_t>(rank - i)] = sa == 1 ? sb : sa;
+  }
+  return Shape(sizes);
+}
+
+}  // namespace kind
