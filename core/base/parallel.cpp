@@ -33,17 +33,18 @@ void parallel_for(std::int64_t count, std::int64_t grain, const std::function<vo
     body(0, count);
     return;
   }
+  // More pieces than threads, taken in turn: a thread that the system holds up leaves its share to the others.
+  const std::int64_t pieces = std::min<std::int64_t>(most, std::int64_t{4} * threads);
+  std::atomic<std::int64_t> next{0};
   std::exception_ptr error;
 #pragma omp parallel num_threads(threads)
   {
-    // The runtime may grant fewer threads than asked for, so the cut is made from what it granted.
-    const std::int64_t team = omp_get_num_threads();
-    const std::int64_t self = omp_get_thread_num();
-    const std::int64_t begin = count * self / team;
-    const std::int64_t end = count * (self + 1) / team;
     try {
-      if (begin < end) body(begin, end);
+      for (std::int64_t piece = next++; piece < pieces; piece = next++) {
+        body(count * piece / pieces, count * (piece + 1) / pieces);
+      }
     } catch (...) {
+      next = pieces;
 #pragma omp critical(kind_parallel_error)
       if (!error) error = std::current_exception();
     }

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace kind {
+
+/// Text from a file, made fit for a one-line message: control characters as \xNN, and cut after `max_bytes` bytes.
+inline std::string printable(std::string_view text, std::size_t max_bytes = 100) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (const char c : text.substr(0, max_bytes)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      out += "\\x";
+      out += kDigits[byte >> 4];
+      out += kDigits[byte & 15];
+    }
+  }
+  return text.size() > max_bytes ? out + "..." : out;
+}
+
+/// The same in single quotes, for names.
+inline std::string quote(std::string_view text) { return "'" + printable(text) + "'"; }
+
+}  // namespace kind

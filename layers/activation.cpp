@@ -1,0 +1,13 @@
+#include "layers/activation.h"
+
+#include "core/base/error.h"
+
+namespace kind {
+
+Activation Activation::from_name(const std::string& name, double slope) {
+  if (name == "relu") return {Type::kRelu, 0};
+  if (name == "leaky_relu") return {Type::kLeakyRelu, slope};
+  fail("activation: expected relu or leaky_relu, got '", name, "'");
+}
+
+}  // namespace kind

@@ -1,0 +1,184 @@
+#include "layers/conv2d.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "core/base/parallel.h"
+#include "core/kernels/kernels.h"
+
+namespace kind {
+namespace {
+
+WindowAxis window_axis(const char* op, std::int64_t size, std::int64_t kernel, std::int64_t stride, bool same,
+                       std::int64_t before, std::int64_t after) {
+  check(stride >= 1, op, ": expected a stride of at least 1, got ", stride);
+  if (same) {
+    const std::int64_t out = (size + stride - 1) / stride;
+    return {std::max<std::int64_t>(0, (out - 1) * stride + kernel - size) / 2, out};
+  }
+  check(before >= 0 && after >= 0, op, ": expected paddings of at least 0, got ", before, " and ", after);
+  const std::int64_t room = size + before + after - kernel;
+  check(room >= 0, op, ": a kernel of ", kernel, " does not fit into ", size, " elements padded by ", before, " and ",
+        after);
+  return {before, room / stride + 1};
+}
+
+void check_picture(const char* op, const Shape& x) {
+  check(x.rank() == 4 && x.size() > 0, op, ": expected a picture [n, c, h, w], got ", x.text());
+}
+
+Conv2dGeometry geometry(const Shape& x, const Shape& weight, const WindowSpec& spec) {
+  check_picture("conv2d", x);
+  check(weight.rank() == 4 && weight.size() > 0 && weight[1] == x[1], "conv2d: expected a weight [oc, ", x[1],
+        ", kh, kw] for x ", x.text(), ", got ", weight.text());
+  const WindowAxis rows = window_rows("conv2d", spec, x[2], weight[2]);
+  const WindowAxis cols = window_cols("conv2d", spec, x[3], weight[3]);
+  return {x[0],      x[1],          x[2],          x[3],     weight[0], rows.out, cols.out, weight[2],
+          weight[3], spec.stride_h, spec.stride_w, rows.pad, cols.pad};
+}
+
+/// Sums of g [n, oc, h, w] over all but the channels, in double and in a fixed order.
+template <class T>
+Tensor<T> bias_gradient(const Tensor<T>& g) {
+  const std::int64_t n = g.shape()[0], oc = g.shape()[1], plane = g.shape()[2] * g.shape()[3];
+  Tensor<T> sums(Shape{oc});
+  parallel_for(oc, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) {
+      double sum = 0;
+      for (std::int64_t i = 0; i < n; ++i) {
+        const T* from = g.data() + (i * oc + c) * plane;
+        // Four sums at once, since one addition waits for the last.
+        double part[4] = {0, 0, 0, 0};
+        std::int64_t p = 0;
+        for (; p + 4 <= plane; p += 4) {
+          for (int lane = 0; lane < 4; ++lane) part[lane] += static_cast<double>(from[p + lane]);
+        }
+        for (; p < plane; ++p) part[0] += static_cast<double>(from[p]);
+        sum += (part[0] + part[1]) + (part[2] + part[3]);
+      }
+      sums[c] = static_cast<T>(sum);
+    }
+  });
+  return sums;
+}
+
+void check_transposed(const char* axis, std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
+                      std::int64_t out) {
+  check(stride >= 1 && pad >= 0, "conv_transpose2d: expected a stride of at least 1 and a padding of at least 0, got ",
+        stride, " and ", pad);
+  const std::int64_t full = (size - 1) * stride + kernel - pad;
+  check(out >= 1 && out < full + stride, "conv_transpose2d: expected an output ", axis, " of 1 to ", full + stride - 1,
+        ", got ", out);
+}
+
+}  // namespace
+
+WindowAxis window_rows(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel) {
+  return window_axis(op, size, kernel, spec.stride_h, spec.same, spec.pad_top, spec.pad_bottom);
+}
+
+WindowAxis window_cols(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel) {
+  return window_axis(op, size, kernel, spec.stride_w, spec.same, spec.pad_left, spec.pad_right);
+}
+
+Shape conv2d_out_shape(const Shape& x, const Shape& weight, const WindowSpec& spec) {
+  const Conv2dGeometry g = geometry(x, weight, spec);
+  return Shape{g.n, g.oc, g.oh, g.ow};
+}
+
+template <class T>
+Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias, const WindowSpec& spec) {
+  const Conv2dGeometry g = geometry(x.shape(), weight.shape(), spec);
+  check(!bias.defined() || bias.shape() == Shape{g.oc}, "conv2d: expected a bias ", Shape{g.oc}.text(), ", got ",
+        bias.defined() ? bias.shape().text() : "");
+  Tensor<T> y(Shape{g.n, g.oc, g.oh, g.ow});
+  kernels<T>().conv2d(g, x.value().data(), weight.value().data(), bias.defined() ? bias.value().data() : nullptr,
+                      y.data());
+  std::vector<Variable<T>> inputs{x, weight};
+  if (bias.defined()) inputs.push_back(bias);
+  return Variable<T>::from_op(std::move(y), inputs, [g](std::vector<Variable<T>>& in, const Tensor<T>& dy) {
+    if (in[0].requires_grad()) {
+      Tensor<T> dx(in[0].shape());
+      kernels<T>().conv2d_input_gradient(g, in[1].value().data(), dy.data(), dx.data());
+      in[0].add_grad(dx);
+    }
+    if (in[1].requires_grad()) {
+      Tensor<T> dweight(in[1].shape());
+      kernels<T>().conv2d_weight_gradient(g, in[0].value().data(), dy.data(), dweight.data());
+      in[1].add_grad(dweight);
+    }
+    if (in.size() > 2 && in[2].requires_grad()) in[2].add_grad(bias_gradient(dy));
+  });
+}
+
+template <class T>
+Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, std::int64_t out_h, std::int64_t out_w,
+                             const TransposedSpec& spec) {
+  check_picture("conv_transpose2d", x.shape());
+  const Shape &xs = x.shape(), &ws = weight.shape();
+  check(ws.rank() == 4 && ws.size() > 0 && ws[0] == xs[1], "conv_transpose2d: expected a weight [", xs[1],
+        ", oc, kh, kw] for x ", xs.text(), ", got ", ws.text());
+  check_transposed("height", xs[2], ws[2], spec.stride_h, spec.pad_top, out_h);
+  check_transposed("width", xs[3], ws[3], spec.stride_w, spec.pad_left, out_w);
+  // The convolution whose gradient this is: from y to x.
+  const Conv2dGeometry g{xs[0], ws[1], out_h,         out_w,         ws[0],        xs[2],        xs[3],
+                         ws[2], ws[3], spec.stride_h, spec.stride_w, spec.pad_top, spec.pad_left};
+  Tensor<T> y(Shape{g.n, g.ic, g.h, g.w});
+  kernels<T>().conv2d_input_gradient(g, weight.value().data(), x.value().data(), y.data());
+  return Variable<T>::from_op(std::move(y), {x, weight}, [g](std::vector<Variable<T>>& in, const Tensor<T>& dy) {
+    if (in[0].requires_grad()) {
+      Tensor<T> dx(in[0].shape());
+      kernels<T>().conv2d(g, dy.data(), in[1].value().data(), nullptr, dx.data());
+      in[0].add_grad(dx);
+    }
+    if (in[1].requires_grad()) {
+      Tensor<T> dweight(in[1].shape());
+      kernels<T>().conv2d_weight_gradient(g, dy.data(), in[0].value().data(), dweight.data());
+      in[1].add_grad(dweight);
+    }
+  });
+}
+
+template <class T>
+Conv2d<T>::Conv2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel, Initializer initializer,
+                  Random& random, const WindowSpec& spec, bool with_bias)
+    : spec_(spec) {
+  const std::int64_t area = kernel * kernel;
+  weight_ = Variable<T>(initialize<T>(initializer, Shape{out_channels, in_channels, kernel, kernel}, in_channels * area,
+                                      out_channels * area, random),
+                        true);
+  if (with_bias) bias_ = Variable<T>(Tensor<T>::zeros(Shape{out_channels}), true);
+}
+
+template <class T>
+void Conv2d<T>::collect(const std::string& prefix, Parameters<T>& parameters) const {
+  parameters.push_back({prefix + ".weight", weight_});
+  if (bias_.defined()) parameters.push_back({prefix + ".bias", bias_});
+}
+
+template <class T>
+ConvTranspose2d<T>::ConvTranspose2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel,
+                                    Initializer initializer, Random& random, const TransposedSpec& spec)
+    : spec_(spec) {
+  const std::int64_t area = kernel * kernel;
+  weight_ = Variable<T>(initialize<T>(initializer, Shape{in_channels, out_channels, kernel, kernel}, in_channels * area,
+                                      out_channels * area, random),
+                        true);
+}
+
+template <class T>
+void ConvTranspose2d<T>::collect(const std::string& prefix, Parameters<T>& parameters) const {
+  parameters.push_back({prefix + ".weight", weight_});
+}
+
+#define KIND_INSTANTIATE(T)                                                                                        \
+  template Variable<T> conv2d(const Variable<T>&, const Variable<T>&, const Variable<T>&, const WindowSpec&);      \
+  template Variable<T> conv_transpose2d(const Variable<T>&, const Variable<T>&, std::int64_t, std::int64_t,        \
+                                        const TransposedSpec&);                                                    \
+  template class Conv2d<T>;                                                                                        \
+  template class ConvTranspose2d<T>;
+KIND_INSTANTIATE(float)
+KIND_INSTANTIATE(double)
+#undef KIND_INSTANTIATE
+
+}  // namespace kind

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <vector>
+
+#include "layers/activation.h"
+#include "layers/conv2d.h"
+
+namespace kind {
+
+/// One or more 3x3 SAME convolutions, each followed by the activation: one level of a U-Net.
+template <class T>
+class ConvBlock {
+ public:
+  /// channels = {in, out of the first, out of the second, ...}.
+  ConvBlock(const std::vector<std::int64_t>& channels, const Activation& activation, Initializer initializer,
+            Random& random);
+
+  /// [n, in, h, w] to [n, out, h, w].
+  Variable<T> operator()(Variable<T> x) const;
+  /// Names the convolutions `names`[i].weight and so on; there must be one name for each.
+  void collect(const std::vector<std::string>& names, Parameters<T>& parameters) const;
+
+ private:
+  Activation activation_;
+  std::vector<Conv2d<T>> convolutions_;
+};
+
+/// The way up of a U-Net (Ronneberger et al., MICCAI 2015): a 2x2 stride-2 transposed convolution from 2c to c channels, cut to the
+/// size of the skip tensor, concatenated as [up, skip] to 2c channels, then a ConvBlock back to c.
+template <class T>
+class UpBlock {
+ public:
+  /// `convolutions`: how many the block ends with.
+  UpBlock(std::int64_t out_channels, int convolutions, const Activation& activation, Initializer initializer,
+          Random& random);
+
+  /// x [n, 2c, ceil(h / 2), ceil(w / 2)] and skip [n, c, h, w] to [n, c, h, w].
+  Variable<T> operator()(const Variable<T>& x, const Variable<T>& skip) const;
+  void collect(const std::string& up_name, const std::vector<std::string>& names, Parameters<T>& parameters) const;
+
+ private:
+  ConvTranspose2d<T> up_;
+  ConvBlock<T> block_;
+};
+
+}  // namespace kind

@@ -1,0 +1,130 @@
+#include "nets/nets.h"
+
+#include "core/base/error.h"
+#include "core/ops/shape_ops.h"
+#include "layers/pool.h"
+
+namespace kind {
+namespace {
+
+template <class Config>
+Activation activation_of(const Config& config) {
+  return Activation::from_name(config.activation, config.slope);
+}
+
+template <class Config>
+Initializer initializer_of(const Config& config) {
+  return initializer_from_name(config.initializer);
+}
+
+}  // namespace
+
+// Members are made in the order of their declaration, which is therefore the order in which they draw from `random`.
+template <class T>
+Decomposition<T>::Decomposition(const DecompositionConfig& config, Random& random)
+    : activation_(activation_of(config)),
+      conv1_({3, 32}, activation_, initializer_of(config), random),
+      conv2_({32, 64}, activation_, initializer_of(config), random),
+      conv3_({64, 128}, activation_, initializer_of(config), random),
+      up8_(64, 1, activation_, initializer_of(config), random),
+      up9_(32, 1, activation_, initializer_of(config), random),
+      reflectance_(32, 3, config.output_kernel, initializer_of(config), random),
+      illumination_conv_({32, 32}, activation_, initializer_of(config), random),
+      illumination_(64, 1, config.output_kernel, initializer_of(config), random) {}
+
+template <class T>
+typename Decomposition<T>::Output Decomposition<T>::operator()(const Variable<T>& picture) const {
+  const Variable<T> level1 = conv1_(picture);                                  // [n, 32, h, w]
+  const Variable<T> level2 = conv2_(max_pool2d(level1));                       // [n, 64, h/2, w/2]
+  const Variable<T> up8 = up8_(conv3_(max_pool2d(level2)), level2);            // [n, 64, h/2, w/2]
+  const Variable<T> up9 = up9_(up8, level1);                                   // [n, 32, h, w]
+  const Variable<T> side = concat<T>({illumination_conv_(level1), up9}, 1);    // [n, 64, h, w]
+  return {sigmoid(reflectance_(up9)), sigmoid(illumination_(side))};
+}
+
+template <class T>
+Parameters<T> Decomposition<T>::parameters() const {
+  Parameters<T> all;
+  const std::string p = "decomposition.";
+  conv1_.collect({p + "conv1"}, all);
+  conv2_.collect({p + "conv2"}, all);
+  conv3_.collect({p + "conv3"}, all);
+  up8_.collect(p + "up8", {p + "conv8"}, all);
+  up9_.collect(p + "up9", {p + "conv9"}, all);
+  reflectance_.collect(p + "reflectance", all);
+  illumination_conv_.collect({p + "illumination_conv"}, all);
+  illumination_.collect(p + "illumination", all);
+  return all;
+}
+
+template <class T>
+Restoration<T>::Restoration(const RestorationConfig& config, Random& random)
+    : down1_({4, 32, 32}, activation_of(config), initializer_of(config), random),
+      down2_({32, 64, 64}, activation_of(config), initializer_of(config), random),
+      down3_({64, 128, 128}, activation_of(config), initializer_of(config), random),
+      down4_({128, 256, 256}, activation_of(config), initializer_of(config), random),
+      down5_({256, 512, 512}, activation_of(config), initializer_of(config), random),
+      up6_(256, 2, activation_of(config), initializer_of(config), random),
+      up7_(128, 2, activation_of(config), initializer_of(config), random),
+      up8_(64, 2, activation_of(config), initializer_of(config), random),
+      up9_(32, 2, activation_of(config), initializer_of(config), random),
+      output_(32, 3, 3, initializer_of(config), random) {}
+
+template <class T>
+Variable<T> Restoration<T>::operator()(const Variable<T>& reflectance, const Variable<T>& illumination) const {
+  const Variable<T> level1 = down1_(concat<T>({reflectance, illumination}, 1));
+  const Variable<T> level2 = down2_(max_pool2d(level1));
+  const Variable<T> level3 = down3_(max_pool2d(level2));
+  const Variable<T> level4 = down4_(max_pool2d(level3));
+  Variable<T> x = down5_(max_pool2d(level4));
+  x = up6_(x, level4);
+  x = up7_(x, level3);
+  x = up8_(x, level2);
+  x = up9_(x, level1);
+  return sigmoid(output_(x));
+}
+
+template <class T>
+Parameters<T> Restoration<T>::parameters() const {
+  Parameters<T> all;
+  const auto names = [](int level) {
+    const std::string conv = "restoration.conv" + std::to_string(level);
+    return std::vector<std::string>{conv + "_1", conv + "_2"};
+  };
+  const ConvBlock<T>* const down[] = {&down1_, &down2_, &down3_, &down4_, &down5_};
+  const UpBlock<T>* const up[] = {&up6_, &up7_, &up8_, &up9_};
+  for (int i = 0; i < 5; ++i) down[i]->collect(names(1 + i), all);
+  for (int i = 0; i < 4; ++i) up[i]->collect("restoration.up" + std::to_string(6 + i), names(6 + i), all);
+  output_.collect("restoration.conv10", all);
+  return all;
+}
+
+template <class T>
+Adjustment<T>::Adjustment(const AdjustmentConfig& config, Random& random)
+    : activation_(activation_of(config)),
+      output_activation_(config.output_activation),
+      convs_({2, 32, 32, 32}, activation_, initializer_of(config), random),
+      output_(32, 1, 3, initializer_of(config), random) {}
+
+template <class T>
+Variable<T> Adjustment<T>::operator()(const Variable<T>& illumination, const Variable<T>& ratio) const {
+  const Variable<T> y = output_(convs_(concat<T>({illumination, ratio}, 1)));
+  return sigmoid(output_activation_ ? activation_(y) : y);
+}
+
+template <class T>
+Parameters<T> Adjustment<T>::parameters() const {
+  Parameters<T> all;
+  convs_.collect({"adjustment.conv1", "adjustment.conv2", "adjustment.conv3"}, all);
+  output_.collect("adjustment.conv4", all);
+  return all;
+}
+
+template class Decomposition<float>;
+template class Decomposition<double>;
+template class Restoration<float>;
+template class Restoration<double>;
+template class Adjustment<float>;
+template class Adjustment<double>;
+
+}  // namespace kind
