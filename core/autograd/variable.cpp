@@ -50,6 +50,13 @@ void Variable<T>::set_requires_grad(bool requires_grad) {
 }
 
 template <class T>
+Tensor<T>& Variable<T>::mutable_grad() {
+  Tensor<T>& grad = node_->grad;
+  if (grad.defined() && !grad.unique()) grad = grad.clone();
+  return grad;
+}
+
+template <class T>
 void Variable<T>::add_grad(const Tensor<T>& gradient) {
   if (!node_->requires_grad) return;
   check(gradient.defined() && gradient.shape() == shape(), "gradient: expected the shape of the value, ",

@@ -37,7 +37,8 @@ class Variable {
 
   /// dE/d(this), summed over all backward() calls since zero_grad(); undefined where none has arrived.
   const Tensor<T>& grad() const { return node_->grad; }
-  Tensor<T>& mutable_grad() { return node_->grad; }
+  /// The same for writing; first copied where another variable's gradient shares its elements.
+  Tensor<T>& mutable_grad();
   void zero_grad() { node_->grad = Tensor<T>(); }
 
   /// Adds to the gradient. The tensor may be kept, so the caller must not write to it afterwards. Throws Error, naming

@@ -1,6 +1,7 @@
 #include "core/base/memory.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
@@ -16,6 +17,7 @@ namespace {
 #endif
 #endif
 
+constexpr std::size_t kMostBytes = std::numeric_limits<std::size_t>::max() / 2;
 constexpr std::size_t kSmallestHeld = std::size_t{64} << 10;
 #if defined(KIND_WITH_ASAN)
 constexpr std::size_t kMostHeld = 0;  // so that the sanitizer sees a use after free
@@ -52,7 +54,14 @@ void release_all(Pool& p) {
 
 }  // namespace
 
+std::size_t block_bytes(std::int64_t count, std::size_t size) {
+  // Half of what a size_t holds: rounding up cannot wrap around, and no system has more.
+  if (count < 0 || static_cast<std::size_t>(count) > kMostBytes / size) throw std::bad_alloc();
+  return static_cast<std::size_t>(count) * size;
+}
+
 void* take_block(std::size_t bytes) {
+  if (bytes > kMostBytes) throw std::bad_alloc();
   const std::size_t size = rounded(bytes);
   Pool& p = pool();
   {

@@ -12,6 +12,8 @@ inline constexpr std::size_t kAlignment = 64;
 /// At least `bytes` bytes, aligned and uninitialised, from the pool of freed blocks or from the system. Throws
 /// std::bad_alloc where neither has them. Thread-safe.
 void* take_block(std::size_t bytes);
+/// count * size bytes; throws std::bad_alloc where there cannot be as many, or for a negative count.
+std::size_t block_bytes(std::int64_t count, std::size_t size);
 /// Gives a block from take_block(bytes) back.
 void give_block(void* block, std::size_t bytes) noexcept;
 
@@ -20,7 +22,7 @@ template <class T>
 class Buffer {
  public:
   explicit Buffer(std::int64_t count)
-      : bytes_(static_cast<std::size_t>(count) * sizeof(T)), data_(static_cast<T*>(take_block(bytes_))) {}
+      : bytes_(block_bytes(count, sizeof(T))), data_(static_cast<T*>(take_block(bytes_))) {}
   ~Buffer() { give_block(data_, bytes_); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;

@@ -32,7 +32,8 @@ std::uint64_t mix64(std::uint64_t x) {
 
 Random::Random(std::uint64_t seed, std::initializer_list<std::uint64_t> stream) {
   std::uint64_t hash = mix64(seed);
-  for (const std::uint64_t part : stream) hash = mix64(hash ^ mix64(part));
+  // Not hash ^ mix64(part): a first part equal to the seed would cancel it, and zeros after that would leave no trace.
+  for (const std::uint64_t part : stream) hash = mix64(hash + part);
   key_ = {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
   counter_ = {0, 0, static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(hash >> 32)};
 }

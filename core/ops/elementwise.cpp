@@ -141,7 +141,7 @@ Variable<T> sqrt(const Variable<T>& x) {
 template <class T>
 Variable<T> pow(const Variable<T>& x, T p) {
   return unary<Keep::kInput>(
-      x, [p](T v) { return std::pow(v, p); }, [p](T v, T g) { return g * p * std::pow(v, p - 1); });
+      x, [p](T v) { return std::pow(v, p); }, [p](T v, T g) { return p == 0 ? T(0) : g * p * std::pow(v, p - 1); });
 }
 
 template <class T>

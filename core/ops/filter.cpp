@@ -16,6 +16,7 @@ Tensor<T> correlate(const Tensor<T>& x, const Tensor<T>& k, std::int64_t top, st
   const Shape& s = x.shape();
   const std::int64_t h = s[2], w = s[3], kh = k.shape()[0], kw = k.shape()[1];
   Tensor<T> y(Shape{s[0], s[1], oh, ow});
+  if (y.size() == 0) return y;
   const std::int64_t rows = s[0] * s[1] * oh;
   parallel_for(rows, std::max<std::int64_t>(1, 16384 / (ow * kh * kw)), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {

@@ -1,0 +1,325 @@
+#include "core/io/image.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cctype>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/io/file.h"
+#include "core/io/image_codecs.h"
+
+namespace kind {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "samples are swapped to and from the files' byte order");
+
+/// image_info reads this much first: nearly every header ends within it.
+constexpr std::size_t kHeaderBytes = std::size_t{1} << 16;
+
+using namespace std::string_view_literals;
+
+bool has_at(Bytes bytes, std::size_t offset, std::string_view text) {
+  return bytes.size() >= offset + text.size() && std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
+}
+
+std::string lower_extension(const std::string& path) {
+  std::string extension = std::filesystem::path(path).extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension;
+}
+
+std::optional<ImageFormat> find_format(Bytes bytes) {
+  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n"sv)) return ImageFormat::kPng;
+  if (has_at(bytes, 0, "\xff\xd8\xff"sv)) return ImageFormat::kJpeg;
+  if (has_at(bytes, 0, "BM"sv)) return ImageFormat::kBmp;
+  if (has_at(bytes, 0, "P5"sv) || has_at(bytes, 0, "P6"sv)) return ImageFormat::kPpm;
+  return std::nullopt;
+}
+
+constexpr const char* kRawHint = "a camera RAW file, which is not read: develop it to PNG or JPEG first";
+
+/// What a file that is none of ours most likely is, with what to do about it.
+std::string name_unreadable(const std::string& path, Bytes bytes) {
+  static constexpr auto kOtherTypes = std::to_array<std::pair<std::string_view, const char*>>({
+      {"FUJIFILMCCD-RAW"sv, kRawHint},
+      {"IIRO"sv, kRawHint},
+      {"IIRS"sv, kRawHint},
+      {"MMOR"sv, kRawHint},
+      {"IIU\0"sv, kRawHint},
+      {"FOVb"sv, kRawHint},
+      {"\0MRM"sv, kRawHint},
+      {"II\x1a\0\0\0HEAPCCDR"sv, kRawHint},
+      {"GIF8"sv, "a GIF, which is not read: convert it to PNG first"},
+      {"8BPS"sv, "a Photoshop file, which is not read: export it as PNG first"},
+      {"\0\0\0\x0cjP  "sv, "a JPEG 2000 file, which is not read: convert it to PNG first"},
+      {"\0\0\0\x0cJXL "sv, "a JPEG XL file, which is not read: convert it to PNG first"},
+      {"\xff\x0a"sv, "a JPEG XL file, which is not read: convert it to PNG first"},
+      {"P1"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
+      {"P2"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
+      {"P3"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
+      {"P4"sv, "a bitmap (PBM) file, which is not read: convert it to PNG first"},
+      {"P7"sv, "a PAM file, which is not read: convert it to PNG first"},
+  });
+  for (const auto& [magic, description] : kOtherTypes) {
+    if (has_at(bytes, 0, magic)) return description;
+  }
+  if (has_at(bytes, 0, "RIFF"sv) && has_at(bytes, 8, "WEBP"sv)) {
+    return "a WebP file, which is not read: convert it to PNG first";
+  }
+  if (has_at(bytes, 0, "II*\0"sv) || has_at(bytes, 0, "MM\0*"sv)) {
+    // Most RAW types are TIFF inside, and only their names tell them apart.
+    static constexpr auto kRawExtensions = std::to_array<std::string_view>(
+        {".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef",
+         ".mos", ".nef", ".nrw", ".orf", ".pef", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw"});
+    const bool raw_name =
+        std::find(kRawExtensions.begin(), kRawExtensions.end(), lower_extension(path)) != kRawExtensions.end();
+    if (raw_name || has_at(bytes, 8, "CR"sv)) return kRawHint;
+    return "a TIFF file, which is not read: convert it to PNG first";
+  }
+  if (has_at(bytes, 4, "ftyp"sv)) {
+    if (has_at(bytes, 8, "crx "sv)) return kRawHint;
+    if (has_at(bytes, 8, "avif"sv) || has_at(bytes, 8, "avis"sv)) {
+      return "an AVIF file, which is not read: convert it to PNG or JPEG first";
+    }
+    for (const auto brand : {"heic"sv, "heix"sv, "heim"sv, "heis"sv, "hevc"sv, "hevx"sv, "mif1"sv, "msf1"sv}) {
+      if (has_at(bytes, 8, brand)) return "a HEIC file, which is not read: convert it to PNG or JPEG first";
+    }
+    return "a video or another file of the MP4 family, expected a picture";
+  }
+  return "not a picture of a type that is read (PNG, JPEG, BMP, PPM, PGM)";
+}
+
+ImageFormat require_format(const std::string& path, Bytes bytes) {
+  const std::optional<ImageFormat> format = find_format(bytes);
+  if (!format) fail("cannot read ", path, ": it is ", name_unreadable(path, bytes));
+  return *format;
+}
+
+ImageInfo info_of(const std::string& path, Bytes bytes, const ReadLimits& limits) {
+  switch (require_format(path, bytes)) {
+    case ImageFormat::kPng:
+      return png_info(path, bytes, limits);
+    case ImageFormat::kJpeg:
+      return jpeg_info(path, bytes, limits);
+    case ImageFormat::kBmp:
+      return bmp_info(path, bytes, limits);
+    case ImageFormat::kPpm:
+      break;
+  }
+  return ppm_info(path, bytes, limits);
+}
+
+/// The tensor's channel planes from interleaved samples of type Sample.
+template <class Sample>
+void spread_planes(const Image& image, float* planes) {
+  const std::size_t plane_size = static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height);
+  const bool gray = image.channels < 3;
+  const auto maximum = static_cast<float>(image.maximum());
+  std::vector<float> table(static_cast<std::size_t>(image.maximum()) + 1);
+  for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<float>(i) / maximum;
+  const std::uint8_t* from = image.data.data();
+  for (std::size_t i = 0; i < plane_size; ++i) {
+    for (std::size_t c = 0; c < 3; ++c) {
+      Sample value;
+      std::memcpy(&value, from + (gray ? 0 : c) * sizeof(Sample), sizeof(Sample));
+      planes[c * plane_size + i] = table[value];
+    }
+    from += static_cast<std::size_t>(image.channels) * sizeof(Sample);
+  }
+}
+
+}  // namespace
+
+Image::Image(int w, int h, int c, int b) : width(w), height(h), channels(c), bits(b) {
+  check(w > 0 && h > 0 && c >= 1 && c <= 4 && (b == 8 || b == 16),
+        "image: expected positive sides, 1 to 4 channels and ", "8 or 16 bits, got ", w, " x ", h, ", ", c,
+        " channels, ", b, " bits");
+  data.resize(row_bytes() * static_cast<std::size_t>(h));
+}
+
+int Image::sample(int x, int y, int channel) const {
+  const std::size_t at =
+      static_cast<std::size_t>(x) * static_cast<std::size_t>(channels) + static_cast<std::size_t>(channel);
+  if (bits == 8) return row(y)[at];
+  std::uint16_t value;
+  std::memcpy(&value, row(y) + 2 * at, 2);
+  return value;
+}
+
+void Image::set_sample(int x, int y, int channel, int value) {
+  const std::size_t at =
+      static_cast<std::size_t>(x) * static_cast<std::size_t>(channels) + static_cast<std::size_t>(channel);
+  const auto wide = static_cast<std::uint16_t>(value);
+  if (bits == 8) {
+    row(y)[at] = static_cast<std::uint8_t>(value);
+  } else {
+    std::memcpy(row(y) + 2 * at, &wide, 2);
+  }
+}
+
+void check_picture_size(const std::string& path, std::int64_t width, std::int64_t height, const ReadLimits& limits) {
+  check(width >= 1 && height >= 1, "cannot read ", path, ": its header says ", width, " x ", height,
+        " pixels, expected at least 1 x 1");
+  check(width <= limits.max_side && height <= limits.max_side, "cannot read ", path, ": it has ", width, " x ", height,
+        " pixels, the limit is ", limits.max_side, " a side");
+  check(width <= limits.max_pixels / height, "cannot read ", path, ": it has ", width, " x ", height,
+        " pixels, the limit is ", limits.max_pixels, " in all");
+}
+
+Image apply_orientation(Image image, int orientation) {
+  if (orientation <= 1 || orientation > 8) return image;
+  const bool sideways = orientation >= 5;
+  Image out(sideways ? image.height : image.width, sideways ? image.width : image.height, image.channels, image.bits);
+  const std::size_t pixel_bytes = static_cast<std::size_t>(image.channels) * static_cast<std::size_t>(image.bits / 8);
+  // EXIF 2.3, tag 0x0112. Whether the stored picture's x (y) runs against the upright picture's axis that it lies
+  // along.
+  const bool x_reversed = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  const bool y_reversed = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  for (int y = 0; y < out.height; ++y) {
+    std::uint8_t* to = out.row(y);
+    for (int x = 0; x < out.width; ++x, to += pixel_bytes) {
+      const int along_x = sideways ? y : x;
+      const int along_y = sideways ? x : y;
+      const int from_x = x_reversed ? image.width - 1 - along_x : along_x;
+      const int from_y = y_reversed ? image.height - 1 - along_y : along_y;
+      std::memcpy(to, image.row(from_y) + static_cast<std::size_t>(from_x) * pixel_bytes, pixel_bytes);
+    }
+  }
+  return out;
+}
+
+Image read_image(const std::string& path, const ReadLimits& limits) {
+  FileReader file(path, limits.max_file_bytes);
+  const Bytes start = file.read_until(kHeaderBytes);
+  const ImageFormat format = require_format(path, start);
+  // What the header alone rules out is not read any further. JPEG and PPM headers may be longer than this.
+  if (format == ImageFormat::kPng || format == ImageFormat::kBmp) info_of(path, start, limits);
+  const std::vector<std::uint8_t> bytes = file.read_all();
+  switch (format) {
+    case ImageFormat::kPng:
+      return decode_png(path, bytes, limits);
+    case ImageFormat::kJpeg:
+      return decode_jpeg(path, bytes, limits);
+    case ImageFormat::kBmp:
+      return decode_bmp(path, bytes, limits);
+    case ImageFormat::kPpm:
+      break;
+  }
+  return decode_ppm(path, bytes, limits);
+}
+
+ImageInfo image_info(const std::string& path, const ReadLimits& limits) {
+  FileReader file(path, limits.max_file_bytes);
+  const Bytes start = file.read_until(kHeaderBytes);
+  const ImageFormat format = require_format(path, start);
+  if (file.at_end() || format == ImageFormat::kPng || format == ImageFormat::kBmp) return info_of(path, start, limits);
+  try {
+    return info_of(path, start, limits);
+  } catch (const Error&) {
+    // The header is bad, or (large EXIF data, long comments) it goes on behind what was read.
+    return info_of(path, file.read_all(), limits);
+  }
+}
+
+void write_image(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options) {
+  check(image.width > 0 && image.height > 0 &&
+            image.data.size() == image.row_bytes() * static_cast<std::size_t>(image.height),
+        "cannot write ", path, ": the picture is empty or its data does not fit its size");
+  const char* type = image_extension(format);
+  check(format == ImageFormat::kPng || !image.has_alpha(), "cannot write ", path, ": ", type,
+        " files hold no alpha channel here, expected png");
+  check(format == ImageFormat::kPng || format == ImageFormat::kPpm || image.bits == 8, "cannot write ", path, ": ",
+        type, " files hold no 16-bit samples, expected png or ppm");
+  std::vector<std::uint8_t> bytes;
+  switch (format) {
+    case ImageFormat::kPng:
+      bytes = encode_png(path, image);
+      break;
+    case ImageFormat::kJpeg:
+      check(options.jpeg_quality >= 1 && options.jpeg_quality <= 100, "cannot write ", path, ": the JPEG quality is ",
+            options.jpeg_quality, ", expected 1 to 100");
+      bytes = encode_jpeg(path, image, options.jpeg_quality);
+      break;
+    case ImageFormat::kBmp:
+      bytes = encode_bmp(path, image);
+      break;
+    case ImageFormat::kPpm:
+      bytes = encode_ppm(image);
+      break;
+  }
+  write_file_atomic(path, bytes);
+}
+
+std::optional<ImageFormat> image_format_from_extension(std::string_view extension) {
+  if (extension.starts_with('.')) extension.remove_prefix(1);
+  std::string lower(extension);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (lower == "png") return ImageFormat::kPng;
+  if (lower == "jpg" || lower == "jpeg") return ImageFormat::kJpeg;
+  if (lower == "bmp") return ImageFormat::kBmp;
+  if (lower == "ppm" || lower == "pnm") return ImageFormat::kPpm;
+  return std::nullopt;
+}
+
+const char* image_extension(ImageFormat format) {
+  switch (format) {
+    case ImageFormat::kPng:
+      return "png";
+    case ImageFormat::kJpeg:
+      return "jpg";
+    case ImageFormat::kBmp:
+      return "bmp";
+    case ImageFormat::kPpm:
+      break;
+  }
+  return "ppm";
+}
+
+const char* writable_image_types() { return "png, jpg, bmp, ppm"; }
+
+bool has_image_extension(const std::string& path) {
+  const std::string extension = lower_extension(path);
+  return extension == ".pgm" || (!extension.empty() && image_format_from_extension(extension).has_value());
+}
+
+Tensor<float> to_tensor(const Image& image) {
+  check(image.width > 0 && image.height > 0, "to_tensor: the picture is empty");
+  Tensor<float> tensor(Shape{1, 3, image.height, image.width});
+  if (image.bits == 16) {
+    spread_planes<std::uint16_t>(image, tensor.data());
+  } else {
+    spread_planes<std::uint8_t>(image, tensor.data());
+  }
+  return tensor;
+}
+
+Image to_image(const Tensor<float>& tensor, int bits) {
+  check(tensor.defined(), "to_image: the tensor is undefined");
+  const Shape& shape = tensor.shape();
+  check(shape.rank() == 4 && shape[0] == 1 && (shape[1] == 1 || shape[1] == 3) && tensor.size() > 0 &&
+            shape[2] <= std::numeric_limits<int>::max() && shape[3] <= std::numeric_limits<int>::max(),
+        "to_image: expected a tensor of shape [1, 3, h, w] or [1, 1, h, w], got ", shape.text());
+  Image image(static_cast<int>(shape[3]), static_cast<int>(shape[2]), static_cast<int>(shape[1]), bits);
+  const double maximum = image.maximum();
+  const float* from = tensor.data();
+  for (int c = 0; c < image.channels; ++c) {
+    for (int y = 0; y < image.height; ++y) {
+      for (int x = 0; x < image.width; ++x, ++from) {
+        check(!std::isnan(*from), "to_image: the value at channel ", c, ", row ", y, ", column ", x,
+              " is not a number");
+        // In double, where the product is exact, so that halves are rounded up and nothing else is.
+        const double scaled = std::clamp(static_cast<double>(*from), 0.0, 1.0) * maximum;
+        image.set_sample(x, y, c, static_cast<int>(scaled + 0.5));
+      }
+    }
+  }
+  return image;
+}
+
+}  // namespace kind

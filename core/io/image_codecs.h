@@ -1,0 +1,62 @@
+#pragma once
+
+// Between image.cpp and the codecs; nothing else includes this.
+
+#include <csetjmp>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/io/image.h"
+
+namespace kind {
+
+using Bytes = std::span<const std::uint8_t>;
+
+/// The picture size from the bytes at a file's start. JPEG and PPM throw Error where the header goes on behind
+/// these bytes. `path` is for messages. The limits are already applied.
+ImageInfo png_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
+ImageInfo jpeg_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
+ImageInfo bmp_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
+ImageInfo ppm_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
+
+Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits);
+Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits);
+Image decode_bmp(const std::string& path, Bytes bytes, const ReadLimits& limits);
+Image decode_ppm(const std::string& path, Bytes bytes, const ReadLimits& limits);
+
+/// The whole file that holds the picture. The caller has checked that the type can hold it.
+std::vector<std::uint8_t> encode_png(const std::string& path, const Image& image);
+std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& image, int quality);
+std::vector<std::uint8_t> encode_bmp(const std::string& path, const Image& image);
+std::vector<std::uint8_t> encode_ppm(const Image& image);
+
+/// Throws Error unless 1 <= sides <= limits.max_side and the picture has at most limits.max_pixels pixels.
+void check_picture_size(const std::string& path, std::int64_t width, std::int64_t height, const ReadLimits& limits);
+
+/// The picture turned and mirrored so that it is upright, for an EXIF orientation of 1..8.
+Image apply_orientation(Image image, int orientation);
+
+/// Calls body() and returns true; returns false if body left by longjmp(jump, 1), as libpng's and libjpeg's error
+/// handlers do. No destructor runs on that way out, so neither body nor what it calls may own anything: all that needs
+/// a destructor lives in the caller of this function.
+template <class Body>
+bool run_guarded(std::jmp_buf& jump, const Body& body) {
+  if (setjmp(jump) != 0) return false;
+  body();
+  return true;
+}
+
+/// Adds bytes to the output; false where memory does not suffice, since no exception may pass through the libraries' C
+/// code.
+inline bool append(std::vector<std::uint8_t>& to, const std::uint8_t* from, std::size_t count) noexcept {
+  try {
+    to.insert(to.end(), from, from + count);
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace kind

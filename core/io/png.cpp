@@ -1,0 +1,159 @@
+// PNG through libpng 1.6.
+
+#include <png.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "core/base/error.h"
+#include "core/io/image_codecs.h"
+
+namespace kind {
+namespace {
+
+/// On photographs a third of the default level's time for 8 % more bytes.
+constexpr int kCompressionLevel = 3;
+
+/// What libpng's callbacks work on.
+struct PngState {
+  std::jmp_buf jump;
+  char message[200] = "unknown error";
+  const std::uint8_t* data = nullptr;  // what is left to read
+  std::size_t size = 0;
+  std::vector<std::uint8_t>* output = nullptr;
+};
+
+[[noreturn]] void on_error(png_structp png, png_const_charp message) {
+  auto* state = static_cast<PngState*>(png_get_error_ptr(png));
+  std::snprintf(state->message, sizeof(state->message), "%s", message);
+  std::longjmp(state->jump, 1);
+}
+
+/// Warnings are about chunks that do not matter for the pixels (colour profiles, text).
+void on_warning(png_structp, png_const_charp) {}
+
+void on_read(png_structp png, png_bytep to, std::size_t count) {
+  auto* state = static_cast<PngState*>(png_get_io_ptr(png));
+  if (count > state->size) png_error(png, "the file ends early");
+  std::memcpy(to, state->data, count);
+  state->data += count;
+  state->size -= count;
+}
+
+void on_write(png_structp png, png_bytep from, std::size_t count) {
+  auto* state = static_cast<PngState*>(png_get_io_ptr(png));
+  if (!append(*state->output, from, count)) png_error(png, "not enough memory");
+}
+
+void on_flush(png_structp) {}
+
+struct PngReader {
+  PngState state;
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+
+  PngReader() = default;
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
+  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+struct PngWriter {
+  PngState state;
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+
+  PngWriter() = default;
+  PngWriter(const PngWriter&) = delete;
+  PngWriter& operator=(const PngWriter&) = delete;
+  ~PngWriter() { png_destroy_write_struct(&png, &info); }
+};
+
+std::int64_t big_endian_u32(Bytes bytes, std::size_t at) {
+  return (std::int64_t{bytes[at]} << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
+}
+
+}  // namespace
+
+ImageInfo png_info(const std::string& path, Bytes bytes, const ReadLimits& limits) {
+  // Signature (8 bytes), length and name of the first chunk, its width and height.
+  check(bytes.size() >= 33 && big_endian_u32(bytes, 8) == 13 && std::memcmp(bytes.data() + 12, "IHDR", 4) == 0,
+        "cannot read ", path, " as PNG: its header is damaged or cut short");
+  const std::int64_t width = big_endian_u32(bytes, 16);
+  const std::int64_t height = big_endian_u32(bytes, 20);
+  check_picture_size(path, width, height, limits);
+  return {static_cast<int>(width), static_cast<int>(height), ImageFormat::kPng};
+}
+
+Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits) {
+  const ImageInfo size = png_info(path, bytes, limits);
+  PngReader reader;
+  PngState& state = reader.state;
+  state.data = bytes.data();
+  state.size = bytes.size();
+
+  int channels = 0;
+  int bits = 0;
+  int passes = 0;
+  std::size_t row_bytes = 0;
+  bool ok = run_guarded(state.jump, [&] {
+    reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
+    if (reader.png == nullptr) std::longjmp(state.jump, 1);
+    reader.info = png_create_info_struct(reader.png);
+    if (reader.info == nullptr) png_error(reader.png, "not enough memory");
+    png_set_read_fn(reader.png, &state, on_read);
+    png_set_user_limits(reader.png, static_cast<png_uint_32>(limits.max_side),
+                        static_cast<png_uint_32>(limits.max_side));
+    png_read_info(reader.png, reader.info);
+    png_set_expand(reader.png);  // palettes to RGB, fewer bits to 8, a transparent colour to alpha
+    png_set_swap(reader.png);    // 16-bit samples to little-endian
+    passes = png_set_interlace_handling(reader.png);
+    png_read_update_info(reader.png, reader.info);
+    channels = png_get_channels(reader.png, reader.info);
+    bits = png_get_bit_depth(reader.png, reader.info);
+    row_bytes = png_get_rowbytes(reader.png, reader.info);
+  });
+  Image image;
+  if (ok) {
+    image = Image(size.width, size.height, channels, bits);
+    check(row_bytes == image.row_bytes(), "cannot read ", path, " as PNG: unexpected row size");
+    ok = run_guarded(state.jump, [&] {
+      for (int pass = 0; pass < passes; ++pass) {
+        for (int y = 0; y < image.height; ++y) png_read_row(reader.png, image.row(y), nullptr);
+      }
+      // Reads to the end of the file, so that damage behind the last row is found too.
+      png_read_end(reader.png, nullptr);
+    });
+  }
+  if (!ok) fail("cannot read ", path, " as PNG: ", state.message);
+  return image;
+}
+
+std::vector<std::uint8_t> encode_png(const std::string& path, const Image& image) {
+  constexpr int kColorTypes[] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
+                                 PNG_COLOR_TYPE_RGB_ALPHA};
+  std::vector<std::uint8_t> output;
+  PngWriter writer;
+  PngState& state = writer.state;
+  state.output = &output;
+  const bool ok = run_guarded(state.jump, [&] {
+    writer.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
+    if (writer.png == nullptr) std::longjmp(state.jump, 1);
+    writer.info = png_create_info_struct(writer.png);
+    if (writer.info == nullptr) png_error(writer.png, "not enough memory");
+    png_set_write_fn(writer.png, &state, on_write, on_flush);
+    png_set_compression_level(writer.png, kCompressionLevel);
+    png_set_IHDR(writer.png, writer.info, static_cast<png_uint_32>(image.width), static_cast<png_uint_32>(image.height),
+                 image.bits, kColorTypes[image.channels - 1], PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(writer.png, writer.info);
+    if (image.bits == 16) png_set_swap(writer.png);
+    for (int y = 0; y < image.height; ++y) png_write_row(writer.png, image.row(y));
+    png_write_end(writer.png, nullptr);
+  });
+  if (!ok) fail("cannot write ", path, " as PNG: ", state.message);
+  return output;
+}
+
+}  // namespace kind

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace kind {
+
+/// What every program returns: all well; some inputs failed and the others are done; a usage, config or data error,
+/// with nothing done.
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitSomeFailed = 1;
+inline constexpr int kExitError = 2;
+
+/// What `--version` prints, three lines without a line end after the last: the program's name and version; the kernel
+/// sets that this machine can run (available_isas()), the one in use (current_isa()) in brackets; the picture types
+/// that are read and written.
+std::string version_text(const std::string& program, const std::vector<std::string>& isas,
+                         const std::string& isa_in_use);
+
+/// What `main` prints to stderr for an exception that ended the program: "PROGRAM: what was wrong" as one line, without
+/// a line end. The exit code is then kExitError.
+std::string error_line(const std::string& program, const std::exception& error);
+
+}  // namespace kind

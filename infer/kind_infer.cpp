@@ -1,0 +1,251 @@
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <system_error>
+
+#include "core/base/error.h"
+#include "core/base/parallel.h"
+#include "core/io/image.h"
+#include "core/io/npy.h"
+#include "core/io/program.h"
+#include "core/kernels/kernels.h"
+#include "nets/model_path.h"
+#include "nets/pipeline.h"
+
+namespace {
+
+using namespace kind;
+namespace fs = std::filesystem;
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+// The first signal lets the current picture finish, the second leaves at once; files appear whole or not at all.
+extern "C" void on_signal(int signal) {
+  if (stop_signal) std::_Exit(128 + signal);
+  stop_signal = signal;
+}
+
+struct Options {
+  std::vector<std::string> inputs;
+  std::string output, weights, format, maps, fusion = "none";
+  double ratio = 0, target_mean = 0;
+  bool overwrite = false;
+  int threads = 0;
+  EnhanceOptions enhance;
+};
+
+/// One picture and what is to become of it.
+struct Job {
+  fs::path input, output;
+};
+
+/// Where a picture's maps go: DIR/STEM-reflectance.png, .npy and so on.
+constexpr const char* kMapNames[] = {"reflectance", "illumination", "restored", "adjusted"};
+
+fs::path map_path(const Options& options, const Job& job, const char* map, const char* extension) {
+  return fs::path(options.maps) / (job.input.stem().string() + "-" + map + "." + extension);
+}
+
+/// The input files, folders replaced by the pictures in them, in the order of their names.
+std::vector<fs::path> list_inputs(const std::vector<std::string>& inputs) {
+  std::vector<fs::path> files;
+  for (const std::string& input : inputs) {
+    if (!fs::is_directory(input)) {
+      files.emplace_back(input);
+      continue;
+    }
+    std::vector<fs::path> found;
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator(input, error)) {
+      if (entry.is_regular_file() && has_image_extension(entry.path().string())) found.push_back(entry.path());
+    }
+    check(!error, input, ": cannot be listed: ", error.message());
+    check(!found.empty(), input, ": there are no pictures in this folder");
+    std::sort(found.begin(), found.end());
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
+}
+
+/// The type that a file is written as by its name's extension.
+ImageFormat format_of(const fs::path& path) {
+  const std::optional<ImageFormat> format = image_format_from_extension(path.extension().string());
+  check(format.has_value(), path.string(), ": expected a name that ends in one of the types we write: ",
+        writable_image_types());
+  return *format;
+}
+
+/// The extension of a result in a folder: what -f asks for, or the input's own type. An input whose name says nothing gets PNG;
+/// if it turns out to be no picture, nothing is written anyway.
+std::string result_extension(const Options& options, const fs::path& input) {
+  if (!options.format.empty()) return image_extension(format_of("x." + options.format));
+  const std::optional<ImageFormat> own = image_format_from_extension(input.extension().string());
+  return image_extension(own.value_or(ImageFormat::kPng));
+}
+
+bool into_folder(const Options& options) {
+  if (options.inputs.size() > 1 || options.output.back() == '/' || fs::is_directory(options.output)) return true;
+  return fs::is_directory(options.inputs[0]);
+}
+
+std::vector<Job> plan(const Options& options) {
+  const std::vector<fs::path> files = list_inputs(options.inputs);
+  std::vector<Job> jobs;
+  const bool folder = into_folder(options);
+  check(!folder || !fs::exists(options.output) || fs::is_directory(options.output), options.output,
+        ": expected a folder for several results, this is a file");
+  for (const fs::path& input : files) {
+    if (folder) {
+      jobs.push_back({input, fs::path(options.output) / (input.stem().string() + "." + result_extension(options, input))});
+    } else {
+      check(options.format.empty() || format_of("x." + options.format) == format_of(options.output), options.output,
+            ": its name asks for another type than --format ", options.format);
+      jobs.push_back({input, options.output});
+    }
+    format_of(jobs.back().output);
+  }
+  // Every file that will be written, and for whom: nothing may be written twice or over an input.
+  std::map<std::string, fs::path> writers;
+  std::error_code ignored;
+  const auto claim = [&](const fs::path& path, const fs::path& input) {
+    const auto [at, fresh] = writers.emplace(path.lexically_normal().string(), input);
+    check(fresh, path.string(), ": both ", at->second.string(), " and ", input.string(), " would be written to it");
+    for (const fs::path& other : files) {
+      check(!fs::equivalent(path, other, ignored), path.string(), ": this is an input; inputs are never overwritten");
+    }
+    check(options.overwrite || !fs::exists(path), path.string(), ": exists already; --overwrite replaces it");
+  };
+  for (const Job& job : jobs) {
+    claim(job.output, job.input);
+    if (options.maps.empty()) continue;
+    for (const char* map : kMapNames) {
+      claim(map_path(options, job, map, "png"), job.input);
+      claim(map_path(options, job, map, "npy"), job.input);
+    }
+  }
+  return jobs;
+}
+
+/// A map [1, c, h, w] as [h, w, c].
+Tensor<float> channels_last(const Tensor<float>& map) {
+  const std::int64_t c = map.shape()[1], h = map.shape()[2], w = map.shape()[3];
+  Tensor<float> result(Shape{h, w, c});
+  for (std::int64_t p = 0; p < h * w; ++p) {
+    for (std::int64_t i = 0; i < c; ++i) result[p * c + i] = map[i * h * w + p];
+  }
+  return result;
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error, folder.string(), ": cannot be made: ", error.message());
+}
+
+/// Returns a line on what was done.
+std::string enhance_file(const Model<float>& model, const Options& options, const Job& job) {
+  const Image image = read_image(job.input.string());
+  const Enhanced result = enhance(model, to_tensor(image), options.enhance);
+  const Tensor<float>* const maps[] = {&result.reflectance, &result.illumination, &result.restored, &result.adjusted};
+  if (!options.maps.empty()) {
+    for (std::size_t i = 0; i < std::size(maps); ++i) {
+      write_image(map_path(options, job, kMapNames[i], "png").string(), to_image(*maps[i]), ImageFormat::kPng);
+      write_npy(map_path(options, job, kMapNames[i], "npy").string(), channels_last(*maps[i]));
+    }
+  }
+  write_image(job.output.string(), to_image(result.output), format_of(job.output));
+  return join(job.input.string(), ": ", image.width, "x", image.height, ", ratio ", std::round(result.ratio * 100) / 100,
+              image.has_alpha() ? ", transparency left out" : "");
+}
+
+int run(const Options& options) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  const std::vector<Job> jobs = plan(options);
+  const Model<float> model = load_model<float>(find_model(options.weights));
+  check(model.decomposition && model.adjustment, find_model(options.weights),
+        ": enhancing needs a decomposition and an adjustment net, this model lacks one; kind-weights merge joins models");
+  if (!model.restoration) {
+    std::cerr << "kind-infer: the model has no restoration net; reflectances are used as they are, with their noise\n";
+  }
+  if (into_folder(options)) make_folder(options.output);
+  if (!options.maps.empty()) make_folder(options.maps);
+  int failed = 0;
+  for (const Job& job : jobs) {
+    if (stop_signal) {
+      std::cerr << "kind-infer: stopped; " << job.input.string() << " and what follows it was not done\n";
+      return 128 + stop_signal;
+    }
+    try {
+      std::cerr << enhance_file(model, options, job) << std::endl;
+      std::cout << job.output.string() << std::endl;
+    } catch (const std::exception& error) {
+      std::string line = error_line("kind-infer", error);
+      // Messages name their file; what the system alone says does not.
+      if (!dynamic_cast<const Error*>(&error)) line += " (" + job.input.string() + ")";
+      std::cerr << line << std::endl;
+      ++failed;
+    }
+  }
+  return failed ? kExitSomeFailed : kExitDone;
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Brightens dark photographs with KinD's nets.", "kind-infer");
+  Options options;
+  app.set_version_flag(
+      "--version", [] { return version_text("kind-infer", available_isas(), current_isa()); },
+      "Print version, kernel sets and picture types");
+  app.add_option("input", options.inputs, "Photographs, or folders of them")->required()->type_name("INPUT...");
+  app.add_option("-o,--output", options.output, "A file, or a folder (ends in '/', exists, or several inputs)")
+      ->required()
+      ->type_name("OUTPUT");
+  app.add_option("-w,--weights", options.weights, "Model file (default: $KIND_MODEL or the shipped one)")->type_name("MODEL");
+  app.add_option("-f,--format", options.format, join("Type of results in a folder: ", writable_image_types()))->type_name("TYPE");
+  app.add_flag("--overwrite", options.overwrite, "Replace results that exist (never an input)");
+  CLI::Option* ratio = app.add_option("--ratio", options.ratio, "Light level: how many times brighter, above 0, at most 100");
+  CLI::Option* mean = app.add_option("--target-mean", options.target_mean, "Light level: mean of the result's RGB, 0 to 1");
+  bool automatic_light = false;
+  CLI::Option* automatic = app.add_flag("--auto", automatic_light, "Light level from the picture alone (default)");
+  ratio->excludes(mean)->excludes(automatic);
+  mean->excludes(automatic);
+  app.add_option("--fusion", options.fusion, "How the parts are put together: none, or as the authors' program does")
+      ->check(CLI::IsMember({"none", "official"}));
+  app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")->type_name("DIR");
+  app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    fail(error.what(), "; see kind-infer --help");
+  }
+  check(!options.output.empty(), "--output: expected a name, got nothing");
+  if (ratio->count()) {
+    check(options.ratio > 0 && options.ratio <= 100, "--ratio: expected a number above 0 and at most 100, got ",
+          options.ratio);
+    options.enhance.light = {LightLevel::Mode::kRatio, options.ratio};
+  }
+  if (mean->count()) {
+    check(options.target_mean >= 0 && options.target_mean <= 1, "--target-mean: expected a number from 0 to 1, got ",
+          options.target_mean);
+    options.enhance.light = {LightLevel::Mode::kTargetMean, options.target_mean};
+  }
+  if (options.fusion == "official") options.enhance.fusion = Fusion::kOfficial;
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  return run(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run_command_line(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << error_line("kind-infer", error) << std::endl;
+    return kExitError;
+  }
+}

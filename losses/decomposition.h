@@ -1,0 +1,44 @@
+#pragma once
+
+#include "losses/distance.h"
+#include "losses/gradient.h"
+
+namespace kind {
+
+// The terms that train the decomposition I = R L (Zhang et al., "Kindling the Darkness", arXiv 1905.04161,
+// section 3.1). I and R are [n, 3, h, w], L is [n, 1, h, w], all in 0..1; every term is a scalar. They throw Error
+// naming the term and the shapes where those do not fit.
+
+/// |I - R L|: the parts multiply back to the picture.
+struct Reconstruction {
+  Norm norm = Norm::kL1;
+  template <class T>
+  Variable<T> operator()(const Variable<T>& i, const Variable<T>& r, const Variable<T>& l) const;
+};
+
+/// |R_low - R_high|: both exposures show one scene, so they have one reflectance.
+struct ReflectanceSimilarity {
+  Norm norm = Norm::kL1;
+  template <class T>
+  Variable<T> operator()(const Variable<T>& r_low, const Variable<T>& r_high) const;
+};
+
+/// Sum over x and y of mean(|grad L| / max(|grad gray(I)|, epsilon)): illumination is smooth, except where the picture
+/// has an edge.
+struct IlluminationSmoothness {
+  double epsilon = 0.01;
+  GradientSpec gradient = {};
+  template <class T>
+  Variable<T> operator()(const Variable<T>& l, const Variable<T>& i) const;
+};
+
+/// Sum over x and y of mean(M exp(-c M)), M = |grad L_low| + |grad L_high|: edges that both illuminations have strongly
+/// are kept, those below M = 1 / c are pressed down. c = 0 presses all of them down alike: the mean of M.
+struct MutualConsistency {
+  double c = 10;
+  GradientSpec gradient = {};
+  template <class T>
+  Variable<T> operator()(const Variable<T>& l_low, const Variable<T>& l_high) const;
+};
+
+}  // namespace kind

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "core/autograd/variable.h"
+
+namespace kind {
+
+/// l1: mean |a - b|, l2: mean (a - b)^2, over all elements.
+enum class Norm { kL1, kL2 };
+
+/// The mean distance of two pictures of the same shape [n, c, h, w], as a scalar. Throws Error naming `term` and both
+/// shapes where they differ or are no pictures.
+template <class T>
+Variable<T> mean_distance(const char* term, const Variable<T>& a, const Variable<T>& b, Norm norm);
+
+/// Throw Error naming `term` and both shapes unless a and b are pictures [n, c, h, w] of the same shape ...
+void check_same_pictures(const char* term, const Shape& a, const Shape& b);
+/// ... unless l is the one-channel illumination [n, 1, h, w] of a picture [n, c, h, w].
+void check_illumination(const char* term, const Shape& l, const Shape& picture);
+
+}  // namespace kind

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "core/autograd/variable.h"
+
+namespace kind {
+
+/// Which gradient of a picture t a loss compares.
+///
+/// paper: plain signed forward differences, as the printed formulas read (arXiv 1905.04161):
+///   x[i, j] = t[i, j + 1] - t[i, j],  y[i, j] = t[i + 1, j] - t[i, j]
+/// official: as the authors' training program takes them, 2x2 kernels on a picture that continues as 0 beyond its
+/// last row and column:
+///   x[i, j] = |t[i + 1, j + 1] - t[i + 1, j]|,  y[i, j] = |t[i + 1, j + 1] - t[i, j + 1]|
+/// then (g - min) / (max - min + 1e-4), with min and max over the whole map of the batch. The derivative passes through
+/// min and max; elements that tie for one share it equally.
+enum class GradientForm { kPaper, kOfficial };
+
+/// What the paper's form has where there is no next pixel: `zero` leaves the last column (x) or row (y) of a map of the
+/// picture's size at 0, `valid` leaves it out. The mean of a map differs by the factor (w - 1) / w or (h - 1) / h. The
+/// official form has its own border and does not look at this.
+enum class GradientBorder { kZero, kValid };
+
+struct GradientSpec {
+  GradientForm form = GradientForm::kPaper;
+  GradientBorder border = GradientBorder::kZero;
+};
+
+/// Both maps, [n, c, h, w]; with valid borders x is [n, c, h, w - 1] and y [n, c, h - 1, w].
+template <class T>
+struct ImageGradients {
+  Variable<T> x, y;
+};
+
+/// The gradient of pictures [n, c, h, w]. Throws Error where x is no picture, or has only one row or column and the
+/// borders are valid.
+template <class T>
+ImageGradients<T> image_gradients(const Variable<T>& x, const GradientSpec& spec);
+
+/// The same without signs: the absolute value of the paper's form; the official form has none to lose.
+template <class T>
+ImageGradients<T> gradient_magnitudes(const Variable<T>& x, const GradientSpec& spec);
+
+/// 0.2989 R + 0.5870 G + 0.1140 B of pictures [n, 3, h, w], as [n, 1, h, w] (the weights of TensorFlow's
+/// rgb_to_grayscale, which the authors' program uses). Throws Error where there are not three channels.
+template <class T>
+Variable<T> gray(const Variable<T>& x);
+
+}  // namespace kind

@@ -1,0 +1,114 @@
+#include "nets/light.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/error.h"
+
+namespace kind {
+namespace {
+
+constexpr double kFloor = 1e-3;  // keeps the logarithm of black finite
+
+double fraction_of_sorted(const std::vector<float>& sorted, double fraction) {
+  const double at = fraction * static_cast<double>(sorted.size() - 1);
+  return static_cast<double>(sorted[static_cast<std::size_t>(at + 0.5)]);
+}
+
+}  // namespace
+
+const char* const LightStatistics::kNames[LightStatistics::kCount] = {
+    "log mean gray",         "deviation of gray",        "log median gray",          "log mean illumination",
+    "deviation of illumination", "log median illumination", "95th percentile of gray", "mean saturation"};
+
+LightStatistics light_statistics(const Tensor<float>& picture, const Tensor<float>& illumination) {
+  const std::int64_t count = illumination.size();
+  check(count > 0 && picture.size() == 3 * count, "light: expected a picture [1, 3, h, w] and its illumination [1, 1, h, w], got ",
+        picture.shape().text(), " and ", illumination.shape().text());
+  std::vector<float> gray(static_cast<std::size_t>(count)), light(static_cast<std::size_t>(count));
+  double gray_sum = 0, gray_squares = 0, light_sum = 0, light_squares = 0, saturation = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float r = picture[i], g = picture[count + i], b = picture[2 * count + i];
+    const float y = 0.299f * r + 0.587f * g + 0.114f * b, l = illumination[i];
+    gray[static_cast<std::size_t>(i)] = y;
+    light[static_cast<std::size_t>(i)] = l;
+    gray_sum += static_cast<double>(y);
+    gray_squares += static_cast<double>(y) * static_cast<double>(y);
+    light_sum += static_cast<double>(l);
+    light_squares += static_cast<double>(l) * static_cast<double>(l);
+    saturation += static_cast<double>(std::max({r, g, b}) - std::min({r, g, b}));
+  }
+  std::sort(gray.begin(), gray.end());
+  std::sort(light.begin(), light.end());
+  const double n = static_cast<double>(count);
+  const auto deviation = [n](double sum, double squares) {
+    return std::sqrt(std::max(0.0, squares / n - sum / n * (sum / n)));
+  };
+  return {{std::log(gray_sum / n + kFloor), deviation(gray_sum, gray_squares),
+           std::log(fraction_of_sorted(gray, 0.5) + kFloor), std::log(light_sum / n + kFloor),
+           deviation(light_sum, light_squares), std::log(fraction_of_sorted(light, 0.5) + kFloor),
+           fraction_of_sorted(gray, 0.95), saturation / n}};
+}
+
+void LightConfig::validate(const std::string& path) const {
+  check(weights.size() == LightStatistics::kCount, key_path(path, "weights"), ": expected ",
+        static_cast<int>(LightStatistics::kCount), " numbers, got ", weights.size());
+  check(lowest <= highest, key_path(path, "lowest"), ": expected at most highest (", highest, "), got ", lowest);
+}
+
+double automatic_ratio(const LightConfig& config, const LightStatistics& statistics) {
+  double log_ratio = config.bias;
+  for (std::size_t i = 0; i < config.weights.size(); ++i) log_ratio += config.weights[i] * statistics.values[i];
+  return std::clamp(std::exp(log_ratio), config.lowest, config.highest);
+}
+
+LightConfig fit_light(const std::vector<LightStatistics>& statistics, const std::vector<double>& ratios,
+                      double penalty) {
+  constexpr int k = LightStatistics::kCount;
+  const std::size_t count = ratios.size();
+  check(count >= 2 && statistics.size() == count, "light: expected the statistics and ratios of at least two pictures, got ",
+        statistics.size(), " and ", count);
+  const double n = static_cast<double>(count);
+  double mean[k] = {}, scale[k] = {}, mean_log = 0;
+  for (std::size_t s = 0; s < count; ++s) {
+    check(ratios[s] > 0 && std::isfinite(ratios[s]), "light: expected ratios greater than 0, got ", ratios[s]);
+    mean_log += std::log(ratios[s]) / n;
+    for (int i = 0; i < k; ++i) mean[i] += statistics[s].values[i] / n;
+  }
+  for (std::size_t s = 0; s < count; ++s) {
+    for (int i = 0; i < k; ++i) scale[i] += std::pow(statistics[s].values[i] - mean[i], 2) / n;
+  }
+  for (double& x : scale) x = x > 1e-12 ? std::sqrt(x) : 1;
+  // Normal equations (Z'Z / n + penalty I) w = Z'y / n, solved by Gaussian elimination: symmetric, positive, and small.
+  double a[k][k + 1] = {};
+  for (std::size_t s = 0; s < count; ++s) {
+    double z[k];
+    for (int i = 0; i < k; ++i) z[i] = (statistics[s].values[i] - mean[i]) / scale[i];
+    for (int i = 0; i < k; ++i) {
+      for (int j = 0; j < k; ++j) a[i][j] += z[i] * z[j] / n;
+      a[i][k] += z[i] * (std::log(ratios[s]) - mean_log) / n;
+    }
+  }
+  for (int i = 0; i < k; ++i) a[i][i] += penalty;
+  for (int p = 0; p < k; ++p) {
+    for (int i = p + 1; i < k; ++i) {
+      const double factor = a[i][p] / a[p][p];
+      for (int j = p; j <= k; ++j) a[i][j] -= factor * a[p][j];
+    }
+  }
+  LightConfig config;
+  config.bias = mean_log;
+  double solution[k];
+  for (int p = k - 1; p >= 0; --p) {
+    double value = a[p][k];
+    for (int j = p + 1; j < k; ++j) value -= a[p][j] * solution[j];
+    solution[p] = value / a[p][p];
+    config.weights[static_cast<std::size_t>(p)] = solution[p] / scale[p];
+    config.bias -= solution[p] / scale[p] * mean[p];
+  }
+  config.lowest = *std::min_element(ratios.begin(), ratios.end());
+  config.highest = *std::max_element(ratios.begin(), ratios.end());
+  return config;
+}
+
+}  // namespace kind

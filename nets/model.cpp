@@ -1,0 +1,115 @@
+#include "nets/model.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/error.h"
+
+namespace kind {
+namespace {
+
+constexpr const char* kDescription = "kind";
+
+template <class T, class Net, class Config>
+void build_net(std::optional<Net>& net, const std::optional<Config>& config, std::uint64_t seed, std::uint64_t which) {
+  if (!config || net) return;
+  Random random(seed, {which});
+  net.emplace(*config, random);
+}
+
+template <class T, class Net>
+void append(const std::optional<Net>& net, Parameters<T>& all) {
+  if (!net) return;
+  const Parameters<T> own = net->parameters();
+  all.insert(all.end(), own.begin(), own.end());
+}
+
+/// The same description with weights that need no drawing, since they are read over at once.
+ModelConfig without_drawing(ModelConfig config) {
+  if (config.decomposition) config.decomposition->initializer = "zeros";
+  if (config.restoration) config.restoration->initializer = "zeros";
+  if (config.adjustment) config.adjustment->initializer = "zeros";
+  return config;
+}
+
+}  // namespace
+
+template <class T>
+void Model<T>::build(std::uint64_t seed) {
+  build_net<T>(decomposition, config.decomposition, seed, 1);
+  build_net<T>(restoration, config.restoration, seed, 2);
+  build_net<T>(adjustment, config.adjustment, seed, 3);
+}
+
+template <class T>
+Parameters<T> Model<T>::parameters() const {
+  Parameters<T> all;
+  append<T>(decomposition, all);
+  append<T>(restoration, all);
+  append<T>(adjustment, all);
+  return all;
+}
+
+template <class T>
+void assign_parameters(const SafeTensors& content, const Parameters<T>& parameters) {
+  for (const Parameter<T>& parameter : parameters) {
+    const Tensor<T> tensor = content.get_tensor<T>(parameter.name);
+    Variable<T> variable = parameter.variable;
+    check(tensor.shape() == variable.shape(), content.source, ": tensor ", parameter.name, " has shape ",
+          tensor.shape().text(), ", expected ", variable.shape().text(), "; these are the weights of another net");
+    std::copy_n(tensor.data(), tensor.size(), variable.mutable_value().data());
+  }
+}
+
+template <class T>
+Model<T> load_model(const std::string& path) {
+  const SafeTensors content = read_safetensors(path);
+  const auto description = content.metadata.find(kDescription);
+  check(description != content.metadata.end(), path, ": this is no model of kind: its metadata has no key \"",
+        kDescription, "\"; weights of the authors' program are brought in by kind-weights import-tensorflow");
+  const std::string source = path + ": metadata \"" + kDescription + "\"";
+  Model<T> model;
+  const ModelConfig config = parse_config<ModelConfig>(parse_json(description->second, source), source);
+  model.config = without_drawing(config);
+  model.build(0);
+  model.config = config;
+  const Parameters<T> parameters = model.parameters();
+  check(!parameters.empty(), path, ": the model holds no net");
+  std::set<std::string> left;
+  for (const auto& [name, tensor] : content.tensors) left.insert(name);
+  for (const Parameter<T>& parameter : parameters) left.erase(parameter.name);
+  check(left.empty(), path, ": tensor ", left.empty() ? "" : *left.begin(),
+        " belongs to none of the nets that the file's description names");
+  assign_parameters(content, parameters);
+  return model;
+}
+
+template <class T>
+void save_model(const std::string& path, const Model<T>& model, WeightType type,
+                const std::map<std::string, std::string>& notes) {
+  SafeTensors content;
+  content.source = path;
+  content.metadata = notes;
+  content.metadata[kDescription] = to_json(model.config).dump();
+  for (const Parameter<T>& parameter : model.parameters()) {
+    const Tensor<float> value = cast<float>(parameter.variable.value());
+    if (type == WeightType::kFloat16) {
+      content.put_half(parameter.name, value);
+    } else {
+      content.put_tensor(parameter.name, value);
+    }
+  }
+  write_safetensors(path, content);
+}
+
+#define KIND_INSTANTIATE(T)                                                                  \
+  template struct Model<T>;                                                                  \
+  template Model<T> load_model(const std::string&);                                          \
+  template void save_model(const std::string&, const Model<T>&, WeightType,                  \
+                           const std::map<std::string, std::string>&);                       \
+  template void assign_parameters(const SafeTensors&, const Parameters<T>&);
+KIND_INSTANTIATE(float)
+KIND_INSTANTIATE(double)
+#undef KIND_INSTANTIATE
+
+}  // namespace kind

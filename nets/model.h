@@ -1,0 +1,75 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/io/safetensors.h"
+#include "nets/light.h"
+#include "nets/nets.h"
+
+namespace kind {
+
+/// How a picture becomes the decomposition net's input.
+struct InputConfig {
+  bool stretch = true;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("stretch", stretch,
+            "Whether each picture is stretched so that its smallest value becomes 0 and its largest 1, as in the "
+            "authors' program.");
+  }
+};
+
+/// What a model file says of itself in its metadata key "kind": the nets it holds and how they are used.
+struct ModelConfig {
+  std::int64_t format = 1;
+  std::optional<DecompositionConfig> decomposition;
+  std::optional<RestorationConfig> restoration;
+  std::optional<AdjustmentConfig> adjustment;
+  InputConfig input;
+  std::optional<LightConfig> light;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("format", format, "Version of this description.", between(1, 1));
+    v.field("decomposition", decomposition, "The decomposition net; null where the file has none.");
+    v.field("restoration", restoration, "The restoration net; null where the file has none.");
+    v.field("adjustment", adjustment, "The adjustment net; null where the file has none.");
+    v.field("input", input, "How a picture becomes the nets' input.");
+    v.field("light", light, "How the light level is chosen from a dark picture alone; null for the general rule.");
+  }
+};
+
+/// The nets of one model file, any of which may be missing.
+template <class T>
+struct Model {
+  ModelConfig config;
+  std::optional<Decomposition<T>> decomposition;
+  std::optional<Restoration<T>> restoration;
+  std::optional<Adjustment<T>> adjustment;
+
+  /// Makes the nets that config names and that are not there yet, with weights drawn from (seed, name of the net).
+  void build(std::uint64_t seed);
+  /// The parameters of all nets, in a fixed order.
+  Parameters<T> parameters() const;
+};
+
+/// Reads a model: all of it or nothing. Throws Error naming the path where it is no safetensors file, has no description of
+/// ours, or where a tensor is missing, left over or of another shape than its net's.
+template <class T>
+Model<T> load_model(const std::string& path);
+
+enum class WeightType { kFloat32, kFloat16 };
+
+/// Writes the model as the whole content of `path`, with `notes` as further metadata (by key).
+template <class T>
+void save_model(const std::string& path, const Model<T>& model, WeightType type = WeightType::kFloat32,
+                const std::map<std::string, std::string>& notes = {});
+
+/// Copies each of `parameters` from the tensor of its name in `content`; throws Error as load_model does where one is
+/// missing or of another shape. Tensors that no parameter has are left alone.
+template <class T>
+void assign_parameters(const SafeTensors& content, const Parameters<T>& parameters);
+
+}  // namespace kind

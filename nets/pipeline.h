@@ -1,0 +1,57 @@
+#pragma once
+
+#include "nets/model.h"
+
+namespace kind {
+
+/// A picture [1, 3, h, w] in 0..1 as the nets take it: stretched to 0..1 where the config says so, by
+/// (x - min) / max(max - min, 0.001) over all its values.
+Tensor<float> net_input(const Tensor<float>& picture, const InputConfig& config);
+
+/// How bright the result becomes.
+struct LightLevel {
+  enum class Mode {
+    kAuto,        // ratio from the dark picture alone: the model's own rule, or the general one
+    kRatio,       // value = the ratio that adjustment is given, 0 < ratio <= 100
+    kTargetMean,  // value = mean of the output's RGB in 0..1; the ratio that comes nearest to it
+  } mode = Mode::kAuto;
+  double value = 0;
+};
+
+enum class Fusion {
+  kNone,      // output = R_hat * L_hat
+  kOfficial,  // as the authors' program for photographs puts the parts together, see fuse_official
+};
+
+struct EnhanceOptions {
+  LightLevel light;
+  Fusion fusion = Fusion::kNone;
+};
+
+/// All maps are [1, 3, h, w] (reflectance, restored, output) or [1, 1, h, w], in 0..1.
+struct Enhanced {
+  Tensor<float> reflectance, illumination;
+  Tensor<float> restored;  // the reflectance itself where the model has no restoration net
+  Tensor<float> adjusted;
+  Tensor<float> output;
+  double ratio = 1;  // what adjustment was given
+};
+
+/// The whole method on one picture [1, 3, h, w] in 0..1, any size from 1x1:
+///   R, L = decomposition(I);  R_hat = restoration(R, L);  L_hat = adjustment(L, ratio);  output = R_hat * L_hat
+/// Throws Error where the model has no decomposition or no adjustment net, or the light level is out of range.
+Enhanced enhance(const Model<float>& model, const Tensor<float>& picture, const EnhanceOptions& options = {});
+
+/// What adjustment is asked for when a bright picture is known: mean(L_high / (L_low + 1e-4)). Both [1, 1, h, w].
+double ratio_between(const Tensor<float>& low, const Tensor<float>& high);
+
+/// A map [n, 1, h, w] of one number.
+Variable<float> ratio_map(const Shape& illumination, double ratio);
+
+/// The authors' way of putting a photograph together, with g = Gaussian blur (sigma 3, radius 12, edges replicated) of
+/// 0.2125 R + 0.7154 G + 0.0721 B of R_low:
+///   R_hat' = R_hat * min(sqrt(2 g), 1);  output = L_low * I + (1 - L_low) * R_hat' * L_hat
+/// `picture` is the nets' input, the other maps are those of Enhanced.
+Tensor<float> fuse_official(const Tensor<float>& picture, const Enhanced& maps);
+
+}  // namespace kind

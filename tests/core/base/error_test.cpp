@@ -1,0 +1,27 @@
+#include "core/base/error.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/support/errors.h"
+
+namespace kind::testing {
+namespace {
+
+TEST_CASE("an error's message is its parts, one after the other") {
+  CHECK(join("size ", 3, ", ", 0.5, ", ", std::string("end"), '!') == "size 3, 0.5, end!");
+  CHECK(join("") == "");
+  CHECK(error_of([] { fail("file.png: expected ", 8, " bytes, got ", 7); }) == "file.png: expected 8 bytes, got 7");
+}
+
+TEST_CASE("check throws where its condition does not hold, and only there") {
+  CHECK(error_of([] { check(true, "no"); }) == "no error");
+  CHECK(error_of([] { check(1 > 2, "1 > ", 2); }) == "1 > 2");
+}
+
+TEST_CASE("an Error can be caught as std::runtime_error") {
+  CHECK_THROWS_AS(fail("x"), std::runtime_error);
+  CHECK_THROWS_AS(fail("x"), Error);
+}
+
+}  // namespace
+}  // namespace kind::testing

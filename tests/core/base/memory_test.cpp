@@ -1,0 +1,95 @@
+#include "core/base/memory.h"
+
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <limits>
+#include <new>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace kind::testing {
+namespace {
+
+bool aligned(const void* block) { return reinterpret_cast<std::uintptr_t>(block) % kAlignment == 0; }
+
+TEST_CASE("memory: every block is aligned, distinct and writable to its end") {
+  std::vector<std::pair<unsigned char*, std::size_t>> blocks;
+  for (const std::size_t bytes :
+       std::initializer_list<std::size_t>{0, 1, 63, 64, 65, 1000, 65535, 65536, 65537, 1 << 20}) {
+    for (int copy = 0; copy < 2; ++copy) {
+      auto* const block = static_cast<unsigned char*>(take_block(bytes));
+      CAPTURE(bytes);
+      REQUIRE(block != nullptr);
+      CHECK(aligned(block));
+      std::memset(block, static_cast<int>(blocks.size()), bytes);
+      blocks.emplace_back(block, bytes);
+    }
+  }
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const auto [block, bytes] = blocks[i];
+    for (std::size_t b = 0; b < bytes; ++b) REQUIRE(block[b] == static_cast<unsigned char>(i));
+    give_block(block, bytes);
+  }
+}
+
+TEST_CASE("memory: a block that comes back from the pool is large enough and belongs to one owner") {
+  // Sizes that round to the same block size may exchange blocks; others may not.
+  for (int round = 0; round < 3; ++round) {
+    void* const a = take_block(100000);
+    void* const b = take_block(100000);
+    CHECK(a != b);
+    give_block(a, 100000);
+    void* const larger = take_block(100100);
+    CHECK(larger != b);
+    std::memset(larger, 1, 100100);
+    void* const c = take_block(100000);
+    CHECK(c != b);
+    CHECK(c != larger);
+    std::memset(c, 2, 100000);
+    CHECK(static_cast<unsigned char*>(larger)[100099] == 1);
+    give_block(larger, 100100);
+    give_block(b, 100000);
+    give_block(c, 100000);
+  }
+}
+
+TEST_CASE("memory: more than there can be is std::bad_alloc, not a small block") {
+  CHECK_THROWS_AS(take_block(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
+  CHECK_THROWS_AS(take_block(std::numeric_limits<std::size_t>::max() - 62), std::bad_alloc);
+  CHECK_THROWS_AS(Buffer<double>(std::int64_t{1} << 61), std::bad_alloc);
+  CHECK_THROWS_AS(Buffer<double>(std::numeric_limits<std::int64_t>::max()), std::bad_alloc);
+  CHECK_THROWS_AS(Buffer<float>(-1), std::bad_alloc);
+}
+
+TEST_CASE("memory: a Buffer is aligned and holds its elements") {
+  for (const std::int64_t count : {0, 1, 7, 1000}) {
+    Buffer<double> buffer(count);
+    CHECK(aligned(buffer.data()));
+    for (std::int64_t i = 0; i < count; ++i) buffer[i] = static_cast<double>(i);
+    for (std::int64_t i = 0; i < count; ++i) CHECK(buffer.data()[i] == static_cast<double>(i));
+  }
+}
+
+TEST_CASE("memory: blocks may be taken and given from many threads") {
+  std::vector<std::thread> threads;
+  std::vector<int> damaged(4);
+  for (std::size_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&damaged, t] {
+      for (std::size_t i = 0; i < 300; ++i) {
+        const std::size_t bytes = 60000 + i % 5 * 4000;
+        auto* const block = static_cast<unsigned char*>(take_block(bytes));
+        std::memset(block, static_cast<int>(t), bytes);
+        for (std::size_t b = 0; b < bytes; b += 997) damaged[t] += block[b] != t;
+        give_block(block, bytes);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(damaged == std::vector<int>(4));
+}
+
+}  // namespace
+}  // namespace kind::testing

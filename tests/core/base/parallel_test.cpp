@@ -1,0 +1,148 @@
+#include "core/base/parallel.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tests/support/errors.h"
+#include "tests/support/scopes.h"
+
+namespace kind::testing {
+namespace {
+
+TEST_CASE("parallel_for covers every index exactly once, in ranges of at least the grain") {
+  for (const int threads : kThreadCounts) {
+    const ThreadScope scope(threads);
+    CHECK(num_threads() == threads);
+    for (const std::int64_t count : {1, 2, 3, 6, 7, 8, 13, 100, 1001}) {
+      for (const std::int64_t grain : {1, 2, 10, 2000}) {
+        CAPTURE(threads, count, grain);
+        std::vector<int> visits(static_cast<std::size_t>(count));
+        std::mutex mutex;
+        std::set<std::thread::id> users;
+        bool in_bounds = true;
+        std::int64_t shortest = count;
+        parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
+          const std::lock_guard<std::mutex> lock(mutex);
+          users.insert(std::this_thread::get_id());
+          in_bounds = in_bounds && 0 <= begin && begin < end && end <= count;
+          shortest = std::min(shortest, end - begin);
+          for (std::int64_t i = begin; in_bounds && i < end; ++i) ++visits[static_cast<std::size_t>(i)];
+        });
+        CHECK(in_bounds);
+        CHECK(visits == std::vector<int>(static_cast<std::size_t>(count), 1));
+        CHECK(static_cast<int>(users.size()) <= threads);
+        CHECK(shortest >= std::min(count, grain));
+      }
+    }
+  }
+}
+
+TEST_CASE("parallel_for really uses the threads that it was given") {
+  const ThreadScope scope(3);
+  // Each thread waits in its first range until all three have come.
+  std::mutex mutex;
+  std::condition_variable arrived;
+  std::set<std::thread::id> users;
+  parallel_for(3, 1, [&](std::int64_t, std::int64_t) {
+    std::unique_lock<std::mutex> lock(mutex);
+    users.insert(std::this_thread::get_id());
+    arrived.notify_all();
+    arrived.wait_for(lock, std::chrono::seconds(20), [&] { return users.size() == 3; });
+  });
+  CHECK(users.size() == 3);
+}
+
+TEST_CASE("parallel_for calls nothing for a count of zero or less, and takes any grain") {
+  int calls = 0;
+  parallel_for(0, 1, [&](std::int64_t, std::int64_t) { ++calls; });
+  parallel_for(-5, 1, [&](std::int64_t, std::int64_t) { ++calls; });
+  CHECK(calls == 0);
+  std::atomic<std::int64_t> covered{0};
+  parallel_for(10, 0, [&](std::int64_t begin, std::int64_t end) { covered += end - begin; });
+  parallel_for(10, -3, [&](std::int64_t begin, std::int64_t end) { covered += end - begin; });
+  CHECK(covered == 20);
+}
+
+TEST_CASE("parallel_for passes on an exception of a body, from whichever thread, and works afterwards") {
+  for (const int threads : kThreadCounts) {
+    const ThreadScope scope(threads);
+    for (const std::int64_t bad : {0, 50, 99}) {
+      CAPTURE(threads, bad);
+      const auto run = [&] {
+        parallel_for(100, 1, [&](std::int64_t begin, std::int64_t end) {
+          if (begin <= bad && bad < end) fail("index ", bad);
+        });
+      };
+      CHECK(error_of(run) == "index " + std::to_string(bad));
+    }
+    const auto all_throw = [] {
+      parallel_for(100, 1, [](std::int64_t, std::int64_t) { throw std::out_of_range("every range"); });
+    };
+    CHECK_THROWS_AS(all_throw(), std::out_of_range);
+    std::atomic<std::int64_t> covered{0};
+    parallel_for(100, 1, [&](std::int64_t begin, std::int64_t end) { covered += end - begin; });
+    CHECK(covered == 100);
+  }
+}
+
+TEST_CASE("nested parallel_for runs serially and covers its range once, exceptions included") {
+  for (const int threads : kThreadCounts) {
+    CAPTURE(threads);
+    const ThreadScope scope(threads);
+    std::vector<std::atomic<int>> visits(7 * 11);
+    std::atomic<bool> stayed{true};
+    parallel_for(7, 1, [&](std::int64_t outer_begin, std::int64_t outer_end) {
+      for (std::int64_t i = outer_begin; i < outer_end; ++i) {
+        const std::thread::id self = std::this_thread::get_id();
+        parallel_for(11, 1, [&](std::int64_t begin, std::int64_t end) {
+          if (threads > 1 && self != std::this_thread::get_id()) stayed = false;
+          for (std::int64_t j = begin; j < end; ++j) ++visits[static_cast<std::size_t>(i * 11 + j)];
+        });
+      }
+    });
+    CHECK(stayed);
+    for (const std::atomic<int>& n : visits) CHECK(n == 1);
+    const auto inner_throws = [] {
+      parallel_for(7, 1, [](std::int64_t, std::int64_t) {
+        parallel_for(3, 1, [](std::int64_t, std::int64_t) { fail("inner"); });
+      });
+    };
+    CHECK(error_of(inner_throws) == "inner");
+  }
+}
+
+TEST_CASE("parallel_for may be called from several threads at once") {
+  const ThreadScope scope(3);
+  std::atomic<std::int64_t> total{0};
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 3; ++t) {
+    callers.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        parallel_for(1000, 1, [&](std::int64_t begin, std::int64_t end) { total += end - begin; });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  CHECK(total == 3 * 20 * 1000);
+}
+
+TEST_CASE("set_num_threads takes 1 to 1024") {
+  const ThreadScope scope(num_threads());
+  CHECK(num_threads() >= 1);
+  CHECK(error_of([] { set_num_threads(0); }) == "threads: expected 1 to 1024, got 0");
+  CHECK(error_of([] { set_num_threads(-2); }) == "threads: expected 1 to 1024, got -2");
+  CHECK(error_of([] { set_num_threads(1025); }) == "threads: expected 1 to 1024, got 1025");
+  set_num_threads(1024);
+  CHECK(num_threads() == 1024);
+}
+
+}  // namespace
+}  // namespace kind::testing

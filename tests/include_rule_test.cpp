@@ -1,0 +1,147 @@
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+// Which folder may include from which: core <- layers <- {losses, nets} <- {train, infer}; inside core:
+// base <- tensor <- autograd <- ops, kernels see base alone, io sees base and tensor. Siblings never see each other.
+
+namespace kind::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// For each folder, the others that it may include from.
+const std::map<std::string, std::set<std::string>>& allowed() {
+  static const std::map<std::string, std::set<std::string>> rule = [] {
+    std::map<std::string, std::set<std::string>> r;
+    r["core/base"] = {};
+    r["core/tensor"] = {"core/base"};
+    r["core/kernels"] = {"core/base"};
+    r["core/io"] = {"core/base", "core/tensor"};
+    r["core/autograd"] = {"core/base", "core/tensor"};
+    r["core/ops"] = {"core/base", "core/tensor", "core/autograd"};
+    std::set<std::string> below;
+    for (const auto& [folder, others] : r) below.insert(folder);
+    r["layers"] = below;
+    below.insert("layers");
+    r["losses"] = r["nets"] = below;
+    below.insert({"losses", "nets"});
+    r["train"] = r["infer"] = below;
+    return r;
+  }();
+  return rule;
+}
+
+/// The folder that a path from the repository's root falls under: core/tensor, layers ...
+std::string folder_of(const std::string& path) {
+  const std::size_t first = path.find('/');
+  if (path.compare(0, 5, "core/") != 0) return path.substr(0, first);
+  return path.substr(0, path.find('/', first + 1));
+}
+
+/// What breaks the rule in one source, given by its path from the root and its text.
+std::vector<std::string> violations(const std::string& path, const std::string& source) {
+  static const std::regex include(R"rx(^\s*#\s*include\s*([<"])([^>"]+)[>"])rx");
+  const std::string folder = folder_of(path);
+  const auto rule = allowed().find(folder);
+  if (rule == allowed().end()) return {path + ": no rule says what the folder " + folder + " may include"};
+  // Files built with instruction-set flags must not hold code that the linker could take for everybody's.
+  const bool has_isa_flags = path.find("/avx") != std::string::npos && path.find(".cpp") != std::string::npos;
+  const std::set<std::string> harmless{"cstddef", "cstdint", "immintrin.h"};
+  std::vector<std::string> found;
+  std::istringstream lines(source);
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch match;
+    if (!std::regex_search(line, match, include)) continue;
+    const std::string target = match[2], target_folder = folder_of(target);
+    const bool ours = allowed().count(target_folder) > 0;
+    const std::string where = path + ": #include " + target;
+    if (match[1] == "\"" && !ours) found.push_back(where + " is not written from the repository's root");
+    if (match[1] == "<" && ours) found.push_back(where + " is ours and belongs in quotes");
+    if (ours && target_folder != folder && rule->second.count(target_folder) == 0) {
+      found.push_back(where + ": " + folder + " must not include " + target_folder);
+    }
+    if (has_isa_flags && (ours ? target.find("/avx") == std::string::npos : harmless.count(target) == 0)) {
+      found.push_back(where + ": files built with instruction-set flags share no inline code");
+    }
+  }
+  return found;
+}
+
+std::string read(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+bool is_source(const fs::path& path) { return path.extension() == ".h" || path.extension() == ".cpp"; }
+
+TEST_CASE("include rule: no source includes what it must not") {
+  const fs::path root = KIND_SOURCE_DIR;
+  int files = 0;
+  for (const std::string top : {"core", "layers", "losses", "nets", "train", "infer"}) {
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root / top)) {
+      if (!entry.is_regular_file() || !is_source(entry.path())) continue;
+      ++files;
+      const std::string path = entry.path().lexically_relative(root).generic_string();
+      for (const std::string& violation : violations(path, read(entry.path()))) FAIL_CHECK(violation);
+    }
+  }
+  CHECK(files >= 30);  // else the scan looked in the wrong place
+}
+
+TEST_CASE("include rule: samples that break it are found") {
+  const auto broken = [](const std::string& path, const std::string& source) {
+    return static_cast<int>(violations(path, source).size());
+  };
+  CHECK(broken("core/base/random.cpp", "#include \"core/base/random.h\"\n\n#include <cmath>\n") == 0);
+  CHECK(broken("core/base/random.cpp", "#include \"core/tensor/shape.h\"\n") == 1);
+  CHECK(broken("core/base/random.cpp", "  #  include   \"core/tensor/shape.h\"  // why\n") == 1);
+  CHECK(broken("core/tensor/tensor.h", "#include \"core/autograd/variable.h\"\n") == 1);
+  CHECK(broken("core/autograd/variable.h", "#include \"core/ops/reduce.h\"\n") == 1);
+  CHECK(broken("core/ops/reduce.cpp", "#include \"core/kernels/kernels.h\"\n") == 1);
+  CHECK(broken("core/kernels/kernels.cpp", "#include \"core/tensor/tensor.h\"\n#include \"core/base/error.h\"\n") == 1);
+  CHECK(broken("core/kernels/gemm_conv.cpp", "#include \"core/kernels/gemm_conv.h\"\n") == 0);
+  CHECK(broken("core/io/npy.cpp", "#include \"core/tensor/tensor.h\"\n#include \"core/base/error.h\"\n") == 0);
+  CHECK(broken("core/io/npy.cpp", "#include \"core/autograd/variable.h\"\n") == 1);
+  CHECK(broken("core/ops/reduce.cpp", "#include \"layers/conv2d.h\"\n") == 1);
+  CHECK(broken("layers/conv2d.cpp", "#include \"core/kernels/kernels.h\"\n#include \"core/ops/reduce.h\"\n") == 0);
+  CHECK(broken("layers/conv2d.cpp", "#include \"losses/ssim.h\"\n#include \"nets/unet.h\"\n") == 2);
+  CHECK(broken("losses/ssim.cpp", "#include \"nets/unet.h\"\n") == 1);
+  CHECK(broken("losses/metrics/psnr.cpp", "#include \"losses/term.h\"\n#include \"core/ops/reduce.h\"\n") == 0);
+  CHECK(broken("nets/unet.cpp", "#include \"losses/ssim.h\"\n") == 1);
+  CHECK(broken("train/trainer.cpp", "#include \"nets/unet.h\"\n#include \"losses/ssim.h\"\n") == 0);
+  CHECK(broken("train/trainer.cpp", "#include \"infer/enhance.h\"\n") == 1);
+  CHECK(broken("infer/enhance.cpp", "#include \"train/trainer.h\"\n") == 1);
+  CHECK(broken("layers/conv2d.cpp", "#include \"conv2d.h\"\n") == 1);
+  CHECK(broken("layers/conv2d.cpp", "#include \"../core/base/error.h\"\n") == 1);
+  CHECK(broken("layers/conv2d.cpp", "#include <layers/pool.h>\n") == 1);
+  CHECK(broken("layers/conv2d.cpp", "#include \"tests/support/gradcheck.h\"\n") == 1);
+  CHECK(broken("core/other/thing.cpp", "") == 1);
+  CHECK(broken("core/kernels/avx2/gemm.cpp", "#include \"core/kernels/avx2/gemm.h\"\n#include <immintrin.h>\n") == 0);
+  CHECK(broken("core/kernels/avx2/gemm.cpp", "#include <vector>\n") == 1);
+  CHECK(broken("core/kernels/avx512/gemm.cpp", "#include \"core/base/error.h\"\n") == 1);
+}
+
+TEST_CASE("every test file is in the list of tests/CMakeLists.txt") {
+  const fs::path tests = fs::path(KIND_SOURCE_DIR) / "tests";
+  const std::string list = read(tests / "CMakeLists.txt");
+  int files = 0;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(tests)) {
+    const std::string path = entry.path().lexically_relative(tests).generic_string();
+    if (path.size() < 9 || path.compare(path.size() - 9, 9, "_test.cpp") != 0) continue;
+    ++files;
+    INFO(path << " is not listed in tests/CMakeLists.txt, so it never runs");
+    CHECK(list.find("  " + path) != std::string::npos);
+  }
+  CHECK(files >= 10);
+}
+
+}  // namespace
+}  // namespace kind::testing

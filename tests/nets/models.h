@@ -1,0 +1,22 @@
+#pragma once
+
+#include "nets/model.h"
+
+namespace kind::testing {
+
+/// A copy of a model with parameters of another type.
+template <class T>
+Model<T> as(const Model<float>& from) {
+  Model<T> model;
+  model.config = from.config;
+  model.build(0);
+  const Parameters<float> source = from.parameters();
+  const Parameters<T> target = model.parameters();
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    Variable<T> variable = target[i].variable;
+    variable.mutable_value() = cast<T>(source[i].variable.value());
+  }
+  return model;
+}
+
+}  // namespace kind::testing

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+
+#include "core/base/parallel.h"
+#include "core/kernels/kernels.h"
+
+namespace kind::testing {
+
+/// Another number of threads until the end of the scope.
+class ThreadScope {
+ public:
+  explicit ThreadScope(int threads) : before_(num_threads()) { set_num_threads(threads); }
+  ~ThreadScope() { set_num_threads(before_); }
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  int before_;
+};
+
+/// Another kernel set until the end of the scope.
+class IsaScope {
+ public:
+  explicit IsaScope(const std::string& isa) : before_(current_isa()) { select_isa(isa); }
+  ~IsaScope() { select_isa(before_); }
+  IsaScope(const IsaScope&) = delete;
+  IsaScope& operator=(const IsaScope&) = delete;
+
+ private:
+  std::string before_;
+};
+
+/// The thread counts under which results must have the same bits; more than most test machines have cores, too.
+inline constexpr int kThreadCounts[] = {1, 2, 3, 7};
+
+}  // namespace kind::testing

@@ -1,0 +1,52 @@
+#include "train/config.h"
+
+#include <set>
+
+#include "core/base/error.h"
+
+namespace kind {
+
+void CameraConfig::validate(const std::string& path) const {
+  check(exposure_low <= exposure_high, key_path(path, "exposure_low"), ": expected at most exposure_high (",
+        exposure_high, "), got ", exposure_low);
+  check(gamma_low <= gamma_high, key_path(path, "gamma_low"), ": expected at most gamma_high (", gamma_high, "), got ",
+        gamma_low);
+}
+
+void NetConfig::validate(const std::string& path) const {
+  const int count = decomposition.has_value() + restoration.has_value() + adjustment.has_value();
+  check(count == 1, path, ": expected exactly one of \"decomposition\", \"restoration\", \"adjustment\", got ", count);
+}
+
+void StageConfig::validate(const std::string& path) const {
+  check(!name.empty() && name.find_first_of("./ \t\n") == std::string::npos, key_path(path, "name"),
+        ": expected a word without dots, slashes or spaces, got \"", name, "\"");
+  const std::string here = key_path(path, "losses");
+  const DecompositionLossConfig& d = losses.decomposition;
+  const ImageLossConfig& i = losses.image;
+  if (net.decomposition) {
+    check(!i.square && !i.gradient && !i.ssim && !i.color, here,
+          ": square, gradient, ssim and color compare an output with a target; the decomposition net has none");
+    d.validate(here);
+  } else {
+    check(!d.reconstruction && !d.reflectance_similarity && !d.illumination_smoothness && !d.mutual_consistency, here,
+          ": reconstruction, reflectance_similarity, illumination_smoothness and mutual_consistency are terms of the "
+          "decomposition net only");
+    i.validate(here);
+    check(!i.ssim || i.ssim->window <= patch, key_path(path, "patch"), ": patches of ", patch,
+          " pixels are smaller than the window of ssim, ", i.ssim ? i.ssim->window : 0);
+  }
+  check(!net.adjustment || !i.color, here, ": color compares RGB pictures; an illumination has one channel");
+  check(!net.adjustment || !i.gradient || i.gradient->channels == "rgb", here,
+        ": an illumination has one channel; leave \"channels\" of gradient out");
+}
+
+void TrainConfig::validate(const std::string& path) const {
+  check(!stages.empty(), key_path(path, "stages"), ": expected at least one stage");
+  std::set<std::string> names;
+  for (const StageConfig& stage : stages) {
+    check(names.insert(stage.name).second, key_path(path, "stages"), ": two stages are named \"", stage.name, "\"");
+  }
+}
+
+}  // namespace kind

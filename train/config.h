@@ -1,0 +1,225 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/io/config.h"
+#include "losses/loss.h"
+#include "nets/model.h"
+
+/// The config of kind-train. Each field is listed once: the list parses it, prints it and writes docs/config.md.
+namespace kind {
+
+/// Dark pictures made from bright ones, where there are no pairs (see train/camera.h).
+struct CameraConfig {
+  double exposure_low = 0.05;
+  double exposure_high = 0.25;
+  double gamma_low = 0.9;
+  double gamma_high = 1.3;
+  double shot_noise = 0.002;
+  double read_noise = 0.002;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("exposure_low", exposure_low, "Smallest factor of the linear light; each picture draws its own.",
+            greater_than(0), at_most(1));
+    v.field("exposure_high", exposure_high, "Largest factor of the linear light.", greater_than(0), at_most(1));
+    v.field("gamma_low", gamma_low, "Smallest exponent applied to the darkened picture, as cameras' tone curves do.",
+            greater_than(0), at_most(5));
+    v.field("gamma_high", gamma_high, "Largest exponent.", greater_than(0), at_most(5));
+    v.field("shot_noise", shot_noise, "Variance of the linear light per unit of light: photons.", between(0, 1));
+    v.field("read_noise", read_noise, "Standard deviation of the linear light that does not depend on it.",
+            between(0, 1));
+  }
+  void validate(const std::string& path) const;
+};
+
+struct DataConfig {
+  std::string root = "data/lol";
+  std::int64_t validation = 15;
+  std::optional<CameraConfig> synthesize;
+  std::int64_t memory_mb = 2048;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("root", root, "Folder with low/ and high/ (or Low/ and Normal/); --data overrides it.");
+    v.field("validation", validation,
+            "Pairs held back, as whole runs of the sorted names, where the folder has no split.json.", at_least(0));
+    v.field("synthesize", synthesize,
+            "Make the dark pictures from the bright ones: the folder then holds pictures, or high/ alone.");
+    v.field("memory_mb", memory_mb,
+            "Memory for decoded pictures, and as much for outputs of frozen nets; what does not fit is decoded again, "
+            "or kept in a file in the output folder.",
+            at_least(1));
+  }
+};
+
+struct OptimizerConfig {
+  std::string type = "adam";
+  std::string form = "tensorflow";
+  double learning_rate = 1e-4;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double momentum = 0.9;
+  double weight_decay = 0;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("type", type, "Adam, or stochastic gradient descent with momentum.", one_of("adam", "sgd"));
+    v.field("form", form,
+            "Where Adam's epsilon stands: outside the bias correction (TensorFlow 1, as the authors trained) or inside "
+            "it (the paper of Adam).",
+            one_of("tensorflow", "standard"));
+    v.field("learning_rate", learning_rate, "Step size before the schedule.", greater_than(0));
+    v.field("beta1", beta1, "Adam: decay of the mean of gradients.", between(0, 0.999999));
+    v.field("beta2", beta2, "Adam: decay of the mean of squared gradients.", between(0, 0.999999999));
+    v.field("epsilon", epsilon, "Adam: keeps the division finite.", greater_than(0));
+    v.field("momentum", momentum, "SGD: decay of the velocity.", between(0, 0.999999));
+    v.field("weight_decay", weight_decay,
+            "Each step also takes learning rate times this times the weight off it (decoupled, AdamW); biases excepted.",
+            between(0, 1));
+  }
+};
+
+struct ScheduleConfig {
+  std::string type = "constant";
+  std::int64_t warmup_steps = 0;
+  std::vector<double> milestones;
+  double factor = 0.1;
+  double final_factor = 0;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("type", type, "How the learning rate falls.", one_of("constant", "steps", "cosine"));
+    v.field("warmup_steps", warmup_steps, "Steps over which it first rises linearly from 0.", at_least(0));
+    v.field("milestones", milestones, "steps: fractions of the stage after which it falls.", between(0, 1));
+    v.field("factor", factor, "steps: what each milestone multiplies it by.", greater_than(0), at_most(1));
+    v.field("final_factor", final_factor, "cosine: what is left of it at the end.", between(0, 1));
+  }
+};
+
+struct ValidationConfig {
+  std::int64_t every = 1000;
+  std::int64_t pairs = 0;
+  std::int64_t sheet_rows = 4;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("every", every, "Steps between validations (the last step has one too); 0: none.", at_least(0));
+    v.field("pairs", pairs, "How many of the held-out pairs are used, evenly spread; 0: all.", at_least(0));
+    v.field("sheet_rows", sheet_rows, "Pairs on the picture sheet; 0: no sheet.", between(0, 64));
+  }
+};
+
+struct CheckpointConfig {
+  std::int64_t every = 500;
+  std::int64_t keep_last = 2;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("every", every, "Steps between checkpoints (the last step of a stage has one too).", at_least(1));
+    v.field("keep_last", keep_last, "How many are kept.", at_least(1));
+  }
+};
+
+/// Exactly one of the three.
+struct NetConfig {
+  std::optional<DecompositionConfig> decomposition;
+  std::optional<RestorationConfig> restoration;
+  std::optional<AdjustmentConfig> adjustment;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("decomposition", decomposition, "Train the decomposition net of this form.");
+    v.field("restoration", restoration, "Train the restoration net of this form; decomposition is frozen.");
+    v.field("adjustment", adjustment, "Train the adjustment net of this form; decomposition is frozen.");
+  }
+  void validate(const std::string& path) const;
+};
+
+/// The terms of every net's loss; which of them a stage may use depends on its net.
+struct StageLosses {
+  DecompositionLossConfig decomposition;
+  ImageLossConfig image;
+
+  template <class V>
+  void fields(V& v) {
+    decomposition.fields(v);
+    image.fields(v);
+  }
+};
+
+struct StageConfig {
+  std::string name;
+  NetConfig net;
+  std::optional<std::string> init;
+  StageLosses losses;
+  std::int64_t batch = 10;
+  std::int64_t patch = 48;
+  std::int64_t epochs = 2000;
+  std::optional<std::int64_t> steps;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  std::optional<double> clip_norm;
+  std::optional<double> ema;
+  double target_power = 1;
+  std::string ratio = "paper";
+  ValidationConfig validation;
+  CheckpointConfig checkpoints;
+  std::int64_t log_every = 50;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("name", name, "The stage's name, for --set, metrics and messages.", kRequired);
+    v.field("net", net, "What is trained.", kRequired);
+    v.field("init", init,
+            "A model to take nets from: this stage's own, to start from it, and the frozen ones. Nets of earlier stages "
+            "of the same run are there already.");
+    v.field("losses", losses, "The terms of the loss, added up with their weights.", kRequired);
+    v.field("batch", batch, "Pairs in a step.", between(1, 4096));
+    v.field("patch", patch, "Side of the square crops in pixels.", between(1, 65535));
+    v.field("epochs", epochs, "Passes over the training pairs.", at_least(1));
+    v.field("steps", steps, "Stop after this many steps instead.", at_least(1));
+    v.field("optimizer", optimizer, "How weights follow gradients.");
+    v.field("schedule", schedule, "How the learning rate changes.");
+    v.field("clip_norm", clip_norm, "Gradients are scaled down to this norm over all weights.", greater_than(0));
+    v.field("ema", ema,
+            "Decay of an average of the weights, which then is what is validated and kept; it starts lower, at "
+            "(1 + step) / (10 + step).",
+            between(0, 0.9999999));
+    v.field("target_power", target_power,
+            "restoration: the target is R_high to this power (1.2 in the authors' program: more contrast).",
+            greater_than(0), at_most(10));
+    v.field("ratio", ratio,
+            "adjustment: the ratio of a crop is mean(target / (source + 1e-4)) (paper), or from r = mean(L_low / (L_high + "
+            "1e-4)) as 1 / r + 1e-4 upwards and r downwards (official).",
+            one_of("paper", "official"));
+    v.field("validation", validation, "Looks at held-out pairs.");
+    v.field("checkpoints", checkpoints, "What a killed run goes on from.");
+    v.field("log_every", log_every, "Steps between lines of metrics.jsonl.", at_least(1));
+  }
+  void validate(const std::string& path) const;
+};
+
+struct TrainConfig {
+  std::int64_t seed = 1;
+  DataConfig data;
+  InputConfig input;
+  bool fit_light = false;
+  std::vector<StageConfig> stages;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("seed", seed, "Of everything random; --seed overrides it.", at_least(0));
+    v.field("data", data, "The pairs.");
+    v.field("input", input, "How pictures become the nets' input; kept in the model.");
+    v.field("fit_light", fit_light,
+            "After the last stage, fit the automatic light level on the training pairs (needs decomposition).");
+    v.field("stages", stages, "Trained one after the other.", kRequired);
+  }
+  void validate(const std::string& path) const;
+};
+
+}  // namespace kind

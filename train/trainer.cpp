@@ -1,0 +1,433 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+#include "core/base/error.h"
+#include "core/io/file.h"
+#include "train/checkpoint.h"
+#include "train/optimizer.h"
+#include "train/stage.h"
+#include "train/validation.h"
+
+namespace kind {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+std::string hexadecimal(std::uint64_t value) {
+  std::ostringstream out;
+  out << std::hex << value;
+  return out.str();
+}
+
+/// Takes one net of a file. `wanted` is the form that the stage trains (null where the net is not the stage's own); a net that is
+/// there already is replaced by its own stage only.
+template <class Net, class Config>
+void take_net(const std::string& where, const std::optional<Net>& from, const std::optional<Config>& from_config,
+              const std::optional<Config>& wanted, std::optional<Net>& to, std::optional<Config>& to_config) {
+  if (!from || (to && !wanted)) return;
+  if (wanted) {
+    Config form = *from_config;
+    form.initializer = wanted->initializer;
+    check(to_json(form) == to_json(*wanted), where, ": the net in it has another form (", to_json(form).dump(),
+          ") than the config asks for (", to_json(*wanted).dump(), ")");
+  }
+  to = from;
+  to_config = from_config;
+}
+
+/// Brings the model to the beginning of a stage: nets from `init`, then the stage's own net if it is still missing.
+void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& model) {
+  const std::string where = "stages." + stage.name;
+  if (stage.init) {
+    check(fs::exists(*stage.init), where, ".init: there is no file ", *stage.init,
+          "; train it first, or name another model with --set stages.", stage.name, ".init='\"MODEL\"'");
+    const Model<float> other = load_model<float>(*stage.init);
+    const std::string source = where + ".init: " + *stage.init;
+    check(other.config.input.stretch == model.config.input.stretch, source, ": its input.stretch is ",
+          other.config.input.stretch ? "true" : "false", ", the config's is not");
+    take_net(source, other.decomposition, other.config.decomposition, stage.net.decomposition, model.decomposition,
+             model.config.decomposition);
+    take_net(source, other.restoration, other.config.restoration, stage.net.restoration, model.restoration,
+             model.config.restoration);
+    take_net(source, other.adjustment, other.config.adjustment, stage.net.adjustment, model.adjustment,
+             model.config.adjustment);
+    if (!model.config.light) model.config.light = other.config.light;
+  }
+  if (stage.net.decomposition && !model.decomposition) model.config.decomposition = stage.net.decomposition;
+  if (stage.net.restoration && !model.restoration) model.config.restoration = stage.net.restoration;
+  if (stage.net.adjustment && !model.adjustment) model.config.adjustment = stage.net.adjustment;
+  model.build(seed);
+  check(model.decomposition.has_value(), where,
+        ": this stage needs a trained decomposition net; name a model that has one as its \"init\" (kind-train "
+        "configs/decom.json makes one)");
+}
+
+/// What two configs of the same run may differ in: where the data lies and how much memory is used.
+ordered_json comparable(const TrainConfig& config) {
+  ordered_json json = to_json(config);
+  json["data"].erase("root");
+  json["data"].erase("memory_mb");
+  return json;
+}
+
+/// The JSON path of the first difference.
+std::string first_difference(const ordered_json& a, const ordered_json& b, const std::string& path) {
+  if (a.type() != b.type() || !a.is_structured() || a.size() != b.size()) return path;
+  for (auto it = a.begin(); it != a.end(); ++it) {
+    if (a.is_array()) {
+      const std::size_t i = static_cast<std::size_t>(it - a.begin());
+      if (a[i] != b[i]) return first_difference(a[i], b[i], join(path, "[", i, "]"));
+    } else if (!b.contains(it.key()) || *it != b[it.key()]) {
+      return b.contains(it.key()) ? first_difference(*it, b[it.key()], key_path(path, it.key())) : key_path(path, it.key());
+    }
+  }
+  return path;
+}
+
+/// metrics.jsonl, a line at a time, each on disk before the next.
+class Metrics {
+ public:
+  /// Lines of steps after `step` (and validations of it, where one is still due) are left over from a killed run; they
+  /// will be written again.
+  Metrics(const std::string& path, std::int64_t step, bool validation_due) : path_(path) {
+    std::string kept;
+    std::ifstream old(path);
+    for (std::string line; std::getline(old, line);) {
+      const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
+      if (entry.is_discarded() || !entry.is_object()) continue;
+      const std::int64_t at = entry.value("step", std::int64_t{0});
+      if (at > step || (at == step && validation_due && entry.contains("validation"))) continue;
+      kept += line + "\n";
+    }
+    write_file_atomic(path, kept);
+    out_.open(path, std::ios::app);
+    check(out_.is_open(), path, ": cannot be written");
+  }
+
+  void add(const ordered_json& entry) {
+    out_ << entry.dump() << std::endl;
+    check(out_.good(), path_, ": cannot be written; is the disk full?");
+  }
+
+ private:
+  std::string path_;
+  std::ofstream out_;
+};
+
+/// Exchanges averaged and trained weights for a scope.
+class UseAverages {
+ public:
+  explicit UseAverages(WeightAverage* averages) : averages_(averages) {
+    if (averages_) averages_->swap();
+  }
+  ~UseAverages() {
+    if (averages_) averages_->swap();
+  }
+  UseAverages(const UseAverages&) = delete;
+  UseAverages& operator=(const UseAverages&) = delete;
+
+ private:
+  WeightAverage* averages_;
+};
+
+class Run {
+ public:
+  Run(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks)
+      : config_(config),
+        out_(out),
+        callbacks_(callbacks),
+        checkpoints_(out),
+        seed_(static_cast<std::uint64_t>(config.seed)),
+        pairs_(config.data, largest_patch(config), seed_) {
+    model_.config.input = config.input;
+    state_.data = hexadecimal(pairs_.fingerprint());
+    if (resume) load_newest();
+    if (!loaded_) check_inits();
+  }
+
+  bool run() {
+    open_folder();
+    for (; state_.stage < static_cast<std::int64_t>(config_.stages.size()); ++state_.stage) {
+      if (!run_stage(config_.stages[static_cast<std::size_t>(state_.stage)])) return false;
+      state_.stage_step = 0;
+      state_.best.reset();
+    }
+    if (config_.fit_light && !fit_light_rule()) return false;
+    save_model(out_ + "/model.safetensors", model_);
+    callbacks_.message("finished: " + out_ + "/model.safetensors");
+    return true;
+  }
+
+  std::string plan() const {
+    std::string text = join(pairs_.train().size(), " pairs to train on, ", pairs_.validation().size(), " held back");
+    for (const StageConfig& stage : config_.stages) {
+      text += join("\nstage ", stage.name, ": ", total_steps(stage, pairs_.train().size()), " steps of ", stage.batch,
+                   " x ", stage.patch, "x", stage.patch, ", ", epoch_steps(stage, pairs_.train().size()), " an epoch");
+    }
+    return text;
+  }
+
+ private:
+  static std::int64_t largest_patch(const TrainConfig& config) {
+    std::int64_t largest = 1;
+    for (const StageConfig& stage : config.stages) largest = std::max(largest, stage.patch);
+    return largest;
+  }
+
+  /// Walks through the stages once without training, so that a missing model is found before the first step.
+  void check_inits() {
+    Model<float> model;
+    model.config.input = config_.input;
+    for (const StageConfig& stage : config_.stages) begin_stage(stage, seed_, model);
+  }
+
+  void load_newest() {
+    const std::optional<std::int64_t> newest = checkpoints_.newest();
+    const fs::path config_file = fs::path(out_) / "config.json";
+    if (fs::exists(config_file)) {
+      const TrainConfig before = parse_config<TrainConfig>(read_json_file(config_file.string()), config_file.string());
+      const ordered_json a = comparable(before), b = comparable(config_);
+      check(a == b, out_, ": the run in it was started with another config (", first_difference(a, b, ""),
+            " differs); resume it with the same one, or start another with --out");
+    }
+    if (!newest) return;
+    const SafeTensors content = read_safetensors(checkpoints_.state_path(*newest));
+    state_ = get_state(content, model_.config);
+    check(state_.data == hexadecimal(pairs_.fingerprint()), out_,
+          ": the run in it was trained on other pictures than those in ", config_.data.root);
+    check(state_.stage < static_cast<std::int64_t>(config_.stages.size()), content.source, ": there is no stage ", state_.stage);
+    model_.build(seed_);
+    assign_parameters(content, model_.parameters());
+    loaded_ = content;
+    callbacks_.message(join("resuming at step ", state_.step));
+  }
+
+  void open_folder() {
+    std::error_code error;
+    for (const char* name : {"/checkpoints", "/sheets"}) {
+      fs::create_directories(out_ + name, error);
+      check(!error, out_, name, ": cannot be made: ", error.message());
+    }
+    // Temporary files of a run that was killed while it wrote.
+    for (const std::string& folder : {out_, checkpoints_.folder(), out_ + "/sheets"}) {
+      for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+        const std::string name = entry.path().filename().string();
+        if (name.rfind(".kind-", 0) == 0 && entry.path().extension() == ".tmp") fs::remove(entry.path(), error);
+      }
+    }
+    write_file_atomic(out_ + "/config.json", to_json(config_).dump(2) + "\n");
+    metrics_ = std::make_unique<Metrics>(out_ + "/metrics.jsonl", state_.step, state_.validation_due);
+  }
+
+  FrozenDecomposition& frozen() {
+    if (!frozen_) {
+      frozen_ = std::make_unique<FrozenDecomposition>(
+          model_, pairs_, static_cast<std::size_t>(config_.data.memory_mb) << 20, out_);
+    }
+    return *frozen_;
+  }
+
+  bool run_stage(const StageConfig& stage) {
+    if (!loaded_) begin_stage(stage, seed_, model_);
+    const bool trains_decomposition = stage.net.decomposition.has_value();
+    if (trains_decomposition) frozen_.reset();
+    const std::unique_ptr<StageTask> task = make_task(stage, model_, pairs_, frozen());
+    const Parameters<float> parameters = task->parameters();
+    Optimizer optimizer(stage.optimizer, parameters);
+    std::unique_ptr<WeightAverage> average;
+    if (stage.ema) average = std::make_unique<WeightAverage>(*stage.ema, parameters);
+    if (loaded_) {
+      optimizer.load(*loaded_, state_.stage_step);
+      if (average) average->load(*loaded_);
+      loaded_.reset();
+    }
+    const std::int64_t total = total_steps(stage, pairs_.train().size());
+    callbacks_.message(join("stage ", stage.name, ": ", total, " steps of ", stage.batch, " x ", stage.patch, "x",
+                            stage.patch, ", ", pairs_.train().size(), " pairs"));
+    const auto started = std::chrono::steady_clock::now();
+    const std::int64_t first = state_.stage_step;
+    double paused = 0;  // seconds spent on validation
+    while (true) {
+      const bool last = state_.stage_step == total;
+      if (state_.validation_due) {
+        const auto before = std::chrono::steady_clock::now();
+        if (!validate_step(stage, trains_decomposition ? nullptr : &frozen(), average.get())) {
+          save_checkpoint(stage, optimizer, average.get());
+          return false;
+        }
+        paused += std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+      }
+      if (state_.stage_step > first && (last || state_.stage_step % stage.checkpoints.every == 0)) {
+        save_checkpoint(stage, optimizer, average.get());
+      }
+      if (last) break;
+      if (callbacks_.stop()) {
+        if (state_.stage_step > first) save_checkpoint(stage, optimizer, average.get());
+        return false;
+      }
+      TrainProgress progress = train_step(stage, *task, parameters, optimizer, average.get(), total);
+      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
+      const double per_step = (elapsed.count() - paused) / static_cast<double>(state_.stage_step - first);
+      progress.images_per_s = static_cast<double>(stage.batch) / std::max(per_step, 1e-9);
+      progress.seconds_left = per_step * static_cast<double>(total - state_.stage_step);
+      if (state_.stage_step % stage.log_every == 0 || state_.stage_step == total) log_step(progress);
+      callbacks_.progress(progress);
+      const std::int64_t every = stage.validation.every;
+      state_.validation_due = every > 0 && !pairs_.validation().empty() &&
+                              (state_.stage_step % every == 0 || state_.stage_step == total);
+    }
+    if (average) average->swap();  // the averages are the stage's result
+    return true;
+  }
+
+  TrainProgress train_step(const StageConfig& stage, StageTask& task, const Parameters<float>& parameters,
+                           Optimizer& optimizer, WeightAverage* average, std::int64_t total) {
+    TrainProgress progress;
+    const double factor = schedule_factor(stage.schedule, state_.stage_step, total);
+    for (const Parameter<float>& parameter : parameters) Variable<float>(parameter.variable).zero_grad();
+    {
+      const Tensor<float> batch =
+          make_batch(stage, pairs_, task, seed_, static_cast<std::uint64_t>(state_.stage), state_.stage_step);
+      Loss<float> loss = task.loss(batch);
+      progress.total_loss = static_cast<double>(loss.total.value().item());
+      for (const LossTerm& term : loss.terms) check_finite(stage, "loss term " + term.name, term.raw);
+      check_finite(stage, "the loss", progress.total_loss);
+      progress.terms = std::move(loss.terms);
+      loss.total.backward();
+    }
+    const double norm = gradient_norm(parameters);
+    check_finite(stage, "the gradient's norm", norm);
+    if (stage.clip_norm && norm > *stage.clip_norm) {
+      scale_gradients(parameters, static_cast<float>(*stage.clip_norm / norm));
+    }
+    optimizer.step(factor);
+    if (average) average->update(state_.stage_step);
+    progress.stage = stage.name;
+    progress.epoch = state_.stage_step / epoch_steps(stage, pairs_.train().size());
+    progress.stage_step = ++state_.stage_step;
+    progress.stage_steps = total;
+    progress.step = ++state_.step;
+    progress.learning_rate = stage.optimizer.learning_rate * factor;
+    return progress;
+  }
+
+  void check_finite(const StageConfig& stage, const std::string& what, double value) const {
+    if (std::isfinite(value)) return;
+    const std::optional<std::int64_t> newest = checkpoints_.newest();
+    throw NotFinite(join("stage ", stage.name, ", step ", state_.step + 1, ": ", what, " is ", value,
+                         "; the run has stopped, ",
+                         newest ? join("its last good checkpoint is ", checkpoints_.model_path(*newest))
+                                : std::string("before its first checkpoint"),
+                         ". A lower learning rate, or clip_norm, may help"));
+  }
+
+  void log_step(const TrainProgress& progress) {
+    ordered_json entry{{"stage", progress.stage}, {"step", progress.step}, {"epoch", progress.epoch},
+                       {"lr", progress.learning_rate}};
+    entry["loss"]["total"] = progress.total_loss;
+    for (const LossTerm& term : progress.terms) {
+      entry["loss"][term.name] = {{"raw", term.raw}, {"weighted", term.weighted}};
+    }
+    entry["images_per_s"] = progress.images_per_s;
+    metrics_->add(entry);
+  }
+
+  bool validate_step(const StageConfig& stage, FrozenDecomposition* frozen, WeightAverage* average) {
+    const UseAverages use(average);
+    const std::optional<ValidationResult> result = validate(model_, pairs_, frozen, stage.validation, callbacks_.stop);
+    if (!result) return false;
+    if (stage.validation.sheet_rows > 0) {
+      write_image(join(out_, "/sheets/", stage.name, "-step-", state_.step, ".png"), result->sheet, ImageFormat::kPng);
+    }
+    const auto psnr = result->means.find("psnr");
+    if (psnr != result->means.end() && (!state_.best || psnr->second > *state_.best)) {
+      state_.best = psnr->second;
+      save_model(out_ + "/best.safetensors", model_);
+    }
+    ordered_json entry{{"stage", stage.name}, {"step", state_.step}};
+    std::string text = join("stage ", stage.name, ", step ", state_.stage_step, ": validation");
+    entry["validation"] = ordered_json::object();
+    for (const auto& [name, value] : result->means) {
+      entry["validation"][name] = value;
+      text += join(" ", name, "=", std::round(value * 1e4) / 1e4);
+    }
+    metrics_->add(entry);
+    callbacks_.message(text);
+    state_.validation_due = false;
+    return true;
+  }
+
+  void save_checkpoint(const StageConfig& stage, const Optimizer& optimizer,
+                       WeightAverage* average) {
+    {
+      const UseAverages use(average);
+      save_model(checkpoints_.model_path(state_.step), model_);
+    }
+    SafeTensors content;
+    put_state(state_, model_.config, content);
+    for (const Parameter<float>& parameter : model_.parameters()) {
+      content.put_tensor(parameter.name, parameter.variable.value());
+    }
+    optimizer.save(content);
+    if (average) average->save(content);
+    write_safetensors(checkpoints_.state_path(state_.step), content);
+    checkpoints_.keep_last(stage.checkpoints.keep_last);
+  }
+
+  bool fit_light_rule() {
+    std::vector<LightStatistics> statistics;
+    std::vector<double> ratios;
+    for (const std::size_t index : pairs_.train()) {
+      if (callbacks_.stop()) return false;
+      const std::int64_t h = pairs_.all()[index].height, w = pairs_.all()[index].width;
+      const Tensor<float> maps = frozen().maps(index).get(index);
+      const auto light = [&](std::int64_t plane) {
+        Tensor<float> map(Shape{1, 1, h, w});
+        std::copy_n(maps.data() + plane * h * w, h * w, map.data());
+        return map;
+      };
+      const Tensor<float> low = light(3);
+      statistics.push_back(
+          light_statistics(net_input(to_tensor(pairs_.pictures(index).low), model_.config.input), low));
+      ratios.push_back(ratio_between(low, light(7)));
+    }
+    model_.config.light = fit_light(statistics, ratios);
+    return true;
+  }
+
+  const TrainConfig& config_;
+  std::string out_;
+  const TrainCallbacks& callbacks_;
+  Checkpoints checkpoints_;
+  std::uint64_t seed_;
+  Pairs pairs_;
+  Model<float> model_;
+  RunState state_;
+  std::optional<SafeTensors> loaded_;  // the checkpoint, until its stage has taken what it needs
+  std::unique_ptr<FrozenDecomposition> frozen_;
+  std::unique_ptr<Metrics> metrics_;
+};
+
+}  // namespace
+
+bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks) {
+  for (const char* name : {"config.json", "metrics.jsonl", "checkpoints"}) {
+    check(resume || !fs::exists(fs::path(out) / name), out,
+          ": there is a run in it; go on with it with --resume, or name another folder with --out");
+  }
+  return Run(config, out, resume, callbacks).run();
+}
+
+std::string plan_training(const TrainConfig& config) {
+  const TrainCallbacks silent{[](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }};
+  return Run(config, "", false, silent).plan();
+}
+
+}  // namespace kind

@@ -1,0 +1,134 @@
+#include "train/validation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/base/error.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/shape_ops.h"
+#include "losses/metrics/color.h"
+#include "losses/metrics/psnr.h"
+#include "losses/metrics/ssim.h"
+
+namespace kind {
+namespace {
+
+constexpr int kCellWidth = 300;  // pictures on a sheet are reduced to at most this width
+constexpr int kGap = 4;
+
+/// The values of the rounded 8-bit picture, 0..255, that a file of these maps would hold.
+Tensor<float> rounded(const Tensor<float>& picture) {
+  Tensor<float> values(picture.shape());
+  for (std::int64_t i = 0; i < values.size(); ++i) {
+    values[i] = std::floor(255.0f * std::clamp(picture[i], 0.0f, 1.0f) + 0.5f);
+  }
+  return values;
+}
+
+Tensor<float> planes_of(const Tensor<float>& maps, std::int64_t first, std::int64_t end) {
+  const NoGrad no_grad;
+  const Variable<float> part = slice(Variable<float>(maps), 0, first, end);
+  return part.value().reshape(Shape{1, end - first, maps.shape()[1], maps.shape()[2]});
+}
+
+struct PairMaps {
+  Enhanced enhanced;
+  Tensor<float> input, reflectance_high, target;
+};
+
+PairMaps run_pair(const Model<float>& model, const Pairs& pairs, std::size_t index, FrozenDecomposition* frozen) {
+  const NoGrad no_grad;
+  const Pairs::Pictures& pictures = pairs.pictures(index);
+  PairMaps maps;
+  maps.input = to_tensor(pictures.low);
+  maps.target = to_tensor(pictures.high);
+  Enhanced& e = maps.enhanced;
+  Tensor<float> light_high;
+  if (frozen) {
+    const Tensor<float> planes = frozen->maps(index).get(index);
+    e.reflectance = planes_of(planes, 0, 3);
+    e.illumination = planes_of(planes, 3, 4);
+    maps.reflectance_high = planes_of(planes, 4, 7);
+    light_high = planes_of(planes, 7, 8);
+  } else {
+    const auto low = (*model.decomposition)(Variable<float>(net_input(maps.input, model.config.input)));
+    const auto high = (*model.decomposition)(Variable<float>(net_input(maps.target, model.config.input)));
+    e.reflectance = low.reflectance.value();
+    e.illumination = low.illumination.value();
+    maps.reflectance_high = high.reflectance.value();
+    light_high = high.illumination.value();
+  }
+  const Variable<float> l(e.illumination);
+  e.restored = model.restoration ? (*model.restoration)(Variable<float>(e.reflectance), l).value() : e.reflectance;
+  e.ratio = ratio_between(e.illumination, light_high);
+  e.adjusted = model.adjustment ? (*model.adjustment)(l, ratio_map(l.shape(), e.ratio)).value() : light_high;
+  e.output = mul(Variable<float>(e.restored), Variable<float>(e.adjusted)).value();
+  return maps;
+}
+
+/// The picture reduced by the mean of factor x factor pixels, as 8-bit RGB, into the sheet at (x, y).
+void put_cell(const Tensor<float>& picture, int factor, int x, int y, Image& sheet) {
+  const std::int64_t c = picture.shape()[1], h = picture.shape()[2], w = picture.shape()[3];
+  for (int i = 0; i < static_cast<int>(h) / factor; ++i) {
+    for (int j = 0; j < static_cast<int>(w) / factor; ++j) {
+      for (int channel = 0; channel < 3; ++channel) {
+        const float* plane = picture.data() + std::min<std::int64_t>(channel, c - 1) * h * w;
+        float sum = 0;
+        for (int a = 0; a < factor; ++a) {
+          for (int b = 0; b < factor; ++b) sum += plane[(i * factor + a) * w + j * factor + b];
+        }
+        const float mean = std::clamp(sum / static_cast<float>(factor * factor), 0.0f, 1.0f);
+        sheet.set_sample(x + j, y + i, channel, static_cast<int>(255 * mean + 0.5f));
+      }
+    }
+  }
+}
+
+void append_row(const PairMaps& maps, Image& sheet) {
+  const int width = static_cast<int>(maps.input.shape()[3]), height = static_cast<int>(maps.input.shape()[2]);
+  const int factor = std::max(1, (width + kCellWidth - 1) / kCellWidth);
+  const Enhanced& e = maps.enhanced;
+  const Tensor<float>* const cells[] = {&maps.input, &e.reflectance, &e.illumination, &e.restored,
+                                        &e.adjusted, &e.output,      &maps.target};
+  const int columns = static_cast<int>(std::size(cells));
+  const int cell_width = width / factor, top = sheet.height == 0 ? 0 : sheet.height + kGap;
+  Image grown(std::max(sheet.width, columns * (cell_width + kGap) - kGap), top + height / factor, 3);
+  for (int y = 0; y < sheet.height; ++y) std::memcpy(grown.row(y), sheet.row(y), sheet.row_bytes());
+  for (int i = 0; i < columns; ++i) put_cell(*cells[i], factor, i * (cell_width + kGap), top, grown);
+  sheet = std::move(grown);
+}
+
+}  // namespace
+
+std::optional<ValidationResult> validate(const Model<float>& model, const Pairs& pairs, FrozenDecomposition* frozen,
+                                         const ValidationConfig& config, const std::function<bool()>& stop) {
+  const std::vector<std::size_t>& held = pairs.validation();
+  const std::size_t count =
+      config.pairs == 0 ? held.size() : std::min(held.size(), static_cast<std::size_t>(config.pairs));
+  const std::size_t rows = std::min(count, static_cast<std::size_t>(config.sheet_rows));
+  ValidationResult result;
+  std::map<std::string, double> sums, counts;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (stop()) return std::nullopt;
+    const std::size_t index = held[i * held.size() / count];
+    const PairMaps maps = run_pair(model, pairs, index, frozen);
+    const Tensor<float> output = rounded(maps.enhanced.output), target = rounded(maps.target);
+    const auto add = [&](const std::string& name, double value) {
+      // Only identical pictures have an infinite PSNR; they say nothing a mean could hold.
+      if (!std::isfinite(value)) return;
+      sums[name] += value;
+      counts[name] += 1;
+    };
+    add("psnr", psnr_rgb(output, target));
+    if (const std::optional<double> ssim = ssim_rgb(output, target)) add("ssim", *ssim);
+    add("psnr_reflectance", psnr_rgb(rounded(maps.enhanced.restored), rounded(maps.reflectance_high)));
+    add("chroma", mean_chroma(output) / std::max(mean_chroma(target), 1e-6));
+    // The sheet's rows are spread over the pairs, too.
+    if (rows > 0 && i * rows / count != (i + 1) * rows / count) append_row(maps, result.sheet);
+  }
+  for (const auto& [name, sum] : sums) result.means[name] = sum / counts[name];
+  return result;
+}
+
+}  // namespace kind
