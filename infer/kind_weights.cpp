@@ -16,6 +16,7 @@
 #include "core/kernels/kernels.h"
 #include "nets/model.h"
 #include "nets/tensorflow_checkpoint.h"
+#include "nets/tensorflow_import.h"
 
 namespace {
 

@@ -30,7 +30,7 @@ struct PngState {
   std::longjmp(state->jump, 1);
 }
 
-/// Warnings are about chunks that do not matter for the pixels (colour profiles, text).
+/// What libpng only warns of leaves the pixels whole.
 void on_warning(png_structp, png_const_charp) {}
 
 void on_read(png_structp png, png_bytep to, std::size_t count) {
@@ -105,6 +105,8 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
     png_set_read_fn(reader.png, &state, on_read);
     png_set_user_limits(reader.png, static_cast<png_uint_32>(limits.max_side),
                         static_cast<png_uint_32>(limits.max_side));
+    // Chunks that do not bear on the pixels are skipped unread: libpng allocates what they say they need.
+    png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     png_read_info(reader.png, reader.info);
     png_set_expand(reader.png);  // palettes to RGB, fewer bits to 8, a transparent colour to alpha
     png_set_swap(reader.png);    // 16-bit samples to little-endian

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <map>
 
-#include "nets/tensorflow_checkpoint.h"
+#include "nets/tensorflow_import.h"
 #include "tests/nets/models.h"
 #include "tests/nets/tensorflow_names.h"
 #include "tests/support/errors.h"

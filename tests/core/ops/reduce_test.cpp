@@ -97,7 +97,7 @@ Shape without_axes(const Shape& shape, const std::vector<int>& axes) {
 
 TEST_CASE("reduce: every set of axes, kept or not, against plain indexing") {
   for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{3, 5}, Shape{2, 3, 5, 7}, Shape{3, 1, 4, 1},
-                             Shape{2, 1, 3, 2, 1, 3}, Shape{1, 1}, Shape{2, 3, 100, 111}}) {
+                             Shape{2, 1, 3, 2, 1, 3}, Shape{1, 1}, Shape{2, 3, 80, 90}}) {
     const Tensor<double> x = distinct(shape, 3);
     for (const std::vector<int>& axes : axis_subsets(shape.rank())) {
       Shape kept;
