@@ -29,7 +29,7 @@ extern "C" void on_signal(int signal) {
 struct Options {
   std::string config, data, out;
   std::vector<std::string> set;
-  bool resume = false, dry_run = false;
+  bool resume = false, dry_run = false, reference = false;
   std::int64_t seed = -1;
   int threads = 0;
 };
@@ -142,7 +142,10 @@ int main(int argc, char** argv) {
     app.set_version_flag(
         "--version", [] { return version_text("kind-train", available_isas(), current_isa()); },
         "Print version, kernel sets and picture types");
-    app.add_option("config", options.config, "JSON config (docs/config.md)")->required()->type_name("CONFIG");
+    CLI::Option* config =
+        app.add_option("config", options.config, "JSON config (docs/config.md)")->type_name("CONFIG");
+    app.add_flag("--config-reference", options.reference, "Print the reference page of configs, in Markdown")
+        ->excludes(config);
     app.add_option("--data", options.data, "Folder of low/ and high/, in place of the config's data.root")->type_name("DIR");
     app.add_option("--out", options.out, "Where the run goes (default: runs/NAME-OF-CONFIG)")->type_name("DIR");
     app.add_option("--set", options.set,
@@ -155,9 +158,17 @@ int main(int argc, char** argv) {
     app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
     app.add_flag("--dry-run", options.dry_run, "Check everything, print the resolved config, train nothing");
     app.parse(argc, argv);
+    if (options.reference) {
+      std::cout << describe_config<TrainConfig>("Config reference");
+      return kExitDone;
+    }
+    check(!options.config.empty(), "expected a config, such as configs/quick.json; see kind-train --help");
     return run(options);
   } catch (const CLI::Success& done) {
     return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "kind-train: " << error.what() << "; see kind-train --help" << std::endl;
+    return kExitError;
   } catch (const std::exception& error) {
     std::cerr << error_line("kind-train", error) << std::endl;
     return kExitError;
