@@ -1,13 +1,21 @@
+#include <sys/stat.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <map>
+#include <optional>
+#include <set>
 #include <system_error>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/base/quote.h"
 #include "core/io/image.h"
 #include "core/io/npy.h"
 #include "core/io/program.h"
@@ -37,6 +45,8 @@ struct Options {
   EnhanceOptions enhance;
 };
 
+constexpr std::size_t kMaxName = 4096;
+
 /// One picture and what is to become of it.
 struct Job {
   fs::path input, output;
@@ -60,7 +70,8 @@ std::vector<fs::path> list_inputs(const std::vector<std::string>& inputs) {
     std::vector<fs::path> found;
     std::error_code error;
     for (const fs::directory_entry& entry : fs::directory_iterator(input, error)) {
-      if (entry.is_regular_file() && has_image_extension(entry.path().string())) found.push_back(entry.path());
+      std::error_code ignored;  // of a link in a circle, which is no picture
+      if (entry.is_regular_file(ignored) && has_image_extension(entry.path().string())) found.push_back(entry.path());
     }
     check(!error, input, ": cannot be listed: ", error.message());
     check(!found.empty(), input, ": there are no pictures in this folder");
@@ -73,15 +84,23 @@ std::vector<fs::path> list_inputs(const std::vector<std::string>& inputs) {
 /// The type that a file is written as by its name's extension.
 ImageFormat format_of(const fs::path& path) {
   const std::optional<ImageFormat> format = image_format_from_extension(path.extension().string());
-  check(format.has_value(), path.string(), ": expected a name that ends in one of the types we write: ",
-        writable_image_types());
+  check(format.has_value(), path.string(),
+        ": expected a name that ends in one of the types we write: ", writable_image_types());
   return *format;
 }
 
-/// The extension of a result in a folder: what -f asks for, or the input's own type. An input whose name says nothing gets PNG;
-/// if it turns out to be no picture, nothing is written anyway.
+/// What --format asks for, where it is given.
+std::optional<ImageFormat> asked_format(const Options& options) {
+  if (options.format.empty()) return std::nullopt;
+  const std::optional<ImageFormat> format = image_format_from_extension(options.format);
+  check(format.has_value(), "--format: expected one of ", writable_image_types(), ", got ", quote(options.format));
+  return format;
+}
+
+/// The extension of a result in a folder: what -f asks for, or the input's own type. An input whose name says nothing
+/// gets PNG; if it turns out to be no picture, nothing is written anyway.
 std::string result_extension(const Options& options, const fs::path& input) {
-  if (!options.format.empty()) return image_extension(format_of("x." + options.format));
+  if (const auto asked = asked_format(options)) return image_extension(*asked);
   const std::optional<ImageFormat> own = image_format_from_extension(input.extension().string());
   return image_extension(own.value_or(ImageFormat::kPng));
 }
@@ -99,23 +118,29 @@ std::vector<Job> plan(const Options& options) {
         ": expected a folder for several results, this is a file");
   for (const fs::path& input : files) {
     if (folder) {
-      jobs.push_back({input, fs::path(options.output) / (input.stem().string() + "." + result_extension(options, input))});
+      jobs.push_back(
+          {input, fs::path(options.output) / (input.stem().string() + "." + result_extension(options, input))});
     } else {
-      check(options.format.empty() || format_of("x." + options.format) == format_of(options.output), options.output,
+      const ImageFormat named = format_of(options.output);
+      check(asked_format(options).value_or(named) == named, options.output,
             ": its name asks for another type than --format ", options.format);
       jobs.push_back({input, options.output});
     }
-    format_of(jobs.back().output);
   }
   // Every file that will be written, and for whom: nothing may be written twice or over an input.
-  std::map<std::string, fs::path> writers;
-  std::error_code ignored;
+  std::map<fs::path, fs::path> writers;
+  std::set<std::pair<dev_t, ino_t>> read;
+  struct stat status {};
+  for (const fs::path& file : files) {
+    if (::stat(file.c_str(), &status) == 0) read.emplace(status.st_dev, status.st_ino);
+  }
   const auto claim = [&](const fs::path& path, const fs::path& input) {
-    const auto [at, fresh] = writers.emplace(path.lexically_normal().string(), input);
+    // Two names of one folder make one file; two names of one file are two, since each is replaced on its own.
+    const fs::path place = fs::weakly_canonical(fs::absolute(path).parent_path()) / path.filename();
+    const auto [at, fresh] = writers.emplace(place, input);
     check(fresh, path.string(), ": both ", at->second.string(), " and ", input.string(), " would be written to it");
-    for (const fs::path& other : files) {
-      check(!fs::equivalent(path, other, ignored), path.string(), ": this is an input; inputs are never overwritten");
-    }
+    check(::stat(path.c_str(), &status) != 0 || !read.count({status.st_dev, status.st_ino}), path.string(),
+          ": this is an input; inputs are never overwritten");
     check(options.overwrite || !fs::exists(path), path.string(), ": exists already; --overwrite replaces it");
   };
   for (const Job& job : jobs) {
@@ -145,37 +170,48 @@ void make_folder(const fs::path& folder) {
   check(!error, folder.string(), ": cannot be made: ", error.message());
 }
 
-/// Returns a line on what was done.
+/// Returns a line on what was done. If one of the picture's files cannot be written none of them is left.
 std::string enhance_file(const Model<float>& model, const Options& options, const Job& job) {
   const Image image = read_image(job.input.string());
   const Enhanced result = enhance(model, to_tensor(image), options.enhance);
   const Tensor<float>* const maps[] = {&result.reflectance, &result.illumination, &result.restored, &result.adjusted};
-  if (!options.maps.empty()) {
-    for (std::size_t i = 0; i < std::size(maps); ++i) {
-      write_image(map_path(options, job, kMapNames[i], "png").string(), to_image(*maps[i]), ImageFormat::kPng);
-      write_npy(map_path(options, job, kMapNames[i], "npy").string(), channels_last(*maps[i]));
+  std::vector<fs::path> written;
+  try {
+    for (std::size_t i = 0; !options.maps.empty() && i < std::size(maps); ++i) {
+      const fs::path png = map_path(options, job, kMapNames[i], "png"),
+                     npy = map_path(options, job, kMapNames[i], "npy");
+      write_image(png.string(), to_image(*maps[i]), ImageFormat::kPng);
+      written.push_back(png);
+      write_npy(npy.string(), channels_last(*maps[i]));
+      written.push_back(npy);
     }
+    write_image(job.output.string(), to_image(result.output), format_of(job.output));
+  } catch (...) {
+    std::error_code ignored;
+    for (const fs::path& path : written) fs::remove(path, ignored);
+    throw;
   }
-  write_image(job.output.string(), to_image(result.output), format_of(job.output));
-  return join(job.input.string(), ": ", image.width, "x", image.height, ", ratio ", std::round(result.ratio * 100) / 100,
-              image.has_alpha() ? ", transparency left out" : "");
+  return join(printable(job.input.string(), kMaxName), ": ", image.width, "x", image.height, ", ratio ",
+              std::round(result.ratio * 100) / 100, image.has_alpha() ? ", transparency left out" : "");
 }
 
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   const std::vector<Job> jobs = plan(options);
   const Model<float> model = load_model<float>(find_model(options.weights));
-  check(model.decomposition && model.adjustment, find_model(options.weights),
-        ": enhancing needs a decomposition and an adjustment net, this model lacks one; kind-weights merge joins models");
+  check(
+      model.decomposition && model.adjustment, find_model(options.weights),
+      ": enhancing needs a decomposition and an adjustment net, this model lacks one; kind-weights merge joins models");
   if (!model.restoration) {
     std::cerr << "kind-infer: the model has no restoration net; reflectances are used as they are, with their noise\n";
   }
   if (into_folder(options)) make_folder(options.output);
   if (!options.maps.empty()) make_folder(options.maps);
-  int failed = 0;
+  std::size_t failed = 0;
   for (const Job& job : jobs) {
     if (stop_signal) {
-      std::cerr << "kind-infer: stopped; " << job.input.string() << " and what follows it was not done\n";
+      std::cerr << "kind-infer: stopped; " << printable(job.input.string(), kMaxName)
+                << " and what follows it was not done\n";
       return 128 + stop_signal;
     }
     try {
@@ -183,13 +219,15 @@ int run(const Options& options) {
       std::cout << job.output.string() << std::endl;
     } catch (const std::exception& error) {
       std::string line = error_line("kind-infer", error);
-      // Messages name their file; what the system alone says does not.
-      if (!dynamic_cast<const Error*>(&error)) line += " (" + job.input.string() + ")";
+      // Most messages name their file.
+      const std::string name = printable(job.input.string(), kMaxName);
+      if (line.find(name) == std::string::npos) line += " (" + name + ")";
       std::cerr << line << std::endl;
       ++failed;
     }
   }
-  return failed ? kExitSomeFailed : kExitDone;
+  check(static_cast<bool>(std::cout), "cannot write to the standard output; the results are there");
+  return failed == 0 ? kExitDone : failed < jobs.size() ? kExitSomeFailed : kExitError;
 }
 
 int run_command_line(int argc, char** argv) {
@@ -202,18 +240,23 @@ int run_command_line(int argc, char** argv) {
   app.add_option("-o,--output", options.output, "A file, or a folder (ends in '/', exists, or several inputs)")
       ->required()
       ->type_name("OUTPUT");
-  app.add_option("-w,--weights", options.weights, "Model file (default: $KIND_MODEL or the shipped one)")->type_name("MODEL");
-  app.add_option("-f,--format", options.format, join("Type of results in a folder: ", writable_image_types()))->type_name("TYPE");
+  app.add_option("-w,--weights", options.weights, "Model file (default: $KIND_MODEL or the shipped one)")
+      ->type_name("MODEL");
+  app.add_option("-f,--format", options.format, join("Type of results in a folder: ", writable_image_types()))
+      ->type_name("TYPE");
   app.add_flag("--overwrite", options.overwrite, "Replace results that exist (never an input)");
-  CLI::Option* ratio = app.add_option("--ratio", options.ratio, "Light level: how many times brighter, above 0, at most 100");
-  CLI::Option* mean = app.add_option("--target-mean", options.target_mean, "Light level: mean of the result's RGB, 0 to 1");
+  CLI::Option* ratio =
+      app.add_option("--ratio", options.ratio, "Light level: how many times brighter, above 0, at most 100");
+  CLI::Option* mean =
+      app.add_option("--target-mean", options.target_mean, "Light level: mean of the result's RGB, 0 to 1");
   bool automatic_light = false;
   CLI::Option* automatic = app.add_flag("--auto", automatic_light, "Light level from the picture alone (default)");
   ratio->excludes(mean)->excludes(automatic);
   mean->excludes(automatic);
   app.add_option("--fusion", options.fusion, "How the parts are put together: none, or as the authors' program does")
       ->check(CLI::IsMember({"none", "official"}));
-  app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")->type_name("DIR");
+  app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")
+      ->type_name("DIR");
   app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
   try {
     app.parse(argc, argv);
@@ -222,7 +265,11 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     fail(error.what(), "; see kind-infer --help");
   }
-  check(!options.output.empty(), "--output: expected a name, got nothing");
+  // What comes from an unset variable of a script is no wish for the default.
+  for (const char* name : {"--output", "--weights", "--format", "--dump-maps"}) {
+    const CLI::Option* option = app.get_option(name);
+    check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
+  }
   if (ratio->count()) {
     check(options.ratio > 0 && options.ratio <= 100, "--ratio: expected a number above 0 and at most 100, got ",
           options.ratio);

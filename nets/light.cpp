@@ -1,5 +1,6 @@
 #include "nets/light.h"
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 
@@ -68,43 +69,28 @@ LightConfig fit_light(const std::vector<LightStatistics>& statistics, const std:
   const std::size_t count = ratios.size();
   check(count >= 2 && statistics.size() == count, "light: expected the statistics and ratios of at least two pictures, got ",
         statistics.size(), " and ", count);
-  const double n = static_cast<double>(count);
-  double mean[k] = {}, scale[k] = {}, mean_log = 0;
+  Eigen::MatrixXd x(static_cast<Eigen::Index>(count), static_cast<Eigen::Index>(k));
+  Eigen::VectorXd y(static_cast<Eigen::Index>(count));
   for (std::size_t s = 0; s < count; ++s) {
     check(ratios[s] > 0 && std::isfinite(ratios[s]), "light: expected ratios greater than 0, got ", ratios[s]);
-    mean_log += std::log(ratios[s]) / n;
-    for (int i = 0; i < k; ++i) mean[i] += statistics[s].values[i] / n;
+    const Eigen::Index row = static_cast<Eigen::Index>(s);
+    y[row] = std::log(ratios[s]);
+    for (int i = 0; i < k; ++i) x(row, i) = statistics[s].values[i];
   }
-  for (std::size_t s = 0; s < count; ++s) {
-    for (int i = 0; i < k; ++i) scale[i] += std::pow(statistics[s].values[i] - mean[i], 2) / n;
-  }
-  for (double& x : scale) x = x > 1e-12 ? std::sqrt(x) : 1;
-  // Normal equations (Z'Z / n + penalty I) w = Z'y / n, solved by Gaussian elimination: symmetric, positive, and small.
-  double a[k][k + 1] = {};
-  for (std::size_t s = 0; s < count; ++s) {
-    double z[k];
-    for (int i = 0; i < k; ++i) z[i] = (statistics[s].values[i] - mean[i]) / scale[i];
-    for (int i = 0; i < k; ++i) {
-      for (int j = 0; j < k; ++j) a[i][j] += z[i] * z[j] / n;
-      a[i][k] += z[i] * (std::log(ratios[s]) - mean_log) / n;
-    }
-  }
-  for (int i = 0; i < k; ++i) a[i][i] += penalty;
-  for (int p = 0; p < k; ++p) {
-    for (int i = p + 1; i < k; ++i) {
-      const double factor = a[i][p] / a[p][p];
-      for (int j = p; j <= k; ++j) a[i][j] -= factor * a[p][j];
-    }
-  }
+  const double n = static_cast<double>(count), mean_log = y.mean();
+  const Eigen::RowVectorXd mean = x.colwise().mean();
+  x.rowwise() -= mean;
+  const Eigen::RowVectorXd deviation = (x.colwise().squaredNorm() / n).cwiseSqrt();
+  // A statistic that is the same in all pictures says nothing; dividing by 1 leaves its column at 0.
+  const Eigen::RowVectorXd scale = deviation.unaryExpr([](double d) { return d > 1e-6 ? d : 1.0; });
+  x.array().rowwise() /= scale.array();
+  const Eigen::MatrixXd normal = x.transpose() * x / n + penalty * Eigen::MatrixXd::Identity(k, k);
+  const Eigen::VectorXd solution = normal.ldlt().solve(x.transpose() * (y.array() - mean_log).matrix() / n);
   LightConfig config;
   config.bias = mean_log;
-  double solution[k];
-  for (int p = k - 1; p >= 0; --p) {
-    double value = a[p][k];
-    for (int j = p + 1; j < k; ++j) value -= a[p][j] * solution[j];
-    solution[p] = value / a[p][p];
-    config.weights[static_cast<std::size_t>(p)] = solution[p] / scale[p];
-    config.bias -= solution[p] / scale[p] * mean[p];
+  for (int i = 0; i < k; ++i) {
+    config.weights[static_cast<std::size_t>(i)] = solution[i] / scale[i];
+    config.bias -= solution[i] / scale[i] * mean[i];
   }
   config.lowest = *std::min_element(ratios.begin(), ratios.end());
   config.highest = *std::max_element(ratios.begin(), ratios.end());

@@ -31,14 +31,22 @@ Tensor<float> adjust(const Model<float>& model, const Tensor<float>& illuminatio
   return (*model.adjustment)(Variable<float>(illumination), ratio_map(illumination.shape(), ratio)).value();
 }
 
-// The output's mean grows with the ratio nearly everywhere, so the wanted one is found by halving the interval of its logarithm.
-double ratio_for_mean(const Model<float>& model, const Enhanced& maps, double target) {
+/// The output for maps that all are there.
+Tensor<float> put_together(const Tensor<float>& input, const Enhanced& maps, Fusion fusion) {
+  return fusion == Fusion::kOfficial ? fuse_official(input, maps) : product(maps.restored, maps.adjusted);
+}
+
+// The output's mean grows with the ratio nearly everywhere, so the wanted one is found by halving the interval of its
+// logarithm.
+double ratio_for_mean(const Model<float>& model, const Tensor<float>& input, Enhanced maps, Fusion fusion,
+                      double target) {
   constexpr int kSteps = 12;
   constexpr double kCloseEnough = 0.0005;
   double low = std::log(kLowestRatio), high = std::log(kHighestRatio), best = 0, best_error = 2;
   for (int i = 0; i < kSteps && best_error > kCloseEnough; ++i) {
     const double middle = (low + high) / 2;
-    const double error = mean_of(product(maps.restored, adjust(model, maps.illumination, std::exp(middle)))) - target;
+    maps.adjusted = adjust(model, maps.illumination, std::exp(middle));
+    const double error = mean_of(put_together(input, maps, fusion)) - target;
     if (std::abs(error) < best_error) {
       best_error = std::abs(error);
       best = middle;
@@ -55,7 +63,8 @@ double general_ratio(const Tensor<float>& illumination) {
 }
 
 double choose_ratio(const Model<float>& model, const Tensor<float>& input, const Enhanced& maps,
-                    const LightLevel& light) {
+                    const EnhanceOptions& options) {
+  const LightLevel& light = options.light;
   switch (light.mode) {
     case LightLevel::Mode::kRatio:
       check(light.value > 0 && light.value <= kHighestRatio, "ratio: expected a number above 0 and at most ",
@@ -63,7 +72,7 @@ double choose_ratio(const Model<float>& model, const Tensor<float>& input, const
       return light.value;
     case LightLevel::Mode::kTargetMean:
       check(light.value >= 0 && light.value <= 1, "target mean: expected a number from 0 to 1, got ", light.value);
-      return ratio_for_mean(model, maps, light.value);
+      return ratio_for_mean(model, input, maps, options.fusion, light.value);
     case LightLevel::Mode::kAuto:
       break;
   }
@@ -74,8 +83,10 @@ double choose_ratio(const Model<float>& model, const Tensor<float>& input, const
 }  // namespace
 
 Tensor<float> net_input(const Tensor<float>& picture, const InputConfig& config) {
-  check(picture.shape().rank() == 4 && picture.shape()[1] == 3 && picture.size() > 0,
-        "picture: expected RGB [n, 3, h, w], got ", picture.shape().text());
+  const Shape& shape = picture.shape();
+  // One alone: the stretch of several would depend on one another.
+  check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 3 && picture.size() > 0,
+        "picture: expected RGB [1, 3, h, w], got ", shape.text());
   if (!config.stretch) return picture;
   constexpr float kSmallestSpan = 0.001f;
   const auto [low, high] = std::minmax_element(picture.data(), picture.data() + picture.size());
@@ -93,7 +104,8 @@ double ratio_between(const Tensor<float>& low, const Tensor<float>& high) {
   check(low.shape() == high.shape(), "ratio: illuminations ", low.shape().text(), " and ", high.shape().text(),
         " differ in size");
   double sum = 0;
-  for (std::int64_t i = 0; i < low.size(); ++i) sum += static_cast<double>(high[i]) / (static_cast<double>(low[i]) + 1e-4);
+  for (std::int64_t i = 0; i < low.size(); ++i)
+    sum += static_cast<double>(high[i]) / (static_cast<double>(low[i]) + 1e-4);
   return sum / static_cast<double>(low.size());
 }
 
@@ -112,9 +124,9 @@ Enhanced enhance(const Model<float>& model, const Tensor<float>& picture, const 
   if (model.restoration) {
     maps.restored = (*model.restoration)(Variable<float>(maps.reflectance), Variable<float>(maps.illumination)).value();
   }
-  maps.ratio = choose_ratio(model, input, maps, options.light);
+  maps.ratio = choose_ratio(model, input, maps, options);
   maps.adjusted = adjust(model, maps.illumination, maps.ratio);
-  maps.output = options.fusion == Fusion::kOfficial ? fuse_official(input, maps) : product(maps.restored, maps.adjusted);
+  maps.output = put_together(input, maps, options.fusion);
   return maps;
 }
 

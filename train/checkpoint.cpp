@@ -11,6 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kModelSuffix = ".safetensors";
 constexpr const char* kStateSuffix = ".state.safetensors";
 constexpr const char* kPrefix = "step-";
 
@@ -29,15 +30,15 @@ C parse_metadata(const SafeTensors& content, const std::string& key) {
 }  // namespace
 
 std::string Checkpoints::model_path(std::int64_t step) const {
-  return join(folder_, "/", kPrefix, step, ".safetensors");
+  return join(folder_, "/", kPrefix, step, kModelSuffix);
 }
 
 std::string Checkpoints::state_path(std::int64_t step) const { return join(folder_, "/", kPrefix, step, kStateSuffix); }
 
-std::vector<std::int64_t> Checkpoints::steps() const {
+std::vector<std::int64_t> Checkpoints::steps(const std::string& suffix) const {
   std::vector<std::int64_t> found;
   if (!fs::is_directory(folder_)) return found;
-  const std::string prefix = kPrefix, suffix = kStateSuffix;
+  const std::string prefix = kPrefix;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_)) {
     const std::string name = entry.path().filename().string();
     if (name.size() <= prefix.size() + suffix.size() || name.compare(0, prefix.size(), prefix) != 0 ||
@@ -54,16 +55,22 @@ std::vector<std::int64_t> Checkpoints::steps() const {
 }
 
 std::optional<std::int64_t> Checkpoints::newest() const {
-  const std::vector<std::int64_t> all = steps();
+  const std::vector<std::int64_t> all = steps(kStateSuffix);
   return all.empty() ? std::nullopt : std::optional(all.back());
 }
 
 void Checkpoints::keep_last(std::int64_t count) const {
-  const std::vector<std::int64_t> all = steps();
-  for (std::size_t i = 0; i + static_cast<std::size_t>(count) < all.size(); ++i) {
-    std::error_code ignored;  // an old checkpoint that cannot be removed does no harm
-    fs::remove(state_path(all[i]), ignored);
-    fs::remove(model_path(all[i]), ignored);
+  const std::vector<std::int64_t> states = steps(kStateSuffix);
+  if (states.empty()) return;
+  const std::size_t kept = std::min(states.size(), static_cast<std::size_t>(count));
+  const std::int64_t oldest = states[states.size() - kept];
+  std::error_code ignored;  // an old checkpoint that cannot be removed does no harm
+  for (const std::int64_t step : states) {
+    if (step < oldest) fs::remove(state_path(step), ignored);
+  }
+  // Models without a state, too, which a run leaves that is killed between the two.
+  for (const std::int64_t step : steps(kModelSuffix)) {
+    if (step < oldest || !std::binary_search(states.begin(), states.end(), step)) fs::remove(model_path(step), ignored);
   }
 }
 

@@ -40,11 +40,11 @@ class Checkpoints {
   std::string state_path(std::int64_t step) const;
   /// The step of the newest checkpoint; nothing where there is none.
   std::optional<std::int64_t> newest() const;
-  /// Removes all but the newest `count`.
+  /// Removes all but the newest `count`; to be called when one is complete.
   void keep_last(std::int64_t count) const;
 
  private:
-  std::vector<std::int64_t> steps() const;
+  std::vector<std::int64_t> steps(const std::string& suffix) const;
 
   std::string folder_;
 };

@@ -1,10 +1,6 @@
 #include "train/pairs.h"
 
 #include <algorithm>
-#include <cctype>
-#include <filesystem>
-#include <map>
-#include <set>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -13,48 +9,6 @@
 
 namespace kind {
 namespace {
-
-namespace fs = std::filesystem;
-
-// Sorted by number where both stems are numbers, so that neighbours in a sequence stay neighbours.
-struct NaturalOrder {
-  bool operator()(const std::string& a, const std::string& b) const {
-    const auto number = [](const std::string& s) {
-      return !s.empty() && s.size() < 18 && std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isdigit(c); });
-    };
-    if (number(a) && number(b) && std::stoll(a) != std::stoll(b)) return std::stoll(a) < std::stoll(b);
-    return a < b;
-  }
-};
-
-using Files = std::map<std::string, std::string, NaturalOrder>;  // path by stem
-
-/// The pictures of a folder by stem, without the prefix that LOL v2 gives them.
-Files list_pictures(const fs::path& folder, const std::vector<std::string>& prefixes, std::vector<std::string>& problems) {
-  Files files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string path = entry.path().string();
-    if (!entry.is_regular_file() || !has_image_extension(path)) continue;
-    std::string stem = entry.path().stem().string();
-    for (const std::string& prefix : prefixes) {
-      if (stem.size() > prefix.size() && stem.compare(0, prefix.size(), prefix) == 0) {
-        stem = stem.substr(prefix.size());
-        break;
-      }
-    }
-    const auto [at, fresh] = files.emplace(stem, path);
-    if (!fresh) problems.push_back(stem + ": both " + at->second + " and " + path + " have this name");
-  }
-  return files;
-}
-
-/// The first of the names that is a folder in root; empty where none is.
-fs::path find_folder(const fs::path& root, const std::vector<std::string>& names) {
-  for (const std::string& name : names) {
-    if (fs::is_directory(root / name)) return root / name;
-  }
-  return {};
-}
 
 Image as_rgb8(Image image) {
   if (image.channels == 3 && image.bits == 8) return image;
@@ -82,66 +36,19 @@ Pairs::Range range_of(const Image& image) {
   return {static_cast<float>(*low) / 255.0f, static_cast<float>(*high) / 255.0f};
 }
 
-std::string list_of(const std::vector<std::string>& problems) {
-  std::string text;
-  for (const std::string& problem : problems) text += (text.empty() ? "" : "; ") + problem;
-  return text;
-}
-
 }  // namespace
 
-Pairs::Pairs(const DataConfig& config, std::int64_t smallest_side, std::uint64_t seed) : config_(config), seed_(seed) {
-  const fs::path root(config_.root);
-  check(fs::is_directory(root), "data: there is no folder ", config_.root,
-        "; the LOL data set is had from its authors' page (https://daooshee.github.io/BMVC2018website/): point to its "
-        "folder of low/ and high/ with --data DIR. To train without it: kind-train configs/quick.json darkens the "
-        "photographs in docs/samples");
-  std::vector<std::string> problems;
-  try {
-    find(problems);
-  } catch (const fs::filesystem_error& error) {
-    fail("data: ", config_.root, " cannot be listed: ", error.code().message());
-  }
+Pairs::Pairs(const DataConfig& config, std::int64_t smallest_side, std::uint64_t seed)
+    : config_(config), seed_(seed), folder_(config.synthesize ? find_bright(config.root) : find_pairs(config.root)) {
+  for (const PairFolder::Pair& pair : folder_.pairs) pairs_.push_back({pair.stem, 0, 0, {}, {}});
+  std::vector<std::string> problems = folder_.problems;
   read_all(smallest_side, problems);
-  check(problems.empty(), "data: ", config_.root, ": ", problems.size(),
-        problems.size() == 1 ? " pair is" : " pairs are", " unusable: ", list_of(problems));
+  check_no_problems(config_.root, problems);
   split();
 }
 
-void Pairs::find(std::vector<std::string>& problems) {
-  const fs::path root(config_.root);
-  const fs::path high_folder = find_folder(root, {"high", "High", "Normal", "normal"});
-  if (config_.synthesize) {
-    const fs::path folder = high_folder.empty() ? root : high_folder;
-    for (const auto& [stem, path] : list_pictures(folder, {"high", "normal"}, problems)) {
-      pairs_.push_back({stem, 0, 0, {}, {}});
-      sources_.push_back({"", path});
-    }
-    check(!pairs_.empty() || !problems.empty(), "data: there are no pictures in ", folder.string());
-    return;
-  }
-  const fs::path low_folder = find_folder(root, {"low", "Low"});
-  check(!low_folder.empty() && !high_folder.empty(), "data: expected folders low/ and high/ (or Low/ and Normal/) in ",
-        config_.root, low_folder.empty() ? ", found no dark one" : ", found no bright one",
-        "; bright photographs alone train with \"synthesize\" in data");
-  const Files low = list_pictures(low_folder, {"low"}, problems), high = list_pictures(high_folder, {"high", "normal"}, problems);
-  for (const auto& [stem, path] : low) {
-    const auto twin = high.find(stem);
-    if (twin == high.end()) {
-      problems.push_back(stem + ": " + path + " has no twin in " + high_folder.string());
-      continue;
-    }
-    pairs_.push_back({stem, 0, 0, {}, {}});
-    sources_.push_back({path, twin->second});
-  }
-  for (const auto& [stem, path] : high) {
-    if (!low.count(stem)) problems.push_back(stem + ": " + path + " has no twin in " + low_folder.string());
-  }
-  check(!pairs_.empty() || !problems.empty(), "data: there are no pictures in ", config_.root);
-}
-
 Pairs::Pictures Pairs::read(std::size_t index) const {
-  const Source& source = sources_[index];
+  const PairFolder::Pair& source = folder_.pairs[index];
   Pictures pictures;
   pictures.high = as_rgb8(read_image(source.high));
   if (config_.synthesize) {
@@ -209,30 +116,9 @@ const Pairs::Pictures& Pairs::pictures(std::size_t index) const {
 }
 
 void Pairs::split() {
-  const fs::path file = fs::path(config_.root) / "split.json";
-  if (fs::exists(file)) {
-    const nlohmann::json lists = read_json_file(file.string());
-    check(lists.is_object(), file.string(), ": expected an object of lists \"train\", \"validation\", \"test\"");
-    std::map<std::string, std::size_t> by_stem;
-    for (std::size_t i = 0; i < pairs_.size(); ++i) by_stem[pairs_[i].stem] = i;
-    std::set<std::string> used;
-    for (const char* name : {"train", "validation", "test"}) {
-      const auto list = lists.find(name);
-      if (list == lists.end()) continue;
-      check(list->is_array(), file.string(), ": ", name, ": expected a list of names");
-      for (const nlohmann::json& entry : *list) {
-        check(entry.is_string() || entry.is_number_unsigned(), file.string(), ": ", name, ": expected names, got ",
-              entry.dump());
-        const std::string stem = entry.is_string() ? entry.get<std::string>() : entry.dump();
-        const auto found = by_stem.find(stem);
-        check(found != by_stem.end(), file.string(), ": ", name, ": there is no pair ", stem);
-        check(used.insert(stem).second, file.string(), ": ", name, ": pair ", stem, " is listed twice");
-        if (name == std::string("train")) train_.push_back(found->second);
-        if (name == std::string("validation")) validation_.push_back(found->second);
-      }
-    }
-    std::sort(train_.begin(), train_.end());
-    std::sort(validation_.begin(), validation_.end());
+  if (const std::optional<Split> split = read_split(folder_)) {
+    train_ = split->train;
+    validation_ = split->validation;
   } else {
     // Neighbours are often the same scene, so whole runs of names are held back, spread over the list.
     constexpr std::size_t kRuns = 3;

@@ -6,15 +6,15 @@
 #include <vector>
 
 #include "core/io/image.h"
+#include "nets/pair_folder.h"
 #include "train/config.h"
 
 namespace kind {
 
 /// The training pictures: pairs of the same scene, dark and bright, found and read before the first step.
 ///
-/// A folder holds low/ and high/, or Low/ and Normal/ (LOL v2, where file names begin with low, normal or high), files
-/// matched by stem. With data.synthesize it holds high/ or the pictures themselves, and camera.h makes the dark ones.
-/// "split.json" in it, an object of lists of stems "train", "validation" and "test", says which pair serves what.
+/// The folder is as nets/pair_folder.h has it; with data.synthesize it holds bright pictures alone, and camera.h makes the dark
+/// ones. Its split.json, where it has one, says which pair serves what.
 class Pairs {
  public:
   /// Reads every picture once. Throws one Error that lists, by name, all pairs with a missing twin, different sizes, an
@@ -46,19 +46,14 @@ class Pairs {
   std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
-  struct Source {
-    std::string low, high;  // paths; no low where it is made
-  };
-
   Pictures read(std::size_t index) const;
-  void find(std::vector<std::string>& problems);
   void read_all(std::int64_t smallest_side, std::vector<std::string>& problems);
   void split();
 
   DataConfig config_;
   std::uint64_t seed_;
+  PairFolder folder_;
   std::vector<Pair> pairs_;
-  std::vector<Source> sources_;
   std::vector<std::size_t> train_, validation_;
   mutable std::vector<Pictures> kept_;
   mutable Pictures last_;  // of a pair that is not kept

@@ -253,26 +253,30 @@ class Run {
                             stage.patch, ", ", pairs_.train().size(), " pairs"));
     const auto started = std::chrono::steady_clock::now();
     const std::int64_t first = state_.stage_step;
-    double paused = 0;  // seconds spent on validation
+    double paused = 0;     // seconds spent on validation
+    bool changed = false;  // since the newest checkpoint
     while (true) {
       const bool last = state_.stage_step == total;
       if (state_.validation_due) {
         const auto before = std::chrono::steady_clock::now();
         if (!validate_step(stage, trains_decomposition ? nullptr : &frozen(), average.get())) {
-          save_checkpoint(stage, optimizer, average.get());
+          if (changed) save_checkpoint(stage, optimizer, average.get());
           return false;
         }
+        changed = true;
         paused += std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
       }
-      if (state_.stage_step > first && (last || state_.stage_step % stage.checkpoints.every == 0)) {
+      if (changed && (last || state_.stage_step % stage.checkpoints.every == 0)) {
         save_checkpoint(stage, optimizer, average.get());
+        changed = false;
       }
       if (last) break;
       if (callbacks_.stop()) {
-        if (state_.stage_step > first) save_checkpoint(stage, optimizer, average.get());
+        if (changed) save_checkpoint(stage, optimizer, average.get());
         return false;
       }
       TrainProgress progress = train_step(stage, *task, parameters, optimizer, average.get(), total);
+      changed = true;
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
       const double per_step = (elapsed.count() - paused) / static_cast<double>(state_.stage_step - first);
       progress.images_per_s = static_cast<double>(stage.batch) / std::max(per_step, 1e-9);
@@ -297,13 +301,13 @@ class Run {
           make_batch(stage, pairs_, task, seed_, static_cast<std::uint64_t>(state_.stage), state_.stage_step);
       Loss<float> loss = task.loss(batch);
       progress.total_loss = static_cast<double>(loss.total.value().item());
-      for (const LossTerm& term : loss.terms) check_finite(stage, "loss term " + term.name, term.raw);
-      check_finite(stage, "the loss", progress.total_loss);
+      for (const LossTerm& term : loss.terms) check_finite(stage, state_.step + 1, "loss term " + term.name, term.raw);
+      check_finite(stage, state_.step + 1, "the loss", progress.total_loss);
       progress.terms = std::move(loss.terms);
       loss.total.backward();
     }
     const double norm = gradient_norm(parameters);
-    check_finite(stage, "the gradient's norm", norm);
+    check_finite(stage, state_.step + 1, "the gradient's norm", norm);
     if (stage.clip_norm && norm > *stage.clip_norm) {
       scale_gradients(parameters, static_cast<float>(*stage.clip_norm / norm));
     }
@@ -318,10 +322,10 @@ class Run {
     return progress;
   }
 
-  void check_finite(const StageConfig& stage, const std::string& what, double value) const {
+  void check_finite(const StageConfig& stage, std::int64_t step, const std::string& what, double value) const {
     if (std::isfinite(value)) return;
     const std::optional<std::int64_t> newest = checkpoints_.newest();
-    throw NotFinite(join("stage ", stage.name, ", step ", state_.step + 1, ": ", what, " is ", value,
+    throw NotFinite(join("stage ", stage.name, ", step ", step, ": ", what, " is ", value,
                          "; the run has stopped, ",
                          newest ? join("its last good checkpoint is ", checkpoints_.model_path(*newest))
                                 : std::string("before its first checkpoint"),
@@ -343,6 +347,7 @@ class Run {
     const UseAverages use(average);
     const std::optional<ValidationResult> result = validate(model_, pairs_, frozen, stage.validation, callbacks_.stop);
     if (!result) return false;
+    for (const auto& [name, value] : result->means) check_finite(stage, state_.step, "the validation's " + name, value);
     if (stage.validation.sheet_rows > 0) {
       write_image(join(out_, "/sheets/", stage.name, "-step-", state_.step, ".png"), result->sheet, ImageFormat::kPng);
     }

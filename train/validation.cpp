@@ -78,8 +78,9 @@ void put_cell(const Tensor<float>& picture, int factor, int x, int y, Image& she
         for (int a = 0; a < factor; ++a) {
           for (int b = 0; b < factor; ++b) sum += plane[(i * factor + a) * w + j * factor + b];
         }
-        const float mean = std::clamp(sum / static_cast<float>(factor * factor), 0.0f, 1.0f);
-        sheet.set_sample(x + j, y + i, channel, static_cast<int>(255 * mean + 0.5f));
+        const float mean = sum / static_cast<float>(factor * factor);
+        const float value = mean > 0 ? std::min(mean, 1.0f) : 0.0f;  // NaN is black; the run is about to stop
+        sheet.set_sample(x + j, y + i, channel, static_cast<int>(255 * value + 0.5f));
       }
     }
   }
@@ -116,7 +117,7 @@ std::optional<ValidationResult> validate(const Model<float>& model, const Pairs&
     const Tensor<float> output = rounded(maps.enhanced.output), target = rounded(maps.target);
     const auto add = [&](const std::string& name, double value) {
       // Only identical pictures have an infinite PSNR; they say nothing a mean could hold.
-      if (!std::isfinite(value)) return;
+      if (std::isinf(value)) return;
       sums[name] += value;
       counts[name] += 1;
     };

@@ -24,6 +24,11 @@ inline std::string printable(std::string_view text, std::size_t max_bytes = 100)
 }
 
 /// The same in single quotes, for names.
-inline std::string quote(std::string_view text) { return "'" + printable(text) + "'"; }
+inline std::string quote(std::string_view text) {
+  std::string out(1, '\'');
+  out += printable(text);
+  out += '\'';
+  return out;
+}
 
 }  // namespace kind

@@ -86,8 +86,8 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
     check(!S_ISDIR(status.st_mode), "cannot write ", path_, ": it is a folder, expected the name of a file");
     check(S_ISREG(status.st_mode), "cannot write ", path_, ": it is not a regular file, and would be replaced by one");
   }
-  std::string folder = std::filesystem::path(path_).parent_path().string();
-  if (folder.empty()) folder = ".";
+  const std::filesystem::path parent = std::filesystem::path(path_).parent_path();
+  const std::string folder = parent.empty() ? "." : parent.string();
 
   std::random_device random;
   // A name that exists already is somebody else's file: O_EXCL refuses it, and another name is tried.

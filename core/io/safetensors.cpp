@@ -67,7 +67,7 @@ std::optional<std::uint64_t> count_bytes(Dtype dtype, const std::vector<std::int
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  for (std::size_t i = 0; i < shape.size(); ++i) text += join(i > 0 ? ", " : "", shape[i]);
   return printable(text + "]");
 }
 

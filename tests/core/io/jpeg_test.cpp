@@ -49,10 +49,8 @@ const char* const kProgressive =
 
 /// The file with a segment put in behind the start marker.
 Bytes with_segment(const Bytes& file, std::uint8_t marker, const std::string& content) {
-  Bytes out = {0xff, 0xd8, 0xff, marker};
   const std::size_t size = content.size() + 2;
-  out.push_back(static_cast<std::uint8_t>(size >> 8));
-  out.push_back(static_cast<std::uint8_t>(size & 0xff));
+  Bytes out = {0xff, 0xd8, 0xff, marker, static_cast<std::uint8_t>(size >> 8), static_cast<std::uint8_t>(size & 0xff)};
   out.insert(out.end(), content.begin(), content.end());
   out.insert(out.end(), file.begin() + 2, file.end());
   return out;

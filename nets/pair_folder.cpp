@@ -1,0 +1,142 @@
+#include "nets/pair_folder.h"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/io/config.h"
+#include "core/io/image.h"
+
+namespace kind {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Numbers come first, sorted by value, so that neighbours in a sequence stay neighbours.
+struct NaturalOrder {
+  bool operator()(const std::string& a, const std::string& b) const {
+    const auto number = [](const std::string& s) {
+      return !s.empty() && s.size() < 18 && std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isdigit(c); });
+    };
+    if (number(a) != number(b)) return number(a);
+    if (number(a) && std::stoll(a) != std::stoll(b)) return std::stoll(a) < std::stoll(b);
+    return a < b;
+  }
+};
+
+using Files = std::map<std::string, std::string, NaturalOrder>;  // path by stem
+
+/// The pictures of a folder by stem, without the prefix that LOL v2 gives them.
+Files list_pictures(const fs::path& folder, const std::vector<std::string>& prefixes, std::vector<std::string>& problems) {
+  Files files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string path = entry.path().string();
+    if (!entry.is_regular_file() || !has_image_extension(path)) continue;
+    std::string stem = entry.path().stem().string();
+    for (const std::string& prefix : prefixes) {
+      // A letter behind it would make it part of a word: highway.png.
+      if (stem.size() > prefix.size() && stem.compare(0, prefix.size(), prefix) == 0 &&
+          !std::isalpha(static_cast<unsigned char>(stem[prefix.size()]))) {
+        stem = stem.substr(prefix.size());
+        break;
+      }
+    }
+    const auto [at, fresh] = files.emplace(stem, path);
+    if (!fresh) problems.push_back(stem + ": both " + at->second + " and " + path + " have this name");
+  }
+  return files;
+}
+
+/// The first of the names that is a folder in root; empty where none is.
+fs::path find_folder(const fs::path& root, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (fs::is_directory(root / name)) return root / name;
+  }
+  return {};
+}
+
+fs::path bright_folder(const fs::path& root) { return find_folder(root, {"high", "High", "Normal", "normal"}); }
+
+void check_folder(const std::string& root) {
+  check(fs::is_directory(root), "data: there is no folder ", root,
+        "; the LOL data set is had from its authors' page (https://daooshee.github.io/BMVC2018website/): point to its "
+        "folder of low/ and high/ with --data DIR. To train without it: kind-train configs/quick.json darkens the "
+        "photographs in docs/samples");
+}
+
+}  // namespace
+
+PairFolder find_pairs(const std::string& root) {
+  check_folder(root);
+  const fs::path low_folder = find_folder(root, {"low", "Low"}), high_folder = bright_folder(root);
+  check(!low_folder.empty() && !high_folder.empty(), "data: expected folders low/ and high/ (or Low/ and Normal/) in ",
+        root, low_folder.empty() ? ", found no dark one" : ", found no bright one",
+        "; bright photographs alone train with \"synthesize\" in data");
+  PairFolder folder{root, {}, {}};
+  const Files low = list_pictures(low_folder, {"low"}, folder.problems);
+  const Files high = list_pictures(high_folder, {"high", "normal"}, folder.problems);
+  for (const auto& [stem, path] : low) {
+    const auto twin = high.find(stem);
+    if (twin == high.end()) {
+      folder.problems.push_back(stem + ": " + path + " has no twin in " + high_folder.string());
+    } else {
+      folder.pairs.push_back({stem, path, twin->second});
+    }
+  }
+  for (const auto& [stem, path] : high) {
+    if (!low.count(stem)) folder.problems.push_back(stem + ": " + path + " has no twin in " + low_folder.string());
+  }
+  check(!folder.pairs.empty() || !folder.problems.empty(), "data: there are no pictures in ", root);
+  return folder;
+}
+
+PairFolder find_bright(const std::string& root) {
+  check_folder(root);
+  const fs::path high = bright_folder(root), from = high.empty() ? fs::path(root) : high;
+  PairFolder folder{root, {}, {}};
+  for (const auto& [stem, path] : list_pictures(from, {"high", "normal"}, folder.problems)) {
+    folder.pairs.push_back({stem, "", path});
+  }
+  check(!folder.pairs.empty() || !folder.problems.empty(), "data: there are no pictures in ", from.string());
+  return folder;
+}
+
+void check_no_problems(const std::string& root, const std::vector<std::string>& problems) {
+  std::string text;
+  for (const std::string& problem : problems) text += (text.empty() ? "" : "; ") + problem;
+  check(problems.empty(), "data: ", root, ": ", problems.size(), problems.size() == 1 ? " pair is" : " pairs are",
+        " unusable: ", text);
+}
+
+std::optional<Split> read_split(const PairFolder& folder) {
+  const std::string file = (fs::path(folder.root) / "split.json").string();
+  if (!fs::exists(file)) return std::nullopt;
+  const nlohmann::json lists = read_json_file(file);
+  check(lists.is_object(), file, ": expected an object of lists \"train\", \"validation\", \"test\"");
+  std::map<std::string, std::size_t> by_stem;
+  for (std::size_t i = 0; i < folder.pairs.size(); ++i) by_stem[folder.pairs[i].stem] = i;
+  Split split;
+  std::set<std::string> used;
+  const std::pair<const char*, std::vector<std::size_t>*> parts[] = {
+      {"train", &split.train}, {"validation", &split.validation}, {"test", &split.test}};
+  for (const auto& [name, indices] : parts) {
+    const auto list = lists.find(name);
+    if (list == lists.end()) continue;
+    check(list->is_array(), file, ": ", name, ": expected a list of names");
+    for (const nlohmann::json& entry : *list) {
+      check(entry.is_string() || entry.is_number_unsigned(), file, ": ", name, ": expected names, got ", entry.dump());
+      const std::string stem = entry.is_string() ? entry.get<std::string>() : entry.dump();
+      const auto found = by_stem.find(stem);
+      check(found != by_stem.end(), file, ": ", name, ": there is no pair ", stem);
+      check(used.insert(stem).second, file, ": ", name, ": pair ", stem, " is listed twice");
+      indices->push_back(found->second);
+    }
+    std::sort(indices->begin(), indices->end());
+  }
+  return split;
+}
+
+}  // namespace kind

@@ -1,0 +1,521 @@
+// Runs the program itself: what it writes and prints, and its exit codes.
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include "core/io/file.h"
+#include "core/io/npy.h"
+#include "nets/pipeline.h"
+#include "tests/support/errors.h"
+#include "tests/support/pictures.h"
+
+namespace kind::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Catch::Contains;
+using Bytes = std::vector<std::uint8_t>;
+using Names = std::set<std::string>;
+
+/// Models that every test shares: whole.st with all three nets, plain.st without restoration.
+struct Models {
+  TempDir dir;
+  std::string whole = dir / "whole.st", plain = dir / "plain.st";
+
+  Models() {
+    Model<float> model;
+    model.config.decomposition.emplace();
+    model.config.adjustment.emplace();
+    model.build(7);
+    save_model(plain, model);
+    model.config.restoration.emplace();
+    model.build(7);
+    save_model(whole, model, WeightType::kFloat16);
+  }
+};
+
+const Models& models() {
+  static const Models shared;
+  return shared;
+}
+
+struct Result {
+  int code = -1;
+  std::string out, err;
+
+  std::vector<std::string> lines() const {
+    std::vector<std::string> all;
+    std::istringstream text(err);
+    for (std::string line; std::getline(text, line);) all.push_back(line);
+    return all;
+  }
+};
+
+/// Runs a shell command in the folder, in which "$KIND" is the program; $KIND_MODEL is whole.st.
+Result shell(const TempDir& dir, const std::string& command) {
+  const TempDir streams;
+  streams.put("run", "cd '" + dir.path() + "'\nKIND='" KIND_INFER_PROGRAM "'\nexport OMP_NUM_THREADS=1 KIND_MODEL='" +
+                         models().whole + "'\n" + command + "\n");
+  const int status = std::system(
+      ("timeout 120 sh '" + streams / "run" + "' >'" + streams / "out" + "' 2>'" + streams / "err" + "' </dev/null")
+          .c_str());
+  const auto text = [](const std::string& path) {
+    const Bytes bytes = slurp(path);
+    return std::string(bytes.begin(), bytes.end());
+  };
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text(streams / "out"), text(streams / "err")};
+}
+
+Result run(const TempDir& dir, const std::string& arguments) { return shell(dir, "\"$KIND\" " + arguments); }
+
+/// All files in the folder and its folders, temporary ones too.
+Names files(const TempDir& dir) {
+  Names names;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(dir.path())) {
+    if (!entry.is_directory()) names.insert(fs::relative(entry.path(), dir.path()).string());
+  }
+  return names;
+}
+
+/// A failure: the code, nothing on stdout, no new file, one line on stderr that starts with the program's name.
+std::string failure(const TempDir& dir, const std::string& arguments) {
+  INFO(arguments);
+  const Names before = files(dir);
+  const Result result = run(dir, arguments);
+  CHECK(result.code == 2);
+  CHECK(result.out.empty());
+  CHECK(result.err.find("kind-infer: ") == 0);
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  CHECK(files(dir) == before);
+  return result.err;
+}
+
+/// Success: what is on stdout. Nothing but a line for each picture is on stderr.
+std::string success(const TempDir& dir, const std::string& arguments) {
+  INFO(arguments);
+  const Result result = run(dir, arguments);
+  INFO(result.err);
+  CHECK(result.code == 0);
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') ==
+        std::count(result.out.begin(), result.out.end(), '\n'));
+  return result.out;
+}
+
+ImageFormat type_of(const std::string& path) { return image_info(path).format; }
+
+/// Dark pictures: a.png, b.JPG, c.bmp, d.ppm, e.pgm and one without extension, all 24 x 18.
+void put_pictures(const TempDir& dir) {
+  const Image picture = smooth_picture(24, 18, 3);
+  write_image(dir / "a.png", picture, ImageFormat::kPng);
+  write_image(dir / "b.JPG", picture, ImageFormat::kJpeg);
+  write_image(dir / "c.bmp", picture, ImageFormat::kBmp);
+  write_image(dir / "d.ppm", picture, ImageFormat::kPpm);
+  write_image(dir / "e.pgm", smooth_picture(24, 18, 1), ImageFormat::kPpm);
+  write_image(dir / "noext", picture, ImageFormat::kPng);
+}
+
+TEST_CASE("kind-infer: help and version") {
+  const TempDir dir;
+  const Result help = run(dir, "--help"), version = run(dir, "--version");
+  CHECK(help.code == 0);
+  CHECK_THAT(help.out, Contains("--output") && Contains("--weights") && Contains("--target-mean") &&
+                           Contains("--fusion") && Contains("--dump-maps") && Contains("--overwrite"));
+  CHECK(version.code == 0);
+  CHECK_THAT(version.out, Contains("kind-infer ") && Contains("instruction sets: ") && Contains("codecs: png"));
+  CHECK((help.err + version.err).empty());
+}
+
+TEST_CASE("kind-infer: wrong usage is said in one line") {
+  const TempDir dir;
+  put_pictures(dir);
+  CHECK_THAT(failure(dir, ""), Contains("--help"));
+  CHECK_THAT(failure(dir, "a.png"), Contains("--output"));
+  CHECK_THAT(failure(dir, "-o x.png"), Contains("input"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --bright"), Contains("--bright"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --ratio 2 --target-mean 0.5"), Contains("--ratio excludes --target-mean"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --auto --ratio 2"), Contains("excludes"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --target-mean 0.5 --auto"), Contains("excludes"));
+  for (const char* ratio : {"0", "-1", "100.1", "nan", "inf"}) {
+    CHECK_THAT(failure(dir, std::string("a.png -o x.png --ratio ") + ratio), Contains("--ratio: expected a number"));
+  }
+  for (const char* mean : {"-0.1", "1.1", "nan"}) {
+    CHECK_THAT(failure(dir, std::string("a.png -o x.png --target-mean ") + mean),
+               Contains("--target-mean: expected a number from 0 to 1"));
+  }
+  CHECK_THAT(failure(dir, "a.png -o x.png --ratio much"), Contains("--ratio") && Contains("much"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --fusion paper"), Contains("--fusion"));
+  for (const char* threads : {"0", "1025", "-1", "two"}) {
+    CHECK_THAT(failure(dir, std::string("a.png -o x.png -t ") + threads), Contains("--threads"));
+  }
+  for (const char* option : {"-o ''", "-o x.png -w ''", "-o x.png -f ''", "-o x.png --dump-maps ''"}) {
+    CHECK_THAT(failure(dir, std::string("a.png ") + option), Contains("expected a value, got an empty one"));
+  }
+  CHECK_THAT(failure(dir, "a.png -o out/ -f tiff"),
+             Contains("--format: expected one of png, jpg, bmp, ppm, got 'tiff'"));
+  CHECK_THAT(failure(dir, "a.png -o x.png -f jpg"),
+             Contains("x.png: its name asks for another type than --format jpg"));
+  CHECK_THAT(failure(dir, "a.png -o x"), Contains("x: expected a name that ends in one of"));
+  CHECK_THAT(failure(dir, "a.png -o x.tiff"), Contains("x.tiff: expected a name that ends in one of"));
+  CHECK_THAT(failure(dir, "a.png b.JPG -o c.bmp"), Contains("c.bmp: expected a folder"));
+  const Result isa = shell(dir, "KIND_ISA=sse9 \"$KIND\" a.png -o x.png");
+  CHECK(isa.code == 2);
+  CHECK_THAT(isa.err, Contains("sse9"));
+}
+
+TEST_CASE("kind-infer: one picture becomes what the library makes of it") {
+  const TempDir dir;
+  put_pictures(dir);
+  const Model<float> model = load_model<float>(models().whole);
+  const auto expected = [&](const EnhanceOptions& options) {
+    return to_image(enhance(model, to_tensor(read_image(dir / "a.png")), options).output).data;
+  };
+  using Mode = LightLevel::Mode;
+  const std::pair<const char*, EnhanceOptions> cases[] = {
+      {"", {}},
+      {"--auto", {}},
+      {"--fusion none -t 2", {}},
+      {"--ratio 2.5", {{Mode::kRatio, 2.5}}},
+      {"--target-mean 0.2", {{Mode::kTargetMean, 0.2}}},
+      {"--fusion official", {{}, Fusion::kOfficial}},
+      {"--ratio 100 --fusion official", {{Mode::kRatio, 100}, Fusion::kOfficial}},
+  };
+  std::set<Bytes> different;
+  for (const auto& [arguments, options] : cases) {
+    CHECK(success(dir, std::string("a.png -o x.png --overwrite ") + arguments) == "x.png\n");
+    const Image result = read_image(dir / "x.png");
+    CHECK((result.width == 24 && result.height == 18 && result.channels == 3 && result.bits == 8));
+    CHECK(result.data == expected(options));
+    different.insert(result.data);
+  }
+  CHECK(different.size() == 5);
+  const Result result = run(dir, "a.png -o x.png --overwrite --ratio 2.5");
+  CHECK(result.err == "a.png: 24x18, ratio 2.5\n");
+}
+
+TEST_CASE("kind-infer: types of single results, by their names") {
+  const TempDir dir;
+  put_pictures(dir);
+  const std::pair<const char*, ImageFormat> names[] = {{"x.PNG", ImageFormat::kPng},
+                                                       {"x.jpeg", ImageFormat::kJpeg},
+                                                       {"x.bmp", ImageFormat::kBmp},
+                                                       {"x.Ppm", ImageFormat::kPpm}};
+  for (const auto& [name, type] : names) {
+    CHECK(success(dir, std::string("noext -o ") + name) == std::string(name) + "\n");
+    CHECK(type_of(dir / name) == type);
+  }
+}
+
+TEST_CASE("kind-infer: several pictures go to a folder, in their own types") {
+  const TempDir dir;
+  put_pictures(dir);
+  CHECK(success(dir, "noext e.pgm d.ppm c.bmp b.JPG a.png -o deep/out") ==
+        "deep/out/noext.png\ndeep/out/e.png\ndeep/out/d.ppm\ndeep/out/c.bmp\ndeep/out/b.jpg\ndeep/out/a.png\n");
+  const std::pair<const char*, ImageFormat> results[] = {
+      {"noext.png", ImageFormat::kPng}, {"e.png", ImageFormat::kPng},  {"d.ppm", ImageFormat::kPpm},
+      {"c.bmp", ImageFormat::kBmp},     {"b.jpg", ImageFormat::kJpeg}, {"a.png", ImageFormat::kPng}};
+  for (const auto& [name, type] : results) CHECK(type_of(dir / "deep/out/" + name) == type);
+  CHECK(success(dir, "a.png -o one/") == "one/a.png\n");
+  CHECK(success(dir, "c.bmp -o one") == "one/c.bmp\n");
+  CHECK(success(dir, "a.png c.bmp -f jpeg -o one") == "one/a.jpg\none/c.jpg\n");
+  CHECK(type_of(dir / "one/a.jpg") == ImageFormat::kJpeg);
+}
+
+TEST_CASE("kind-infer: a folder's pictures, sorted, without what is none by name or lies deeper") {
+  const TempDir dir;
+  fs::create_directories(dir / "in/deeper.png");
+  const Image picture = smooth_picture(6, 5, 3);
+  for (const char* name : {"in/b.png", "in/A.JPEG", "in/c.txt", "in/deeper.png/d.png", "z.png"}) {
+    write_image(dir / name, picture, ImageFormat::kPng);
+  }
+  fs::create_symlink("circle.png", dir / "in/circle.png");
+  CHECK(success(dir, "in -o out") == "out/A.jpg\nout/b.png\n");
+  CHECK(success(dir, "z.png in/ -f png -o all") == "all/z.png\nall/A.png\nall/b.png\n");
+  fs::create_directory(dir / "empty");
+  CHECK_THAT(failure(dir, "z.png empty -o more"), Contains("empty: there are no pictures in this folder"));
+}
+
+TEST_CASE("kind-infer: files that exist are replaced when asked to, inputs never") {
+  const TempDir dir;
+  put_pictures(dir);
+  const Bytes input = slurp(dir / "a.png");
+  dir.put("old.png", std::string("old"));
+  CHECK_THAT(failure(dir, "a.png -o old.png"), Contains("old.png: exists already; --overwrite replaces it"));
+  CHECK(slurp(dir / "old.png") == Bytes{'o', 'l', 'd'});
+  CHECK(success(dir, "a.png -o old.png --overwrite") == "old.png\n");
+  CHECK(read_image(dir / "old.png").width == 24);
+
+  fs::create_symlink("a.png", dir / "soft.png");
+  fs::create_hard_link(dir / "a.png", dir / "hard.png");
+  fs::create_directory_symlink(".", dir / "here");
+  for (const char* name : {"a.png", "./a.png", "here/a.png", "soft.png", "hard.png"}) {
+    CHECK_THAT(failure(dir, std::string("a.png --overwrite -o ") + name),
+               Contains(std::string(name) + ": this is an input; inputs are never overwritten"));
+  }
+  CHECK_THAT(failure(dir, "soft.png --overwrite -o a.png"), Contains("never overwritten"));
+  CHECK_THAT(failure(dir, "a.png c.bmp --overwrite -o ."), Contains("never overwritten"));
+  CHECK_THAT(failure(dir, "a.png c.bmp -f png --overwrite -o here"), Contains("here/a.png: this is an input"));
+  // Of several results one is in the way: none is written.
+  fs::create_directory(dir / "out");
+  dir.put("out/c.bmp", std::string("old"));
+  CHECK_THAT(failure(dir, "a.png c.bmp -o out"), Contains("out/c.bmp: exists already"));
+  CHECK(slurp(dir / "a.png") == input);
+}
+
+TEST_CASE("kind-infer: nothing is written twice") {
+  const TempDir dir;
+  put_pictures(dir);
+  fs::create_directory(dir / "sub");
+  for (const char* name : {"a.bmp", "sub/a.png", "a-restored.png"}) fs::copy_file(dir / "a.png", dir / name);
+  CHECK_THAT(failure(dir, "a.png a.bmp -f png -o out"),
+             Contains("out/a.png: both a.png and a.bmp would be written to it"));
+  CHECK_THAT(failure(dir, "a.png sub/a.png -o out"), Contains("both a.png and sub/a.png"));
+  CHECK_THAT(failure(dir, "a.png a.png -o out"), Contains("both a.png and a.png"));
+  CHECK_THAT(failure(dir, "a.png a.bmp --dump-maps maps -o out"), Contains("maps/a-reflectance.png: both"));
+  // A map of one and the result of another, the folder by two names.
+  CHECK_THAT(failure(dir, "a.png a-restored.png --dump-maps \"$PWD/out\" -o sub/../out"),
+             Contains("both a.png and a-restored.png"));
+}
+
+TEST_CASE("kind-infer: maps as pictures and as numbers") {
+  const TempDir dir;
+  put_pictures(dir);
+  CHECK(success(dir, "a.png b.JPG -o out --dump-maps some/maps --ratio 2") == "out/a.png\nout/b.jpg\n");
+  const Enhanced e = enhance(load_model<float>(models().whole), to_tensor(read_image(dir / "a.png")),
+                             {{LightLevel::Mode::kRatio, 2}, Fusion::kNone});
+  const std::pair<const char*, const Tensor<float>*> maps[] = {{"reflectance", &e.reflectance},
+                                                               {"illumination", &e.illumination},
+                                                               {"restored", &e.restored},
+                                                               {"adjusted", &e.adjusted}};
+  for (const auto& [name, map] : maps) {
+    CAPTURE(name);
+    const std::string stem = dir / "some/maps/a-" + name;
+    const std::int64_t c = map->shape()[1];
+    const Bytes header = slurp(stem + ".npy");
+    CHECK_THAT(std::string(header.begin(), header.begin() + 100), Contains("'<f4'"));
+    const Tensor<float> values = read_npy<float>(stem + ".npy");
+    REQUIRE(values.shape() == Shape{18, 24, c});
+    const Image picture = read_image(stem + ".png");
+    REQUIRE((picture.width == 24 && picture.height == 18 && picture.channels == c));
+    int wrong = 0;
+    for (std::int64_t i = 0; i < values.size(); ++i) {
+      const std::int64_t channel = i % c, pixel = i / c;
+      const int x = static_cast<int>(pixel % 24), y = static_cast<int>(pixel / 24);
+      const auto value = static_cast<double>(values[i]);
+      if (!(value >= 0 && value <= 1) || values[i] != (*map)[channel * 432 + pixel]) ++wrong;
+      if (!(std::abs(value * 255 - picture.sample(x, y, static_cast<int>(channel))) <= 0.5001)) ++wrong;
+    }
+    CHECK(wrong == 0);
+  }
+  CHECK(std::distance(fs::directory_iterator(dir / "some/maps"), {}) == 16);
+  CHECK_THAT(failure(dir, "a.png -o x.png --dump-maps some/maps"), Contains("a-reflectance.png: exists already"));
+  success(dir, "a.png -o x.png --dump-maps some/maps --overwrite");
+}
+
+TEST_CASE("kind-infer: a model without restoration says so once") {
+  const TempDir dir;
+  put_pictures(dir);
+  const Result result = run(dir, "a.png c.bmp -o out --dump-maps maps -w " + models().plain);
+  CHECK(result.code == 0);
+  REQUIRE(result.lines().size() == 3);
+  CHECK_THAT(result.lines()[0], Contains("kind-infer: the model has no restoration net"));
+  CHECK(slurp(dir / "maps/a-restored.npy") == slurp(dir / "maps/a-reflectance.npy"));
+}
+
+TEST_CASE("kind-infer: every kind of picture gives 8-bit RGB") {
+  const TempDir dir;
+  for (const int bits : {8, 16}) {
+    for (int channels = 1; channels <= 4; ++channels) {
+      const Image picture = test_picture(5, 4, channels, bits);
+      write_image(dir / join(channels, "-", bits, ".png"), picture, ImageFormat::kPng);
+      if (!picture.has_alpha()) write_image(dir / join(channels, "-", bits, "p.ppm"), picture, ImageFormat::kPpm);
+    }
+  }
+  // 4 x 3 pixels of a palette of three colours.
+  dir.put("palette.png",
+          Bytes{137, 80, 78,  71,  13,  10,  26, 10,  0,   0,   0,   13, 73,  72,  68,  82, 0,  0,  0,  4,
+                0,   0,  0,   3,   8,   3,   0,  0,   0,   131, 42,  94, 244, 0,   0,   0,  9,  80, 76, 84,
+                69,  10, 20,  30,  200, 90,  40, 60,  250, 120, 174, 63, 155, 179, 0,   0,  0,  20, 73, 68,
+                65,  84, 120, 218, 99,  96,  96, 100, 98,  100, 96,  98, 98,  96,  4,   65, 38, 0,  0,  111,
+                0,   14, 222, 87,  97,  235, 0,  0,   0,   0,   73,  69, 78,  68,  174, 66, 96, 130});
+  const Names inputs = files(dir);
+  CHECK(inputs.size() == 13);
+  const Result result = run(dir, ". -o out");
+  CHECK(result.code == 0);
+  for (const std::string& line : result.lines()) {
+    const bool alpha = line.find("/2-") != std::string::npos || line.find("/4-") != std::string::npos;
+    CHECK((line.find("transparency left out") != std::string::npos) == alpha);
+  }
+  for (const std::string& name : inputs) {
+    CAPTURE(name);
+    const Image image = read_image(dir / "out/" + name);
+    CHECK((image.channels == 3 && image.bits == 8));
+    CHECK(image.width == (name == "palette.png" ? 4 : 5));
+  }
+}
+
+/// Files that are no whole pictures, and what is said of each.
+std::vector<std::pair<std::string, std::string>> put_bad_files(const TempDir& dir) {
+  const std::string tiff("II*\0\x08\0\0\0\0\0\0\0\0\0\0\0", 16), heic(
+                                                                     "\0\0\0\x18"
+                                                                     "ftypheic\0\0\0\0mif1heic",
+                                                                     24);
+  dir.put("empty.png", std::string());
+  dir.put("text.png", std::string("this is no picture\n"));
+  dir.put("raw.CR2", tiff);
+  dir.put("raw.NEF", tiff);
+  dir.put("raw.dng", tiff);
+  dir.put("scan.tif", tiff);
+  dir.put("phone.HEIC", heic);
+  for (const char* name : {"a.png", "b.JPG"}) {
+    Bytes bytes = slurp(dir / name);
+    bytes.resize(bytes.size() * 2 / 3);
+    dir.put(std::string("cut-") + name, bytes);
+  }
+  return {{"missing.png", "No such file"},  {"empty.png", "the file is empty"}, {"text.png", "not a picture"},
+          {"cut-a.png", "cut-a.png"},       {"cut-b.JPG", "cut-b.JPG"},         {"raw.CR2", "a camera RAW file"},
+          {"raw.NEF", "a camera RAW file"}, {"raw.dng", "a camera RAW file"},   {"scan.tif", "a TIFF file"},
+          {"phone.HEIC", "a HEIC file"}};
+}
+
+TEST_CASE("kind-infer: bad inputs are named, one line each, and the others done") {
+  const TempDir dir;
+  put_pictures(dir);
+  const auto bad = put_bad_files(dir);
+  std::string all;
+  for (const auto& [name, reason] : bad) all += " " + name;
+  Names before = files(dir);
+  const Result result = run(dir, all + " a.png -f png -o out --dump-maps maps");
+  CHECK(result.code == 1);
+  CHECK(result.out == "out/a.png\n");
+  const std::vector<std::string> lines = result.lines();
+  REQUIRE(lines.size() == bad.size() + 1);
+  for (std::size_t i = 0; i < bad.size(); ++i) {
+    CHECK_THAT(lines[i], Catch::StartsWith("kind-infer: cannot read " + bad[i].first) && Contains(bad[i].second));
+  }
+  CHECK(files(dir).size() == before.size() + 9);
+  // Nothing done at all: an error as any other. A result that was there stays.
+  CHECK_THAT(failure(dir, "missing.png -o x.png"), Contains("cannot read missing.png: No such file"));
+  CHECK_THAT(failure(dir, "raw.dng -o new/"), Contains("develop it"));
+  CHECK_THAT(failure(dir, "text.png -o out/a.png --overwrite"), Contains("text.png"));
+  CHECK(read_image(dir / "out/a.png").width == 24);
+  CHECK_THAT(failure(dir, "'' -o x.png"), Contains("cannot read"));
+}
+
+TEST_CASE("kind-infer: where nothing can be written") {
+  const TempDir dir;
+  put_pictures(dir);
+  write_image(dir / "large.png", test_picture(60, 40, 3), ImageFormat::kPng);
+  CHECK_THAT(failure(dir, "a.png -o none/x.png"), Contains("cannot write none/x.png: No such file"));
+  CHECK_THAT(failure(dir, "a.png -o c.bmp/x.png"), Contains("cannot write c.bmp/x.png: Not a directory"));
+  CHECK_THAT(failure(dir, "a.png -o c.bmp/out/"), Contains("c.bmp/out/: cannot be made: Not a directory"));
+  CHECK_THAT(failure(dir, "a.png -o c.bmp/"), Contains("c.bmp"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --dump-maps c.bmp"), Contains("c.bmp"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --dump-maps c.bmp/maps"), Contains("c.bmp/maps: cannot be made"));
+  // A limit on what files may hold stands for a full disk: the first bytes are written, the last are not.
+  const Names before = files(dir);
+  for (const char* more : {"", " --dump-maps .", " -f ppm", " -f jpg", " -f bmp"}) {
+    const std::string name = std::string("x.") + (more[1] == '-' && more[2] == 'f' ? more + 4 : "png");
+    const Result result = shell(dir, "trap '' XFSZ; ulimit -f 1; exec \"$KIND\" large.png -o " + name + more);
+    INFO(more << ": " << result.err);
+    CHECK(result.code == 2);
+    CHECK(result.out.empty());
+    CHECK(result.lines().size() == 1);
+    CHECK_THAT(result.err, Contains("cannot write ") && Contains("File too large"));
+    CHECK(files(dir) == before);
+  }
+  const Result full = shell(dir, "\"$KIND\" a.png -o x.png >/dev/full");
+  CHECK(full.code == 2);
+  CHECK_THAT(full.err, Contains("kind-infer: cannot write to the standard output"));
+}
+
+TEST_CASE("kind-infer: bad models") {
+  const TempDir dir;
+  put_pictures(dir);
+  const auto refused = [&](const std::string& model) { return failure(dir, "a.png -o out/ -w " + model); };
+  CHECK_THAT(refused("none.st"), Contains("cannot read none.st: No such file"));
+  CHECK_THAT(refused("a.png"), Contains("a.png"));
+  Bytes bytes = slurp(models().plain);
+  dir.put("cut.st", Bytes(bytes.begin(), bytes.end() - 4));
+  CHECK_THAT(refused("cut.st"), Contains("cut.st"));
+  bytes[8] = '[';
+  dir.put("header.st", bytes);
+  CHECK_THAT(refused("header.st"), Contains("header.st"));
+  bytes[7] = 0x7f;
+  dir.put("length.st", bytes);
+  CHECK_THAT(refused("length.st"), Contains("length.st"));
+
+  const SafeTensors good = read_safetensors(models().plain);
+  const auto changed = [&](auto change) {
+    SafeTensors content = good;
+    change(content);
+    write_safetensors(dir / "changed.st", content);
+    return refused("changed.st");
+  };
+  const std::string weight = "adjustment.conv1.weight";
+  CHECK_THAT(changed([&](SafeTensors& c) { c.metadata.clear(); }), Contains("changed.st: this is no model of kind"));
+  CHECK_THAT(changed([&](SafeTensors& c) { c.tensors.erase(weight); }), Contains(weight));
+  CHECK_THAT(changed([&](SafeTensors& c) { c.put_tensor("more", Tensor<float>::zeros({1})); }),
+             Contains("tensor more belongs to none of the nets"));
+  CHECK_THAT(
+      changed([&](SafeTensors& c) {
+        c.put_tensor(weight, Tensor<float>::zeros({32, 2, 1, 1}));
+      }),
+      Contains(weight + " has shape [32, 2, 1, 1], expected [32, 2, 3, 3]; these are the weights of another net"));
+  SafeTensors broken = read_safetensors(models().whole);
+  broken.put_tensor("restoration.conv10.bias", Tensor<float>::full({3}, std::nanf("")));
+  write_safetensors(dir / "nan.st", broken);
+  CHECK_THAT(refused("nan.st"), Contains("not a number") && Contains("a.png"));
+
+  Model<float> model = load_model<float>(models().plain);
+  model.adjustment.reset();
+  model.config.adjustment.reset();
+  save_model(dir / "part.st", model);
+  CHECK_THAT(refused("part.st"), Contains("part.st: enhancing needs a decomposition and an adjustment net"));
+}
+
+TEST_CASE("kind-infer: where the model is found") {
+  const TempDir dir;
+  put_pictures(dir);
+  CHECK_THAT(shell(dir, "KIND_MODEL=named.st \"$KIND\" a.png -o x.png").err, Contains("cannot read named.st"));
+  CHECK(shell(dir, "KIND_MODEL=named.st \"$KIND\" a.png -o x.png -w " + models().whole).code == 0);
+  // The build tree's comes first.
+  if (fs::exists(KIND_SOURCE_DIR "/nets/pretrained/kind.safetensors")) return;
+  fs::create_directories(dir / "usr/bin");
+  fs::create_directories(dir / "usr/share/kind");
+  fs::copy_file(KIND_INFER_PROGRAM, dir / "usr/bin/kind-infer");
+  const Result none = shell(dir, "KIND_MODEL= usr/bin/kind-infer a.png -o y.png");
+  CHECK(none.code == 2);
+  CHECK(none.lines().size() == 1);
+  CHECK_THAT(none.err, Contains("no model found") && Contains("usr/share/kind/kind.safetensors") &&
+                           Contains("--weights") && Contains("KIND_MODEL"));
+  CHECK_FALSE(fs::exists(dir / "y.png"));
+  fs::copy_file(models().whole, dir / "usr/share/kind/kind.safetensors");
+  CHECK(shell(dir, "unset KIND_MODEL; usr/bin/kind-infer a.png -o y.png").code == 0);
+}
+
+TEST_CASE("kind-infer: a signal lets the picture at hand finish and stops before the next") {
+  const std::pair<const char*, int> signals[] = {{"INT", 130}, {"TERM", 143}};
+  for (const auto& [signal, code] : signals) {
+    const TempDir dir;
+    put_pictures(dir);
+    // The second input is a pipe: once its writing end is open the program has begun with it, and waits.
+    const Result result = shell(dir, std::string("mkfifo pipe.png; \"$KIND\" a.png pipe.png c.bmp -o out & "
+                                                 "exec 3>pipe.png; kill -") +
+                                         signal + " $!; sleep 0.2; cat noext >&3; exec 3>&-; wait $!");
+    CHECK(result.code == code);
+    CHECK(result.out == "out/a.png\nout/pipe.png\n");
+    CHECK_THAT(result.err, Contains("kind-infer: stopped; c.bmp and what follows it was not done"));
+    fs::remove(dir / "pipe.png");
+    CHECK(files(dir) == Names{"a.png", "b.JPG", "c.bmp", "d.ppm", "e.pgm", "noext", "out/a.png", "out/pipe.png"});
+    CHECK(read_image(dir / "out/pipe.png").width == 24);
+  }
+}
+
+}  // namespace
+}  // namespace kind::testing

@@ -1,0 +1,308 @@
+// Runs the program as its users do: what it prints, where, its exit codes, and what is left when it is killed.
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+#include <thread>
+
+#include "core/io/config.h"
+#include "tests/train/run_folder.h"
+#include "train/config.h"
+
+namespace kind::testing {
+namespace {
+
+using Catch::Contains;
+using nlohmann::json;
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+std::string text_of(const std::string& path) {
+  const std::vector<std::uint8_t> bytes = slurp(path);
+  return {bytes.begin(), bytes.end()};
+}
+
+/// The program, running in the folder with its output in files there.
+class Program {
+ public:
+  Program(const std::string& folder, std::vector<std::string> arguments) {
+    const std::string out = streams_ / "out", err = streams_ / "err";
+    arguments.insert(arguments.begin(), KIND_TRAIN_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& a : arguments) argv.push_back(a.data());
+    argv.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      const int in = ::open("/dev/null", O_RDONLY), o = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600);
+      const int e = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600);
+      if (in < 0 || o < 0 || e < 0 || ::dup2(in, 0) < 0 || ::dup2(o, 1) < 0 || ::dup2(e, 2) < 0 ||
+          ::chdir(folder.c_str()) != 0) {
+        ::_exit(126);
+      }
+      ::execv(KIND_TRAIN_PROGRAM, argv.data());
+      ::_exit(127);
+    }
+  }
+  ~Program() {
+    if (status_ || pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    wait();
+  }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  void send(int signal) const { ::kill(pid_, signal); }
+
+  /// The exit code, or minus the signal that ended it.
+  int wait() {
+    for (int status = 0; !status_;) {
+      if (::waitpid(pid_, &status, 0) == pid_) status_ = status;
+    }
+    return WIFEXITED(*status_) ? WEXITSTATUS(*status_) : -WTERMSIG(*status_);
+  }
+
+  /// The same, or nothing where it still runs after so many seconds.
+  std::optional<int> wait_for(double seconds) {
+    const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+    while (Clock::now() < end) {
+      int status = 0;
+      if (::waitpid(pid_, &status, WNOHANG) == pid_) {
+        status_ = status;
+        return wait();
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return std::nullopt;
+  }
+
+  /// Waits until its stderr holds the text; false where it ended, or a minute passed, without.
+  bool says(const std::string& text) {
+    for (int i = 0; i < 1200; ++i) {
+      if (fs::exists(streams_ / "err") && err().find(text) != std::string::npos) return true;
+      if (wait_for(0.05)) return err().find(text) != std::string::npos;
+    }
+    return false;
+  }
+
+  std::string out() const { return text_of(streams_ / "out"); }
+  std::string err() const { return text_of(streams_ / "err"); }
+
+ private:
+  TempDir streams_;
+  pid_t pid_ = -1;
+  std::optional<int> status_;
+};
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+Result run(const TempDir& dir, const std::vector<std::string>& arguments) {
+  Program program(dir.path(), arguments);
+  const int code = program.wait();
+  return {code, program.out(), program.err()};
+}
+
+/// A refusal: exit code 2, nothing on stdout, one line on stderr, nothing written; returns that line.
+std::string refused(const TempDir& dir, const std::vector<std::string>& arguments) {
+  std::string words;
+  for (const std::string& a : arguments) words += " " + a;
+  INFO("kind-train" << words);
+  const std::size_t files = dir.count();
+  const Result result = run(dir, arguments);
+  CHECK(result.code == 2);
+  CHECK(result.out.empty());
+  CHECK(result.err.find("kind-train: ") == 0);
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  CHECK(dir.count() == files);
+  CHECK_FALSE(fs::exists(dir / "runs"));
+  return result.err;
+}
+
+/// data/ and c.json: all three nets, few and small steps.
+void put_run(const TempDir& dir, int decom_steps = 3, int adjust_steps = 3, int restore_steps = 2) {
+  put_scenes(dir / "data", 5);
+  const auto stage = [](const std::string& name, const std::string& net, const std::string& losses, int steps) {
+    return R"({"name": ")" + name + R"(", "net": {")" + net + R"(": {"initializer": "he_normal"}}, "losses": )" +
+           losses + R"(, "batch": 2, "patch": 16, "steps": )" + std::to_string(steps) +
+           R"(, "optimizer": {"learning_rate": 0.001}, "clip_norm": 1, "ema": 0.9, "validation": {"every": 5},
+               "checkpoints": {"every": 2, "keep_last": 1}, "log_every": 1})";
+  };
+  dir.put("c.json", R"({"data": {"root": "data", "validation": 2}, "fit_light": true, "stages": [)" +
+                        stage("decom", "decomposition", R"({"reconstruction": {}})", decom_steps) + ", " +
+                        stage("adjust", "adjustment", R"({"square": {}})", adjust_steps) + ", " +
+                        stage("restore", "restoration", R"({"square": {}})", restore_steps) + "]}");
+}
+
+TEST_CASE("kind-train: help and version") {
+  const TempDir dir;
+  const Result help = run(dir, {"--help"}), version = run(dir, {"--version"}), page = run(dir, {"--config-reference"});
+  CHECK((help.code == 0 && version.code == 0 && page.code == 0));
+  for (const char* option : {"--data", "--out", "--set", "--resume", "--seed", "--threads", "--dry-run"}) {
+    CHECK_THAT(help.out, Contains(option));
+  }
+  CHECK_THAT(version.out, Contains("kind-train ") && Contains("codecs: png"));
+  CHECK(page.out == describe_config<TrainConfig>("Config reference"));
+  CHECK((help.err + version.err + page.err).empty());
+}
+
+TEST_CASE("kind-train: what is wrong is said in one line, before anything is written") {
+  const TempDir dir;
+  put_run(dir);
+  CHECK_THAT(refused(dir, {}), Contains("expected a config") && Contains("configs/quick.json"));
+  CHECK_THAT(refused(dir, {"none.json"}), Contains("none.json"));
+  CHECK_THAT(refused(dir, {"c.json", "--epochs", "3"}), Contains("--epochs") && Contains("kind-train --help"));
+  CHECK_THAT(refused(dir, {"c.json", "-t", "0"}), Contains("kind-train --help"));
+  CHECK_THAT(refused(dir, {"c.json", "--seed", "-1"}), Contains("kind-train --help"));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "epoch=5"}), Contains("epoch"));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "stages.restor.epochs=5"}),
+             Contains("\"restor\"") && Contains("\"restore\""));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "stages.decom.epoch=5"}),
+             Contains("c.json: stages[0].epoch: unknown key; did you mean \"epochs\"?"));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "batch=\"2\""}), Contains("stages[0].batch: expected an integer"));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "batch=0"}), Contains("stages[0].batch") && Contains("from 1 to 4096"));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "stages.decom.optimizer.learning_rate=NaN"}),
+             Contains("NaN and infinity are not allowed"));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "batch"}), Contains("batch"));
+  dir.put("nan.json", std::string("{\"seed\": 1,\n \"stages\": [{\"ema\": NaN}]}"));
+  CHECK_THAT(refused(dir, {"nan.json"}), Contains("nan.json: line 2") && Contains("NaN and infinity are not allowed"));
+  CHECK_THAT(refused(dir, {"c.json", "--data", "elsewhere"}), Contains("there is no folder elsewhere") &&
+                                                                  Contains("https://") && Contains("--data DIR") &&
+                                                                  Contains("kind-train configs/quick.json"));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "patch=33"}), Contains("5 pairs are unusable"));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "stages.restore.init=\"none.st\""}),
+             Contains("stages.restore.init: there is no file none.st"));
+  std::filesystem::create_directory(dir / "old");
+  dir.put("old/metrics.jsonl", "\n");
+  CHECK_THAT(refused(dir, {"c.json", "--out", "old"}), Contains("old: there is a run in it") && Contains("--resume"));
+}
+
+TEST_CASE("kind-train --dry-run prints the resolved config and writes nothing") {
+  const TempDir dir;
+  put_run(dir);
+  const std::size_t files = dir.count();
+  const Result result = run(dir, {"c.json", "--dry-run", "--seed", "7", "--set", "stages.decom.steps=11", "--set",
+                                  "batch=3", "--set", "stages.2.clip_norm=null", "--set", "data.validation=1"});
+  CHECK(result.code == 0);
+  CHECK(dir.count() == files);
+  const TrainConfig config = parse_config<TrainConfig>(parse_json(result.out, "stdout"), "stdout");
+  CHECK(config.seed == 7);
+  CHECK(config.data.root == "data");
+  CHECK(config.data.validation == 1);
+  CHECK((config.stages[0].steps == 11 && config.stages[1].steps == 3));
+  for (const StageConfig& stage : config.stages) CHECK(stage.batch == 3);
+  CHECK((config.stages[1].clip_norm == 1.0 && !config.stages[2].clip_norm));
+  CHECK_THAT(result.err,
+             Contains("4 pairs to train on, 1 held back") && Contains("stage decom: 11 steps of 3 x 16x16"));
+  fs::rename(dir / "data", dir / "pictures");
+  const Result moved = run(dir, {"c.json", "--dry-run", "--data", "pictures"});
+  CHECK(moved.code == 0);
+  CHECK(parse_json(moved.out, "stdout")["data"]["root"] == "pictures");
+}
+
+TEST_CASE("kind-train: a run, its default folder and what it prints", "[slow]") {
+  const TempDir dir;
+  put_run(dir);
+  const Result result = run(dir, {"c.json", "-t", "2"});
+  CHECK(result.code == 0);
+  CHECK(result.out == "runs/c/model.safetensors\n");
+  CHECK(fs::exists(dir / "runs/c/model.safetensors"));
+  CHECK_THAT(result.err, Contains("stage decom: 3 steps of 2 x 16x16, 3 pairs") &&
+                             Contains("\ndecom 1/3  epoch 0  loss ") && Contains("  reconstruction ") &&
+                             Contains("images/s  ETA ") && Contains("validation ") && Contains("psnr=") &&
+                             Contains("finished: runs/c/model.safetensors\n"));
+  CHECK(result.err.find('\r') == std::string::npos);
+}
+
+TEST_CASE("kind-train: NaN ends the run with exit code 1") {
+  const TempDir dir;
+  put_run(dir);
+  const Result result = run(dir, {"c.json", "--set", "stages.decom.optimizer.learning_rate=1e30"});
+  CHECK(result.code == 1);
+  CHECK(result.out.empty());
+  CHECK_THAT(result.err, Contains("\nkind-train: stage decom, step 2: loss term reconstruction is "));
+  CHECK_FALSE(fs::exists(dir / "runs/c/model.safetensors"));
+}
+
+TEST_CASE("kind-train: one signal saves and leaves, the second leaves at once") {
+  const TempDir dir;
+  put_run(dir, 100000);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string out = signal == SIGINT ? "int" : "term";
+    Program program(dir.path(), {"c.json", "--out", out, "--set", "stages.decom.validation.every=0", "-t", "1"});
+    REQUIRE(program.says("decom 3/100000"));
+    program.send(signal);
+    CHECK(program.wait() == 128 + signal);
+    CHECK(program.out().empty());
+    CHECK_THAT(program.err(), Contains("stopped; go on with --resume\n"));
+    Program resumed(dir.path(), {"c.json", "--out", out, "--set", "stages.decom.validation.every=0", "--resume"});
+    CHECK(resumed.says("resuming at step "));
+    CHECK(resumed.says("/100000  epoch"));
+  }
+  // Steps that take long: the first signal alone would wait for the end of one.
+  Program program(dir.path(), {"c.json", "--out", "twice", "--set", "batch=1024", "-t", "1"});
+  REQUIRE(program.says("stage decom: "));
+  program.send(SIGINT);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  program.send(SIGTERM);
+  const auto sent = Clock::now();
+  CHECK(program.wait() == 128 + SIGTERM);
+  CHECK(std::chrono::duration<double>(Clock::now() - sent).count() < 2);
+  CHECK_THAT(program.err(), !Contains("stopped"));
+}
+
+TEST_CASE("kind-train: killed at any moment, a run goes on to the same bytes", "[slow]") {
+  const TempDir dir;
+  put_run(dir, 20, 20, 8);
+  const auto started = Clock::now();
+  REQUIRE(run(dir, {"c.json", "--out", "whole", "-t", "1"}).code == 0);
+  const double whole_seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  const auto whole = snapshot(dir / "whole");
+
+  // Ended some twenty times, each time further on, in three ways and with three numbers of threads.
+  const int signals[] = {SIGKILL, SIGKILL, SIGINT, SIGKILL, SIGTERM};
+  double seconds = whole_seconds / 10;
+  std::string newest;
+  int ended = 0;
+  std::optional<int> code;
+  for (int i = 0; i < 120 && !code; ++i) {
+    const int signal = signals[i % 5];
+    Program program(dir.path(), {"c.json", "--out", "pieces", "--resume", "-t", std::to_string(i % 3 + 1)});
+    // Not always the same share of a step or of a file.
+    code = program.wait_for(seconds * (0.7 + 0.1 * (i % 7)));
+    if (!code) {
+      program.send(signal);
+      const int left = program.wait();
+      INFO(program.err());
+      // Before the program listens, and when it has just finished, a signal ends it in other ways.
+      CHECK((left == -signal || (signal != SIGKILL && left == 128 + signal) || left == 0));
+      ++ended;
+    } else {
+      INFO(program.err());
+      CHECK(*code == 0);
+    }
+    std::string at;
+    if (fs::exists(dir / "pieces/checkpoints")) {
+      for (const auto& entry : fs::directory_iterator(dir / "pieces/checkpoints"))
+        at += entry.path().filename().string();
+    }
+    // Where it got nowhere it needs longer.
+    if (at == newest) seconds *= 1.3;
+    newest = at;
+  }
+  REQUIRE(code);
+  CHECK(ended >= 5);
+  WARN("a run of " << whole_seconds << " s was ended " << ended << " times");
+  CHECK(snapshot(dir / "pieces") == whole);
+}
+
+}  // namespace
+}  // namespace kind::testing

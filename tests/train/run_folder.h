@@ -1,0 +1,76 @@
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/io/image.h"
+#include "tests/support/temp_dir.h"
+
+/// Pictures to train on, and what a run leaves behind.
+namespace kind::testing {
+
+inline void put_picture(const std::string& path, const Image& image) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  write_image(path, image, ImageFormat::kPng);
+}
+
+/// A bright scene of some shapes and its dark twin, different for each index.
+inline Image scene(int width, int height, int index, bool dark) {
+  Image image(width, height, 3);
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        const bool block = (x / 7 + y / 5 + index) % 3 == c;
+        const int bright = 40 + 100 * x / width + 20 * ((index + c) % 3) + (block ? 60 : 0);
+        image.set_sample(x, y, c, dark ? bright / 7 + (x * y + c) % 2 : bright);
+      }
+    }
+  }
+  return image;
+}
+
+/// low/N.png and high/N.png for N = 1..count in the folder.
+inline void put_scenes(const std::string& folder, int count, int width = 40, int height = 32) {
+  for (int i = 1; i <= count; ++i) {
+    const std::string name = std::to_string(i) + ".png";
+    put_picture(folder + "/low/" + name, scene(width, height, i, true));
+    put_picture(folder + "/high/" + name, scene(width, height, i, false));
+  }
+}
+
+/// The objects of a metrics.jsonl.
+inline std::vector<nlohmann::json> metrics_of(const std::string& out) {
+  std::vector<nlohmann::json> entries;
+  std::ifstream file(out + "/metrics.jsonl");
+  for (std::string line; std::getline(file, line);) entries.push_back(nlohmann::json::parse(line));
+  return entries;
+}
+
+/// Every file of a run by its path in the folder, as size and hash; of metrics.jsonl all but the speed.
+inline std::map<std::string, std::string> snapshot(const std::string& out) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(out)) {
+    if (!entry.is_regular_file()) continue;
+    const std::string name = std::filesystem::relative(entry.path(), out).string();
+    std::string content;
+    if (name == "metrics.jsonl") {
+      for (nlohmann::json& line : metrics_of(out)) {
+        line.erase("images_per_s");
+        content += line.dump() + "\n";
+      }
+    } else {
+      const std::vector<std::uint8_t> bytes = slurp(entry.path().string());
+      content.assign(bytes.begin(), bytes.end());
+    }
+    files[name] = std::to_string(content.size()) + " bytes, " + std::to_string(std::hash<std::string_view>{}(content));
+  }
+  return files;
+}
+
+}  // namespace kind::testing

@@ -1,0 +1,273 @@
+#include "train/stage.h"
+
+#include <algorithm>
+#include <array>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <set>
+
+#include "tests/support/scopes.h"
+#include "tests/train/run_folder.h"
+
+namespace kind::testing {
+namespace {
+
+constexpr int kWidth = 23, kHeight = 19, kApart = 100;
+
+/// A picture whose pixels say where they are: (x, y, index) + `add`.
+Image places(int index, int add) {
+  Image image(kWidth, kHeight, 3);
+  for (int y = 0; y < kHeight; ++y) {
+    for (int x = 0; x < kWidth; ++x) {
+      image.set_sample(x, y, 0, x + add);
+      image.set_sample(x, y, 1, y + add);
+      image.set_sample(x, y, 2, index + add);
+    }
+  }
+  return image;
+}
+
+struct Setup {
+  explicit Setup(int count, const std::string& net = R"({"decomposition": {"initializer": "he_normal"}})",
+                 const std::string& losses = R"({"reconstruction": {}})", bool stretch = false) {
+    for (int i = 0; i < count; ++i) {
+      put_picture(dir / ("low/" + std::to_string(i) + ".png"), places(i, 0));
+      put_picture(dir / ("high/" + std::to_string(i) + ".png"), places(i, kApart));
+    }
+    const nlohmann::json json{{"name", "s"}, {"net", parse_json(net, "net")}, {"losses", parse_json(losses, "losses")}};
+    stage = parse_config<StageConfig>(json, "stage");
+    stage.patch = 7;
+    stage.batch = 3;
+    DataConfig data;
+    data.root = dir.path();
+    data.validation = 0;
+    pairs = std::make_unique<Pairs>(data, 7, 1);
+    model.config.input.stretch = stretch;
+    model.config.decomposition = DecompositionConfig{};
+    model.config.restoration = stage.net.restoration;
+    model.config.adjustment = stage.net.adjustment;
+    model.build(1);
+    frozen = std::make_unique<FrozenDecomposition>(model, *pairs, 1 << 20, dir.path());
+    task = make_task(stage, model, *pairs, *frozen);
+  }
+
+  Tensor<float> batch(std::int64_t step, std::uint64_t seed = 1, std::uint64_t index = 0) {
+    return make_batch(stage, *pairs, *task, seed, index, step);
+  }
+
+  TempDir dir;
+  StageConfig stage;
+  std::unique_ptr<Pairs> pairs;
+  Model<float> model;
+  std::unique_ptr<FrozenDecomposition> frozen;
+  std::unique_ptr<StageTask> task;
+};
+
+/// Sample b of a batch.
+std::vector<float> sample(const Tensor<float>& batch, std::int64_t b) {
+  const std::int64_t size = batch.size() / batch.shape()[0];
+  return {batch.data() + b * size, batch.data() + (b + 1) * size};
+}
+
+int value(const std::vector<float>& planes, std::int64_t plane, std::int64_t i, std::int64_t j, std::int64_t patch) {
+  return static_cast<int>(std::lround(255 * planes[static_cast<std::size_t>((plane * patch + i) * patch + j)]));
+}
+
+TEST_CASE("make_batch: both pictures of a pair share crop and flip, and crops are squares of the picture") {
+  Setup s(5);
+  const std::int64_t p = s.stage.patch;
+  std::set<std::array<int, 4>> orientations;
+  std::set<int> lefts, tops;
+  for (std::int64_t step = 0; step < 120; ++step) {
+    const Tensor<float> batch = s.batch(step);
+    REQUIRE(batch.shape() == Shape{3, 6, p, p});
+    for (std::int64_t b = 0; b < 3; ++b) {
+      const std::vector<float> planes = sample(batch, b);
+      int left = kWidth, right = 0, top = kHeight, bottom = 0, wrong = 0;
+      for (std::int64_t i = 0; i < p; ++i) {
+        for (std::int64_t j = 0; j < p; ++j) {
+          for (std::int64_t c = 0; c < 3; ++c) {
+            wrong += value(planes, c, i, j, p) + kApart != value(planes, 3 + c, i, j, p) ? 1 : 0;
+          }
+          const int x = value(planes, 0, i, j, p), y = value(planes, 1, i, j, p);
+          left = std::min(left, x), right = std::max(right, x), top = std::min(top, y), bottom = std::max(bottom, y);
+        }
+      }
+      CHECK(wrong == 0);
+      CHECK((right - left == p - 1 && bottom - top == p - 1));
+      lefts.insert(left);
+      tops.insert(top);
+      orientations.insert({value(planes, 0, 0, 1, p) - value(planes, 0, 0, 0, p),
+                           value(planes, 1, 0, 1, p) - value(planes, 1, 0, 0, p),
+                           value(planes, 0, 1, 0, p) - value(planes, 0, 0, 0, p),
+                           value(planes, 1, 1, 0, p) - value(planes, 1, 0, 0, p)});
+    }
+  }
+  // All eight ways, and every place that the picture has room for, both ends too.
+  CHECK(orientations.size() == 8);
+  CHECK(lefts.size() == static_cast<std::size_t>(kWidth - p + 1));
+  CHECK(tops.size() == static_cast<std::size_t>(kHeight - p + 1));
+}
+
+TEST_CASE("make_batch: an epoch meets every pair once, in an order of its own") {
+  Setup s(12);
+  CHECK(epoch_steps(s.stage, 12) == 4);
+  std::set<std::vector<int>> orders;
+  for (std::int64_t epoch = 0; epoch < 5; ++epoch) {
+    std::vector<int> order;
+    for (std::int64_t step = 0; step < 4; ++step) {
+      const Tensor<float> batch = s.batch(4 * epoch + step);
+      for (std::int64_t b = 0; b < 3; ++b) order.push_back(value(sample(batch, b), 2, 0, 0, s.stage.patch));
+    }
+    CHECK(std::set<int>(order.begin(), order.end()).size() == 12);
+    orders.insert(order);
+  }
+  CHECK(orders.size() == 5);
+}
+
+TEST_CASE("make_batch: sample i of an epoch is the same whatever batch it comes in") {
+  Setup s(12);
+  std::vector<std::vector<float>> singles;
+  s.stage.batch = 1;
+  for (std::int64_t step = 0; step < 24; ++step) singles.push_back(sample(s.batch(step), 0));
+  for (const std::int64_t size : {2, 3, 4, 6, 12}) {
+    s.stage.batch = size;
+    INFO("batches of " << size);
+    // Backwards: nothing depends on what was drawn before.
+    for (std::int64_t step = 24 / size - 1; step >= 0; --step) {
+      const Tensor<float> batch = s.batch(step);
+      for (std::int64_t b = 0; b < size; ++b) {
+        CHECK((sample(batch, b) == singles[static_cast<std::size_t>(step * size + b)]));
+      }
+    }
+  }
+}
+
+TEST_CASE("make_batch: seed, stage and epoch each make other batches, threads do not") {
+  Setup s(6);
+  const std::vector<float> first = s.batch(0).to_vector();
+  CHECK((s.batch(0).to_vector() == first));
+  CHECK((s.batch(0, 2).to_vector() != first));
+  CHECK((s.batch(0, 1, 1).to_vector() != first));
+  CHECK((s.batch(2).to_vector() != first));  // the first batch of the second epoch
+  for (const int threads : kThreadCounts) {
+    const ThreadScope scope(threads);
+    CHECK((s.batch(0).to_vector() == first));
+  }
+}
+
+TEST_CASE("make_batch: a batch larger than the set repeats pairs with other crops") {
+  Setup s(2);
+  s.stage.batch = 8;
+  CHECK(epoch_steps(s.stage, 2) == 1);
+  const Tensor<float> batch = s.batch(0);
+  std::set<std::vector<float>> crops;
+  std::array<int, 2> met{};
+  for (std::int64_t b = 0; b < 8; ++b) {
+    crops.insert(sample(batch, b));
+    ++met[static_cast<std::size_t>(value(sample(batch, b), 2, 0, 0, s.stage.patch))];
+  }
+  CHECK(crops.size() == 8);
+  CHECK(met == std::array<int, 2>{4, 4});
+}
+
+TEST_CASE("steps of a stage") {
+  Setup s(1);
+  s.stage.epochs = 7;
+  s.stage.batch = 3;
+  CHECK(epoch_steps(s.stage, 10) == 3);
+  CHECK(total_steps(s.stage, 10) == 21);
+  CHECK(epoch_steps(s.stage, 2) == 1);
+  CHECK(total_steps(s.stage, 2) == 7);
+  s.stage.steps = 5;
+  CHECK(total_steps(s.stage, 10) == 5);
+}
+
+TEST_CASE("decomposition samples are stretched as whole pictures are") {
+  Setup s(2, R"({"decomposition": {}})", R"({"reconstruction": {}})", true);
+  for (std::size_t pair = 0; pair < 2; ++pair) {
+    const Pairs::Pictures& pictures = s.pairs->pictures(pair);
+    const Tensor<float> low = net_input(to_tensor(pictures.low), s.model.config.input);
+    const Tensor<float> high = net_input(to_tensor(pictures.high), s.model.config.input);
+    Random random(1);
+    const Tensor<float> planes = s.task->sample(pair, 4, 9, 7, random);
+    for (std::int64_t c = 0; c < 3; ++c) {
+      for (std::int64_t i = 0; i < 7; ++i) {
+        for (std::int64_t j = 0; j < 7; ++j) {
+          const std::int64_t from = (c * kHeight + 4 + i) * kWidth + 9 + j, at = (c * 7 + i) * 7 + j;
+          CHECK(planes[at] == Approx(low[from]).margin(1e-6));
+          CHECK(planes[at + 3 * 49] == Approx(high[from]).margin(1e-6));
+        }
+      }
+    }
+  }
+}
+
+/// Crop [c, 7, 7] at (y 4, x 9) of planes [.., c, h, w].
+std::vector<float> crop_of(const Tensor<float>& planes) {
+  std::vector<float> out;
+  for (std::int64_t c = 0; c < planes.size() / (kHeight * kWidth); ++c) {
+    for (std::int64_t i = 0; i < 7; ++i) {
+      for (std::int64_t j = 0; j < 7; ++j) out.push_back(planes[(c * kHeight + 4 + i) * kWidth + 9 + j]);
+    }
+  }
+  return out;
+}
+
+TEST_CASE("restoration samples are the frozen net's maps of whole pictures, the target to its power") {
+  Setup s(2, R"({"restoration": {}})", R"({"square": {}})");
+  const NoGrad no_grad;
+  const Pairs::Pictures& pictures = s.pairs->pictures(1);
+  const auto low = (*s.model.decomposition)(Variable<float>(to_tensor(pictures.low)));
+  const auto high = (*s.model.decomposition)(Variable<float>(to_tensor(pictures.high)));
+  std::vector<float> expected = crop_of(low.reflectance.value());
+  for (const Variable<float>* part : {&low.illumination, &high.reflectance, &high.illumination}) {
+    for (const float v : crop_of(part->value())) expected.push_back(v);
+  }
+  Random random(1);
+  CHECK((s.task->sample(1, 4, 9, 7, random).to_vector() == expected));
+  s.stage.target_power = 1.2;
+  const auto power = make_task(s.stage, s.model, *s.pairs, *s.frozen);
+  for (std::size_t i = 4 * 49; i < 7 * 49; ++i) expected[i] = std::pow(expected[i], 1.2f);
+  CHECK((power->sample(1, 4, 9, 7, random).to_vector() == expected));
+}
+
+TEST_CASE("adjustment samples go both ways, with the ratio of the crop") {
+  for (const std::string form : {"paper", "official"}) {
+    Setup s(1, R"({"adjustment": {}})", R"({"square": {}})");
+    s.stage.ratio = form;
+    const auto task = make_task(s.stage, s.model, *s.pairs, *s.frozen);
+    const NoGrad no_grad;
+    const Pairs::Pictures& pictures = s.pairs->pictures(0);
+    const auto light = [&](const Image& image) {
+      return crop_of((*s.model.decomposition)(Variable<float>(to_tensor(image))).illumination.value());
+    };
+    const std::vector<float> low = light(pictures.low), high = light(pictures.high);
+    const auto ratio = [](const std::vector<float>& from, const std::vector<float>& to) {
+      double sum = 0;
+      for (std::size_t i = 0; i < from.size(); ++i)
+        sum += static_cast<double>(to[i]) / (static_cast<double>(from[i]) + 1e-4);
+      return sum / static_cast<double>(from.size());
+    };
+    int ups = 0;
+    Random random(1);
+    for (int i = 0; i < 60; ++i) {
+      const std::vector<float> planes = task->sample(0, 4, 9, 7, random).to_vector();
+      REQUIRE(planes.size() == 3 * 49);
+      const std::vector<float> source(planes.begin(), planes.begin() + 49), target(planes.begin() + 98, planes.end());
+      const bool up = source == low;
+      ups += up ? 1 : 0;
+      CHECK((source == (up ? low : high)));
+      CHECK((target == (up ? high : low)));
+      double expected = ratio(source, target);
+      if (form == "official") expected = up ? 1 / ratio(high, low) + 1e-4 : ratio(high, low);
+      INFO(form << (up ? " up" : " down"));
+      for (std::size_t k = 49; k < 98; ++k) CHECK(planes[k] == Approx(expected).epsilon(1e-4));
+    }
+    CHECK(ups > 15);
+    CHECK(ups < 45);
+  }
+}
+
+}  // namespace
+}  // namespace kind::testing
