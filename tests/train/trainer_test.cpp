@@ -370,6 +370,7 @@ TEST_CASE("nets come from an init file: to go on from, or frozen") {
   tuned["stages"][0]["init"] = model;
   tuned["stages"][0]["steps"] = 1;
   tuned["stages"][0]["optimizer"]["learning_rate"] = 1e-30;
+  tuned["stages"][0]["ema"] = nullptr;
   REQUIRE(train_silently(tuned, dir / "tuned"));
   CHECK((values(load_model<float>(dir / "tuned/model.safetensors").parameters()) == values(first.parameters())));
 

@@ -49,11 +49,14 @@ const char* const kProgressive =
 
 /// The file with a segment put in behind the start marker.
 Bytes with_segment(const Bytes& file, std::uint8_t marker, const std::string& content) {
+  std::string out(file.begin(), file.begin() + 2);
   const std::size_t size = content.size() + 2;
-  Bytes out = {0xff, 0xd8, 0xff, marker, static_cast<std::uint8_t>(size >> 8), static_cast<std::uint8_t>(size & 0xff)};
-  out.insert(out.end(), content.begin(), content.end());
-  out.insert(out.end(), file.begin() + 2, file.end());
-  return out;
+  for (const std::size_t byte : {std::size_t{0xff}, std::size_t{marker}, size >> 8, size & 0xff}) {
+    out += static_cast<char>(byte);
+  }
+  out += content;
+  out.append(file.begin() + 2, file.end());
+  return Bytes(out.begin(), out.end());
 }
 
 std::string number(unsigned value, int bytes, bool little) {
