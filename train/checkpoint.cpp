@@ -17,7 +17,8 @@ constexpr const char* kPrefix = "step-";
 
 const std::string& metadata(const SafeTensors& content, const std::string& key) {
   const auto found = content.metadata.find(key);
-  check(found != content.metadata.end(), content.source, ": this is no checkpoint: its metadata has no key \"", key, "\"");
+  check(found != content.metadata.end(), content.source, ": this is no checkpoint: its metadata has no key \"", key,
+        "\"");
   return found->second;
 }
 
@@ -29,9 +30,7 @@ C parse_metadata(const SafeTensors& content, const std::string& key) {
 
 }  // namespace
 
-std::string Checkpoints::model_path(std::int64_t step) const {
-  return join(folder_, "/", kPrefix, step, kModelSuffix);
-}
+std::string Checkpoints::model_path(std::int64_t step) const { return join(folder_, "/", kPrefix, step, kModelSuffix); }
 
 std::string Checkpoints::state_path(std::int64_t step) const { return join(folder_, "/", kPrefix, step, kStateSuffix); }
 

@@ -29,8 +29,9 @@ struct RunState {
   }
 };
 
-/// The checkpoints of a run: for step N, step-N.safetensors is the model as it would be used (averaged weights, if any) and
-/// step-N.state.safetensors what training needs to go on. The model is written first, so a state is never without its model.
+/// The checkpoints of a run: for step N, step-N.safetensors is the model as it would be used (averaged weights, if any)
+/// and step-N.state.safetensors what training needs to go on. The model is written first, so a state is never without
+/// its model.
 class Checkpoints {
  public:
   explicit Checkpoints(const std::string& out) : folder_(out + "/checkpoints") {}

@@ -26,8 +26,8 @@ std::string hexadecimal(std::uint64_t value) {
   return out.str();
 }
 
-/// Takes one net of a file. `wanted` is the form that the stage trains (null where the net is not the stage's own); a net that is
-/// there already is replaced by its own stage only.
+/// Takes one net of a file. `wanted` is the form that the stage trains (null where the net is not the stage's own); a
+/// net that is there already is replaced by its own stage only.
 template <class Net, class Config>
 void take_net(const std::string& where, const std::optional<Net>& from, const std::optional<Config>& from_config,
               const std::optional<Config>& wanted, std::optional<Net>& to, std::optional<Config>& to_config) {
@@ -85,7 +85,8 @@ std::string first_difference(const ordered_json& a, const ordered_json& b, const
       const std::size_t i = static_cast<std::size_t>(it - a.begin());
       if (a[i] != b[i]) return first_difference(a[i], b[i], join(path, "[", i, "]"));
     } else if (!b.contains(it.key()) || *it != b[it.key()]) {
-      return b.contains(it.key()) ? first_difference(*it, b[it.key()], key_path(path, it.key())) : key_path(path, it.key());
+      return b.contains(it.key()) ? first_difference(*it, b[it.key()], key_path(path, it.key()))
+                                  : key_path(path, it.key());
     }
   }
   return path;
@@ -202,7 +203,8 @@ class Run {
     state_ = get_state(content, model_.config);
     check(state_.data == hexadecimal(pairs_.fingerprint()), out_,
           ": the run in it was trained on other pictures than those in ", config_.data.root);
-    check(state_.stage < static_cast<std::int64_t>(config_.stages.size()), content.source, ": there is no stage ", state_.stage);
+    check(state_.stage < static_cast<std::int64_t>(config_.stages.size()), content.source, ": there is no stage ",
+          state_.stage);
     model_.build(seed_);
     assign_parameters(content, model_.parameters());
     loaded_ = content;
@@ -228,8 +230,8 @@ class Run {
 
   FrozenDecomposition& frozen() {
     if (!frozen_) {
-      frozen_ = std::make_unique<FrozenDecomposition>(
-          model_, pairs_, static_cast<std::size_t>(config_.data.memory_mb) << 20, out_);
+      frozen_ = std::make_unique<FrozenDecomposition>(model_, pairs_,
+                                                      static_cast<std::size_t>(config_.data.memory_mb) << 20, out_);
     }
     return *frozen_;
   }
@@ -284,8 +286,8 @@ class Run {
       if (state_.stage_step % stage.log_every == 0 || state_.stage_step == total) log_step(progress);
       callbacks_.progress(progress);
       const std::int64_t every = stage.validation.every;
-      state_.validation_due = every > 0 && !pairs_.validation().empty() &&
-                              (state_.stage_step % every == 0 || state_.stage_step == total);
+      state_.validation_due =
+          every > 0 && !pairs_.validation().empty() && (state_.stage_step % every == 0 || state_.stage_step == total);
     }
     if (average) average->swap();  // the averages are the stage's result
     return true;
@@ -325,16 +327,15 @@ class Run {
   void check_finite(const StageConfig& stage, std::int64_t step, const std::string& what, double value) const {
     if (std::isfinite(value)) return;
     const std::optional<std::int64_t> newest = checkpoints_.newest();
-    throw NotFinite(join("stage ", stage.name, ", step ", step, ": ", what, " is ", value,
-                         "; the run has stopped, ",
+    throw NotFinite(join("stage ", stage.name, ", step ", step, ": ", what, " is ", value, "; the run has stopped, ",
                          newest ? join("its last good checkpoint is ", checkpoints_.model_path(*newest))
                                 : std::string("before its first checkpoint"),
                          ". A lower learning rate, or clip_norm, may help"));
   }
 
   void log_step(const TrainProgress& progress) {
-    ordered_json entry{{"stage", progress.stage}, {"step", progress.step}, {"epoch", progress.epoch},
-                       {"lr", progress.learning_rate}};
+    ordered_json entry{
+        {"stage", progress.stage}, {"step", progress.step}, {"epoch", progress.epoch}, {"lr", progress.learning_rate}};
     entry["loss"]["total"] = progress.total_loss;
     for (const LossTerm& term : progress.terms) {
       entry["loss"][term.name] = {{"raw", term.raw}, {"weighted", term.weighted}};
@@ -369,8 +370,7 @@ class Run {
     return true;
   }
 
-  void save_checkpoint(const StageConfig& stage, const Optimizer& optimizer,
-                       WeightAverage* average) {
+  void save_checkpoint(const StageConfig& stage, const Optimizer& optimizer, WeightAverage* average) {
     {
       const UseAverages use(average);
       save_model(checkpoints_.model_path(state_.step), model_);
