@@ -120,7 +120,7 @@ TEST_CASE("light: the penalty is the ridge of the formula") {
     const double weight = covariance / variance / (1 + penalty);
     CHECK(config.weights[3] == Approx(weight));
     CHECK(config.bias == Approx(mean_log - weight * mean));
-    for (const std::size_t i : {0, 1, 2, 4, 5, 6, 7}) CHECK(config.weights[i] == 0);
+    for (const std::size_t i : {0u, 1u, 2u, 4u, 5u, 6u, 7u}) CHECK(config.weights[i] == 0);
   }
 }
 

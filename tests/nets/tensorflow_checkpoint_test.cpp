@@ -134,8 +134,8 @@ TEST_CASE("checkpoint: all element types, scalars and empty tensors") {
 }
 
 TEST_CASE("checkpoint: many names, blocks and data files") {
-  for (const std::size_t block_entries : {1, 7, 40, 1000}) {
-    for (const std::size_t restart_interval : {1, 2, 16}) {
+  for (const std::size_t block_entries : {1u, 7u, 40u, 1000u}) {
+    for (const std::size_t restart_interval : {1u, 2u, 16u}) {
       for (const int shards : {1, 3}) {
         BundleWriter bundle;
         bundle.block_entries = block_entries;
