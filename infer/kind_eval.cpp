@@ -29,7 +29,8 @@ struct Options {
 
 /// What each protocol compares with the bright picture.
 const char* const kProtocolHelp =
-    "What is scored: none (--auto), gt-ratio (ratio from the bright picture), gt-mean (the --auto output scaled to the bright "
+    "What is scored: none (--auto), gt-ratio (ratio from the bright picture), gt-mean (the --auto output scaled to the "
+    "bright "
     "picture's mean gray), input (the dark picture as it is), gamma (the dark picture to the power 1/2.2)";
 
 /// The values of the rounded 8-bit picture, 0..255.
@@ -70,7 +71,8 @@ class Scored {
         const Variable<float> input(net_input(picture, model_.config.input));
         return (*model_.decomposition)(input).illumination.value();
       };
-      return enhance(model_, low_, {{LightLevel::Mode::kRatio, std::min(100.0, ratio_between(light(low_), light(high_)))}, {}})
+      return enhance(model_, low_,
+                     {{LightLevel::Mode::kRatio, std::min(100.0, ratio_between(light(low_), light(high_)))}, {}})
           .output;
     }
     if (!automatic_.defined()) automatic_ = enhance(model_, low_).output;
@@ -103,8 +105,9 @@ std::vector<std::size_t> chosen_pairs(const PairFolder& folder, const std::strin
   if (name.empty()) return all;
   const std::optional<Split> split = read_split(folder);
   check(split.has_value(), "--split: there is no split.json in ", folder.root);
-  const std::vector<std::size_t>& pairs =
-      name == "train" ? split->train : name == "validation" ? split->validation : split->test;
+  const std::vector<std::size_t>& pairs = name == "train"        ? split->train
+                                          : name == "validation" ? split->validation
+                                                                 : split->test;
   check(!pairs.empty(), "--split: split.json in ", folder.root, " has no pairs for ", name);
   return pairs;
 }
@@ -120,8 +123,8 @@ int run(const Options& options) {
     try {
       const ImageInfo low = image_info(pair.low), high = image_info(pair.high);
       if (low.width != high.width || low.height != high.height) {
-        problems.push_back(join(pair.stem, ": ", low.width, "x", low.height, " dark and ", high.width, "x", high.height,
-                                " bright"));
+        problems.push_back(
+            join(pair.stem, ": ", low.width, "x", low.height, " dark and ", high.width, "x", high.height, " bright"));
       }
     } catch (const Error& error) {
       problems.push_back(pair.stem + ": " + error.what());
@@ -155,8 +158,8 @@ int run(const Options& options) {
   for (const std::string& protocol : options.protocols) {
     const Figures& sums = figures[protocol];
     std::printf("%s psnr=%.2f ssim=%s chroma=%.3f pairs=%d\n", protocol.c_str(), sums.psnr / sums.count,
-                ssim_text(sums.ssim / std::max(1, sums.ssim_count), sums.ssim_count > 0).c_str(), sums.chroma / sums.count,
-                sums.count);
+                ssim_text(sums.ssim / std::max(1, sums.ssim_count), sums.ssim_count > 0).c_str(),
+                sums.chroma / sums.count, sums.count);
   }
   return kExitDone;
 }

@@ -33,8 +33,8 @@ Conv2dGeometry geometry(const Shape& x, const Shape& weight, const WindowSpec& s
         ", kh, kw] for x ", x.text(), ", got ", weight.text());
   const WindowAxis rows = window_rows("conv2d", spec, x[2], weight[2]);
   const WindowAxis cols = window_cols("conv2d", spec, x[3], weight[3]);
-  return {x[0],      x[1],          x[2],          x[3],     weight[0], rows.out, cols.out, weight[2],
-          weight[3], spec.stride_h, spec.stride_w, rows.pad, cols.pad};
+  return {x[0],      x[1],      x[2],          x[3],          weight[0], rows.out, cols.out,
+          weight[2], weight[3], spec.stride_h, spec.stride_w, rows.pad,  cols.pad};
 }
 
 /// Sums of g [n, oc, h, w] over all but the channels, in double and in a fixed order.
@@ -171,11 +171,11 @@ void ConvTranspose2d<T>::collect(const std::string& prefix, Parameters<T>& param
   parameters.push_back({prefix + ".weight", weight_});
 }
 
-#define KIND_INSTANTIATE(T)                                                                                        \
-  template Variable<T> conv2d(const Variable<T>&, const Variable<T>&, const Variable<T>&, const WindowSpec&);      \
-  template Variable<T> conv_transpose2d(const Variable<T>&, const Variable<T>&, std::int64_t, std::int64_t,        \
-                                        const TransposedSpec&);                                                    \
-  template class Conv2d<T>;                                                                                        \
+#define KIND_INSTANTIATE(T)                                                                                   \
+  template Variable<T> conv2d(const Variable<T>&, const Variable<T>&, const Variable<T>&, const WindowSpec&); \
+  template Variable<T> conv_transpose2d(const Variable<T>&, const Variable<T>&, std::int64_t, std::int64_t,   \
+                                        const TransposedSpec&);                                               \
+  template class Conv2d<T>;                                                                                   \
   template class ConvTranspose2d<T>;
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)

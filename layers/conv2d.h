@@ -7,8 +7,8 @@
 namespace kind {
 
 /// How a convolution or pooling window moves over a picture. With `same`, the padding is TensorFlow's SAME: the result
-/// has ceil(size / stride) rows and columns, the zeros are shared out around the picture and an odd one goes to the end.
-/// Otherwise the four paddings hold.
+/// has ceil(size / stride) rows and columns, the zeros are shared out around the picture and an odd one goes to the
+/// end. Otherwise the four paddings hold.
 struct WindowSpec {
   std::int64_t stride_h = 1, stride_w = 1;
   bool same = true;
@@ -21,28 +21,32 @@ struct WindowAxis {
   std::int64_t out;  // number of windows
 };
 
-/// Windows of `kernel` along the height or width of a picture of `size`. `op` starts the message of the Error thrown where the stride is
-/// not positive, a padding negative, or the kernel larger than the padded picture.
+/// Windows of `kernel` along the height or width of a picture of `size`. `op` starts the message of the Error thrown
+/// where the stride is not positive, a padding negative, or the kernel larger than the padded picture.
 WindowAxis window_rows(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel);
 WindowAxis window_cols(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel);
 
-/// The shape [n, oc, oh, ow] of conv2d of x [n, ic, h, w] by weight [oc, ic, kh, kw]; throws Error where they do not fit.
+/// The shape [n, oc, oh, ow] of conv2d of x [n, ic, h, w] by weight [oc, ic, kh, kw]; throws Error where they do not
+/// fit.
 Shape conv2d_out_shape(const Shape& x, const Shape& weight, const WindowSpec& spec);
 
 /// Cross-correlation, zeros outside the picture:
 ///   y[n, oc, i, j] = bias[oc] + sum over ic, a, b of x[n, ic, i sh + a - top, j sw + b - left] weight[oc, ic, a, b]
-/// Shapes: x [n, ic, h, w], weight [oc, ic, kh, kw], bias [oc] or undefined, y as conv2d_out_shape. Gradients of dot(y, g):
-///   dx[n, ic, p, q]       = sum over oc, a, b, i, j with i sh + a - top = p, j sw + b - left = q of g[n, oc, i, j] weight[oc, ic, a, b]
-///   dweight[oc, ic, a, b] = sum over n, i, j of g[n, oc, i, j] x[n, ic, i sh + a - top, j sw + b - left]
-///   dbias[oc]             = sum over n, i, j of g[n, oc, i, j]
+/// Shapes: x [n, ic, h, w], weight [oc, ic, kh, kw], bias [oc] or undefined, y as conv2d_out_shape. Gradients of dot(y,
+/// g):
+///   dx[n, ic, p, q]       = sum over oc, a, b, i, j with i sh + a - top = p, j sw + b - left = q of g[n, oc, i, j]
+///   weight[oc, ic, a, b] dweight[oc, ic, a, b] = sum over n, i, j of g[n, oc, i, j] x[n, ic, i sh + a - top, j sw + b
+///   - left] dbias[oc]             = sum over n, i, j of g[n, oc, i, j]
 template <class T>
 Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                    const WindowSpec& spec = {});
 
 /// Transposed convolution: the gradient of conv2d to its input as an operation of its own.
-///   y[n, oc, p, q] = sum over ic, a, b, i, j with i s + a - pad = p, j s + b - pad = q of x[n, ic, i, j] weight[ic, oc, a, b]
-/// Shapes: x [n, ic, h, w], weight [ic, oc, kh, kw], y [n, oc, out_h, out_w]. The result is (h - 1) s + kh - pad_top rows
-/// high before it is cut, or extended by less than a stride, to out_h; so for the width. Throws Error for other sizes.
+///   y[n, oc, p, q] = sum over ic, a, b, i, j with i s + a - pad = p, j s + b - pad = q of x[n, ic, i, j] weight[ic,
+///   oc, a, b]
+/// Shapes: x [n, ic, h, w], weight [ic, oc, kh, kw], y [n, oc, out_h, out_w]. The result is (h - 1) s + kh - pad_top
+/// rows high before it is cut, or extended by less than a stride, to out_h; so for the width. Throws Error for other
+/// sizes.
 struct TransposedSpec {
   std::int64_t stride_h = 2, stride_w = 2;
   std::int64_t pad_top = 0, pad_left = 0;

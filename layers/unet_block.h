@@ -25,8 +25,8 @@ class ConvBlock {
   std::vector<Conv2d<T>> convolutions_;
 };
 
-/// The way up of a U-Net (Ronneberger et al., MICCAI 2015): a 2x2 stride-2 transposed convolution from 2c to c channels, cut to the
-/// size of the skip tensor, concatenated as [up, skip] to 2c channels, then a ConvBlock back to c.
+/// The way up of a U-Net (Ronneberger et al., MICCAI 2015): a 2x2 stride-2 transposed convolution from 2c to c
+/// channels, cut to the size of the skip tensor, concatenated as [up, skip] to 2c channels, then a ConvBlock back to c.
 template <class T>
 class UpBlock {
  public:

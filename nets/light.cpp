@@ -18,14 +18,20 @@ double fraction_of_sorted(const std::vector<float>& sorted, double fraction) {
 
 }  // namespace
 
-const char* const LightStatistics::kNames[LightStatistics::kCount] = {
-    "log mean gray",         "deviation of gray",        "log median gray",          "log mean illumination",
-    "deviation of illumination", "log median illumination", "95th percentile of gray", "mean saturation"};
+const char* const LightStatistics::kNames[LightStatistics::kCount] = {"log mean gray",
+                                                                      "deviation of gray",
+                                                                      "log median gray",
+                                                                      "log mean illumination",
+                                                                      "deviation of illumination",
+                                                                      "log median illumination",
+                                                                      "95th percentile of gray",
+                                                                      "mean saturation"};
 
 LightStatistics light_statistics(const Tensor<float>& picture, const Tensor<float>& illumination) {
   const std::int64_t count = illumination.size();
-  check(count > 0 && picture.size() == 3 * count, "light: expected a picture [1, 3, h, w] and its illumination [1, 1, h, w], got ",
-        picture.shape().text(), " and ", illumination.shape().text());
+  check(count > 0 && picture.size() == 3 * count,
+        "light: expected a picture [1, 3, h, w] and its illumination [1, 1, h, w], got ", picture.shape().text(),
+        " and ", illumination.shape().text());
   std::vector<float> gray(static_cast<std::size_t>(count)), light(static_cast<std::size_t>(count));
   double gray_sum = 0, gray_squares = 0, light_sum = 0, light_squares = 0, saturation = 0;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -67,8 +73,8 @@ LightConfig fit_light(const std::vector<LightStatistics>& statistics, const std:
                       double penalty) {
   constexpr int k = LightStatistics::kCount;
   const std::size_t count = ratios.size();
-  check(count >= 2 && statistics.size() == count, "light: expected the statistics and ratios of at least two pictures, got ",
-        statistics.size(), " and ", count);
+  check(count >= 2 && statistics.size() == count,
+        "light: expected the statistics and ratios of at least two pictures, got ", statistics.size(), " and ", count);
   Eigen::MatrixXd x(static_cast<Eigen::Index>(count), static_cast<Eigen::Index>(k));
   Eigen::VectorXd y(static_cast<Eigen::Index>(count));
   for (std::size_t s = 0; s < count; ++s) {

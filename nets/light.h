@@ -18,8 +18,8 @@ struct LightStatistics {
 /// Statistics of a picture [1, 3, h, w] (as the nets saw it) and its illumination [1, 1, h, w], both in 0..1.
 LightStatistics light_statistics(const Tensor<float>& picture, const Tensor<float>& illumination);
 
-/// The automatic light level: log ratio = bias + sum of weights[i] * statistics[i], limited to [log lowest, log highest].
-/// Fitted on training pairs by fit_light.
+/// The automatic light level: log ratio = bias + sum of weights[i] * statistics[i], limited to [log lowest, log
+/// highest]. Fitted on training pairs by fit_light.
 struct LightConfig {
   double bias = 0;
   std::vector<double> weights = std::vector<double>(LightStatistics::kCount, 0.0);
@@ -41,8 +41,8 @@ double automatic_ratio(const LightConfig& config, const LightStatistics& statist
 
 /// Ridge regression of log(ratio) on the statistics, each standardised first so that one `penalty` fits all:
 /// minimises sum of (log ratio - prediction)^2 + penalty * count * |standardised weights|^2 (Hoerl and Kennard 1970).
-/// Needs at least two samples; throws Error for fewer, or for a ratio that is not positive. The limits become the smallest
-/// and largest ratio of the samples.
+/// Needs at least two samples; throws Error for fewer, or for a ratio that is not positive. The limits become the
+/// smallest and largest ratio of the samples.
 LightConfig fit_light(const std::vector<LightStatistics>& statistics, const std::vector<double>& ratios,
                       double penalty = 0.01);
 

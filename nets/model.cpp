@@ -102,11 +102,11 @@ void save_model(const std::string& path, const Model<T>& model, WeightType type,
   write_safetensors(path, content);
 }
 
-#define KIND_INSTANTIATE(T)                                                                  \
-  template struct Model<T>;                                                                  \
-  template Model<T> load_model(const std::string&);                                          \
-  template void save_model(const std::string&, const Model<T>&, WeightType,                  \
-                           const std::map<std::string, std::string>&);                       \
+#define KIND_INSTANTIATE(T)                                                 \
+  template struct Model<T>;                                                 \
+  template Model<T> load_model(const std::string&);                         \
+  template void save_model(const std::string&, const Model<T>&, WeightType, \
+                           const std::map<std::string, std::string>&);      \
   template void assign_parameters(const SafeTensors&, const Parameters<T>&);
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)

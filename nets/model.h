@@ -55,8 +55,8 @@ struct Model {
   Parameters<T> parameters() const;
 };
 
-/// Reads a model: all of it or nothing. Throws Error naming the path where it is no safetensors file, has no description of
-/// ours, or where a tensor is missing, left over or of another shape than its net's.
+/// Reads a model: all of it or nothing. Throws Error naming the path where it is no safetensors file, has no
+/// description of ours, or where a tensor is missing, left over or of another shape than its net's.
 template <class T>
 Model<T> load_model(const std::string& path);
 

@@ -34,11 +34,11 @@ Decomposition<T>::Decomposition(const DecompositionConfig& config, Random& rando
 
 template <class T>
 typename Decomposition<T>::Output Decomposition<T>::operator()(const Variable<T>& picture) const {
-  const Variable<T> level1 = conv1_(picture);                                  // [n, 32, h, w]
-  const Variable<T> level2 = conv2_(max_pool2d(level1));                       // [n, 64, h/2, w/2]
-  const Variable<T> up8 = up8_(conv3_(max_pool2d(level2)), level2);            // [n, 64, h/2, w/2]
-  const Variable<T> up9 = up9_(up8, level1);                                   // [n, 32, h, w]
-  const Variable<T> side = concat<T>({illumination_conv_(level1), up9}, 1);    // [n, 64, h, w]
+  const Variable<T> level1 = conv1_(picture);                                // [n, 32, h, w]
+  const Variable<T> level2 = conv2_(max_pool2d(level1));                     // [n, 64, h/2, w/2]
+  const Variable<T> up8 = up8_(conv3_(max_pool2d(level2)), level2);          // [n, 64, h/2, w/2]
+  const Variable<T> up9 = up9_(up8, level1);                                 // [n, 32, h, w]
+  const Variable<T> side = concat<T>({illumination_conv_(level1), up9}, 1);  // [n, 64, h, w]
   return {sigmoid(reflectance_(up9)), sigmoid(illumination_(side))};
 }
 

@@ -7,9 +7,9 @@
 #include "layers/conv2d.h"
 #include "layers/unet_block.h"
 
-/// The three nets of KinD (Zhang et al., "Kindling the Darkness", ACM MM 2019). Each takes any height and width from 1. The
-/// configs' defaults are the form of the authors' program; the paper's form has plain ReLU, 3x3 output convolutions and no
-/// activation before adjustment's sigmoid.
+/// The three nets of KinD (Zhang et al., "Kindling the Darkness", ACM MM 2019). Each takes any height and width from 1.
+/// The configs' defaults are the form of the authors' program; the paper's form has plain ReLU, 3x3 output convolutions
+/// and no activation before adjustment's sigmoid.
 namespace kind {
 
 struct DecompositionConfig {
@@ -29,7 +29,8 @@ struct DecompositionConfig {
   }
 };
 
-/// Splits a picture into reflectance and illumination: a U-Net with a side branch, 235,876 parameters in the default form.
+/// Splits a picture into reflectance and illumination: a U-Net with a side branch, 235,876 parameters in the default
+/// form.
 template <class T>
 class Decomposition {
  public:

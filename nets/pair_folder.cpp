@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 struct NaturalOrder {
   bool operator()(const std::string& a, const std::string& b) const {
     const auto number = [](const std::string& s) {
-      return !s.empty() && s.size() < 18 && std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isdigit(c); });
+      return !s.empty() && s.size() < 18 &&
+             std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isdigit(c); });
     };
     if (number(a) != number(b)) return number(a);
     if (number(a) && std::stoll(a) != std::stoll(b)) return std::stoll(a) < std::stoll(b);
@@ -30,7 +31,8 @@ struct NaturalOrder {
 using Files = std::map<std::string, std::string, NaturalOrder>;  // path by stem
 
 /// The pictures of a folder by stem, without the prefix that LOL v2 gives them.
-Files list_pictures(const fs::path& folder, const std::vector<std::string>& prefixes, std::vector<std::string>& problems) {
+Files list_pictures(const fs::path& folder, const std::vector<std::string>& prefixes,
+                    std::vector<std::string>& problems) {
   Files files;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string path = entry.path().string();

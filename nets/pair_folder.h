@@ -7,8 +7,8 @@
 
 namespace kind {
 
-/// A folder of pictures of the same scenes, dark and bright: low/ and high/, or Low/ and Normal/ as LOL v2 names them. Files are
-/// matched by stem, without the prefixes low, normal or high that LOL v2's have.
+/// A folder of pictures of the same scenes, dark and bright: low/ and high/, or Low/ and Normal/ as LOL v2 names them.
+/// Files are matched by stem, without the prefixes low, normal or high that LOL v2's have.
 struct PairFolder {
   struct Pair {
     std::string stem;
@@ -19,8 +19,8 @@ struct PairFolder {
   std::vector<std::string> problems;  // a text for each picture without a twin, and for each name used twice
 };
 
-/// Lists a folder of pairs. Throws Error where the folder or one of its two is missing (saying where LOL is had), cannot be listed, or holds
-/// no picture.
+/// Lists a folder of pairs. Throws Error where the folder or one of its two is missing (saying where LOL is had),
+/// cannot be listed, or holds no picture.
 PairFolder find_pairs(const std::string& root);
 
 /// Lists bright pictures alone: those in high/ (or Normal/), or in the folder itself where there is none.
@@ -34,8 +34,8 @@ struct Split {
   std::vector<std::size_t> train, validation, test;
 };
 
-/// The lists of stems in the folder's split.json; nothing where there is no such file. Throws Error where it is not an object
-/// of lists "train", "validation", "test", names a pair that is not there, or one twice.
+/// The lists of stems in the folder's split.json; nothing where there is no such file. Throws Error where it is not an
+/// object of lists "train", "validation", "test", names a pair that is not there, or one twice.
 std::optional<Split> read_split(const PairFolder& folder);
 
 }  // namespace kind

@@ -77,9 +77,10 @@ struct OptimizerConfig {
     v.field("beta2", beta2, "Adam: decay of the mean of squared gradients.", between(0, 0.999999999));
     v.field("epsilon", epsilon, "Adam: keeps the division finite.", greater_than(0));
     v.field("momentum", momentum, "SGD: decay of the velocity.", between(0, 0.999999));
-    v.field("weight_decay", weight_decay,
-            "Each step also takes learning rate times this times the weight off it (decoupled, AdamW); biases excepted.",
-            between(0, 1));
+    v.field(
+        "weight_decay", weight_decay,
+        "Each step also takes learning rate times this times the weight off it (decoupled, AdamW); biases excepted.",
+        between(0, 1));
   }
 };
 
@@ -174,9 +175,10 @@ struct StageConfig {
   void fields(V& v) {
     v.field("name", name, "The stage's name, for --set, metrics and messages.", kRequired);
     v.field("net", net, "What is trained.", kRequired);
-    v.field("init", init,
-            "A model to take nets from: this stage's own, to start from it, and the frozen ones. Nets of earlier stages "
-            "of the same run are there already.");
+    v.field(
+        "init", init,
+        "A model to take nets from: this stage's own, to start from it, and the frozen ones. Nets of earlier stages "
+        "of the same run are there already.");
     v.field("losses", losses, "The terms of the loss, added up with their weights.", kRequired);
     v.field("batch", batch, "Pairs in a step.", between(1, 4096));
     v.field("patch", patch, "Side of the square crops in pixels.", between(1, 65535));
@@ -192,10 +194,11 @@ struct StageConfig {
     v.field("target_power", target_power,
             "restoration: the target is R_high to this power (1.2 in the authors' program: more contrast).",
             greater_than(0), at_most(10));
-    v.field("ratio", ratio,
-            "adjustment: the ratio of a crop is mean(target / (source + 1e-4)) (paper), or from r = mean(L_low / (L_high + "
-            "1e-4)) as 1 / r + 1e-4 upwards and r downwards (official).",
-            one_of("paper", "official"));
+    v.field(
+        "ratio", ratio,
+        "adjustment: the ratio of a crop is mean(target / (source + 1e-4)) (paper), or from r = mean(L_low / (L_high + "
+        "1e-4)) as 1 / r + 1e-4 upwards and r downwards (official).",
+        one_of("paper", "official"));
     v.field("validation", validation, "Looks at held-out pairs.");
     v.field("checkpoints", checkpoints, "What a killed run goes on from.");
     v.field("log_every", log_every, "Steps between lines of metrics.jsonl.", at_least(1));

@@ -142,11 +142,11 @@ int main(int argc, char** argv) {
     app.set_version_flag(
         "--version", [] { return version_text("kind-train", available_isas(), current_isa()); },
         "Print version, kernel sets and picture types");
-    CLI::Option* config =
-        app.add_option("config", options.config, "JSON config (docs/config.md)")->type_name("CONFIG");
+    CLI::Option* config = app.add_option("config", options.config, "JSON config (docs/config.md)")->type_name("CONFIG");
     app.add_flag("--config-reference", options.reference, "Print the reference page of configs, in Markdown")
         ->excludes(config);
-    app.add_option("--data", options.data, "Folder of low/ and high/, in place of the config's data.root")->type_name("DIR");
+    app.add_option("--data", options.data, "Folder of low/ and high/, in place of the config's data.root")
+        ->type_name("DIR");
     app.add_option("--out", options.out, "Where the run goes (default: runs/NAME-OF-CONFIG)")->type_name("DIR");
     app.add_option("--set", options.set,
                    "Set a value of the config: --set stages.decom.epochs=5, or epochs=5 for every stage")
@@ -155,7 +155,9 @@ int main(int argc, char** argv) {
         ->allow_extra_args(false);
     app.add_flag("--resume", options.resume, "Go on from the last checkpoint in the run's folder");
     app.add_option("--seed", options.seed, "Seed of everything random")->check(CLI::NonNegativeNumber)->type_name("N");
-    app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
+    app.add_option("-t,--threads", options.threads, "Threads (default: all)")
+        ->check(CLI::Range(1, 1024))
+        ->type_name("N");
     app.add_flag("--dry-run", options.dry_run, "Check everything, print the resolved config, train nothing");
     app.parse(argc, argv);
     if (options.reference) {

@@ -20,8 +20,8 @@ void transfer(const Call& call, std::size_t bytes, const std::string& folder) {
   while (done < bytes) {
     const ssize_t count = call(done);
     if (count < 0 && errno == EINTR) continue;
-    check(count > 0, folder, ": the file for outputs of frozen nets failed: ",
-          count < 0 ? std::strerror(errno) : "it is too short");
+    check(count > 0, folder,
+          ": the file for outputs of frozen nets failed: ", count < 0 ? std::strerror(errno) : "it is too short");
     done += static_cast<std::size_t>(count);
   }
 }

@@ -8,8 +8,8 @@
 
 namespace kind {
 
-/// Maps [c, h, w] by index, kept so that a frozen net runs once a picture: in memory up to a limit, the rest in a nameless file
-/// that the system removes when the program ends, however it ends.
+/// Maps [c, h, w] by index, kept so that a frozen net runs once a picture: in memory up to a limit, the rest in a
+/// nameless file that the system removes when the program ends, however it ends.
 class MapStore {
  public:
   /// `folder` is where the file goes if it is needed; it must exist by then.

@@ -156,7 +156,8 @@ void WeightAverage::swap() {
 }
 
 void WeightAverage::save(SafeTensors& content) const {
-  for (std::size_t i = 0; i < parameters_.size(); ++i) content.put_tensor("average." + parameters_[i].name, averages_[i]);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    content.put_tensor("average." + parameters_[i].name, averages_[i]);
 }
 
 void WeightAverage::load(const SafeTensors& content) {

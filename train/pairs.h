@@ -13,8 +13,8 @@ namespace kind {
 
 /// The training pictures: pairs of the same scene, dark and bright, found and read before the first step.
 ///
-/// The folder is as nets/pair_folder.h has it; with data.synthesize it holds bright pictures alone, and camera.h makes the dark
-/// ones. Its split.json, where it has one, says which pair serves what.
+/// The folder is as nets/pair_folder.h has it; with data.synthesize it holds bright pictures alone, and camera.h makes
+/// the dark ones. Its split.json, where it has one, says which pair serves what.
 class Pairs {
  public:
   /// Reads every picture once. Throws one Error that lists, by name, all pairs with a missing twin, different sizes, an
@@ -61,10 +61,9 @@ class Pairs {
   std::uint64_t fingerprint_ = 0;
 };
 
-
-/// One of the 8 flips and rotations of planes [c, s, s] (mode 0 leaves them): as the authors' program numbers them, where
-/// "up-down" reverses rows and rotations are counter-clockwise: 0 none, 1 up-down, 2 rotated by 90, 3 that and up-down,
-/// 4 rotated by 180, 5 that and up-down, 6 rotated by 270, 7 that and up-down.
+/// One of the 8 flips and rotations of planes [c, s, s] (mode 0 leaves them): as the authors' program numbers them,
+/// where "up-down" reverses rows and rotations are counter-clockwise: 0 none, 1 up-down, 2 rotated by 90, 3 that and
+/// up-down, 4 rotated by 180, 5 that and up-down, 6 rotated by 270, 7 that and up-down.
 Tensor<float> flip_rotate(const Tensor<float>& planes, int mode);
 
 }  // namespace kind

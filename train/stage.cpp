@@ -56,7 +56,8 @@ class DecompositionTask : public StageTask {
   void put_crop(const Image& image, const Pairs::Range& range, std::int64_t y, std::int64_t x, Tensor<float>& planes,
                 std::int64_t at) const {
     const std::int64_t size = planes.shape()[1];
-    const float low = input_.stretch ? range.low : 0, span = input_.stretch ? std::max(range.high - range.low, 0.001f) : 1;
+    const float low = input_.stretch ? range.low : 0,
+                span = input_.stretch ? std::max(range.high - range.low, 0.001f) : 1;
     for (std::int64_t i = 0; i < size; ++i) {
       const std::uint8_t* row = image.row(static_cast<int>(y + i)) + 3 * x;
       for (std::int64_t j = 0; j < size; ++j) {

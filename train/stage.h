@@ -34,20 +34,21 @@ class StageTask {
 
   /// The parameters that the stage changes.
   virtual Parameters<float> parameters() const = 0;
-  /// Planes [c, size, size] of a pair's crop at (y, x); c is the same for all. Draws from `random` what a sample decides by chance.
+  /// Planes [c, size, size] of a pair's crop at (y, x); c is the same for all. Draws from `random` what a sample
+  /// decides by chance.
   virtual Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) = 0;
   /// The loss of a batch [n, c, size, size].
   virtual Loss<float> loss(const Tensor<float>& batch) = 0;
 };
 
-/// The task of a stage. The model must hold the stage's net and, for the others, the decomposition net; `frozen` is needed for
-/// them too. All references must outlive the task.
+/// The task of a stage. The model must hold the stage's net and, for the others, the decomposition net; `frozen` is
+/// needed for them too. All references must outlive the task.
 std::unique_ptr<StageTask> make_task(const StageConfig& config, Model<float>& model, const Pairs& pairs,
                                      FrozenDecomposition& frozen);
 
-/// The batch of a step: `batch` samples of [c, patch, patch], stacked. An epoch takes floor(pairs / batch) steps, at least one,
-/// and meets every pair in an order of its own; sample i of epoch e (its pair, crop, flip and coins) depends on (seed, stage, e,
-/// i) alone, so that a run goes on anywhere. Where a batch is larger than the set, pairs repeat.
+/// The batch of a step: `batch` samples of [c, patch, patch], stacked. An epoch takes floor(pairs / batch) steps, at
+/// least one, and meets every pair in an order of its own; sample i of epoch e (its pair, crop, flip and coins) depends
+/// on (seed, stage, e, i) alone, so that a run goes on anywhere. Where a batch is larger than the set, pairs repeat.
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageTask& task, std::uint64_t seed,
                          std::uint64_t stage, std::int64_t step);
 

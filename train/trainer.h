@@ -29,8 +29,8 @@ struct TrainCallbacks {
   std::function<bool()> stop;                          // asked between steps; true: save and leave
 };
 
-/// Everything is refused before anything is written: throws Error for data, frozen nets or an output folder that do not serve.
-/// Trains config's stages one after the other and keeps in `out`:
+/// Everything is refused before anything is written: throws Error for data, frozen nets or an output folder that do not
+/// serve. Trains config's stages one after the other and keeps in `out`:
 ///   config.json               the resolved config
 ///   metrics.jsonl             a line every log_every steps and at each validation
 ///   checkpoints/step-N.*      what --resume goes on from, and the model of that moment

@@ -121,7 +121,8 @@ void Variable<T>::backward(const Tensor<T>& seed) {
     check(!node->freed, "backward: this graph has already been back-propagated and freed; run the forward pass again");
   }
   add_grad(seed);
-  // `order` owns every node that is still to come, so each one's value and saved tensors go as soon as its turn is over.
+  // `order` owns every node that is still to come, so each one's value and saved tensors go as soon as its turn is
+  // over.
   for (; !order.empty(); order.pop_back()) {
     Node& node = *order.back();
     if (!node.backward) continue;

@@ -56,7 +56,8 @@ class Variable {
   /// The result of an operation. It joins the graph where gradients are on (no NoGrad in scope) and an input needs one;
   /// otherwise `backward` is dropped.
   static Variable from_op(Tensor<T> value, std::vector<Variable> inputs, BackwardFunction<T> backward);
-  /// Whether from_op would keep a backward function for these inputs: lets an operation skip saving what only that needs.
+  /// Whether from_op would keep a backward function for these inputs: lets an operation skip saving what only that
+  /// needs.
   static bool needs_graph(const std::vector<Variable>& inputs);
 
  private:

@@ -28,8 +28,8 @@ constexpr std::size_t kMostHeld = std::size_t{512} << 20;
 std::size_t rounded(std::size_t bytes) {
   return (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
 }
-void* allocate(std::size_t bytes) { return ::operator new(bytes, std::align_val_t{kAlignment}); }
-void release(void* block) { ::operator delete(block, std::align_val_t{kAlignment}); }
+void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
+void release(void* block) { ::operator delete (block, std::align_val_t{kAlignment}); }
 
 /// Freed blocks, kept for the next request of the same size: every training step asks for the same sizes again, and
 /// fresh pages from the system cost a fifth of its time.

@@ -6,7 +6,8 @@
 
 namespace kind {
 
-/// Counter-based random generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+/// Counter-based random generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+/// 2011).
 ///
 /// A generator is a pure function of its seed and stream: `Random(seed, {epoch, sample})` gives the same numbers on
 /// every machine, whatever was drawn elsewhere. Copying one copies its place in the stream.

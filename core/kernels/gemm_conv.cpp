@@ -135,7 +135,8 @@ struct PatchProduct {
     const std::int64_t tiles = ceil_div(m, micro.mr);
     const std::int64_t column_tasks = ceil_div(panels, kPanelsPerTask);
     // Small pictures have few panels; then the rows are shared out as well, each part packing the patches again.
-    const std::int64_t parts = std::clamp<std::int64_t>(ceil_div(2 * num_threads(), column_tasks), 1, ceil_div(tiles, 4));
+    const std::int64_t parts =
+        std::clamp<std::int64_t>(ceil_div(2 * num_threads(), column_tasks), 1, ceil_div(tiles, 4));
     const std::int64_t row_parts = num_threads() == 1 ? 1 : parts;
     parallel_for(column_tasks * row_parts, 1, [&](std::int64_t begin, std::int64_t end) {
       Buffer<T> b(kPanelsPerTask * kDepth * micro.nr);
@@ -253,7 +254,8 @@ void gemm_conv2d(const GemmMicroKernel<T>& micro, const Conv2dGeometry& g, const
   Buffer<std::int64_t> offsets(k);
   patch_offsets(g, padded.h(), padded.w(), offsets.data());
   Buffer<T> packed(ceil_div(g.oc, micro.mr) * micro.mr * k);
-  pack_a(micro, g.oc, k, [&](std::int64_t row, std::int64_t column) { return weight[row * k + column]; }, packed.data());
+  pack_a(
+      micro, g.oc, k, [&](std::int64_t row, std::int64_t column) { return weight[row * k + column]; }, packed.data());
   const std::int64_t plane = g.oh * g.ow;
   PatchProduct<T>{micro,
                   g.oc,
@@ -316,16 +318,11 @@ void gemm_conv2d_input_gradient(const GemmMicroKernel<T>& micro, const Conv2dGeo
         return weight[((column / taps * g.ic + ic) * g.kh + ky) * g.kw + kx];
       };
       pack_a(micro, g.ic, g.oc * taps, element, packed.data());
-      PatchProduct<T>{micro,
-                      g.ic,
-                      g.oc * taps,
-                      packed.data(),
-                      nullptr,
-                      padded.data() + (top + py.first_q) * padded.w() + left + px.first_q,
-                      offsets.data(),
-                      {g.n, py.count, px.count, g.oc * plane, padded.w(), 1},
-                      target,
-                      target_grid,
+      PatchProduct<T>{micro,          g.ic,
+                      g.oc * taps,    packed.data(),
+                      nullptr,        padded.data() + (top + py.first_q) * padded.w() + left + px.first_q,
+                      offsets.data(), {g.n, py.count, px.count, g.oc * plane, padded.w(), 1},
+                      target,         target_grid,
                       g.h * g.w}
           .run();
     }
@@ -390,7 +387,8 @@ void gemm_conv2d_weight_gradient(const GemmMicroKernel<T>& micro, const Conv2dGe
           micro.multiply(depth, a.data() + tile * micro.mr * kDepth, b.data(), c);
           for (std::int64_t i = 0; i < micro.mr; ++i) {
             T* to = sums + (tile * micro.mr + i) * width + panel * micro.nr;
-            for (std::int64_t j = 0; j < micro.nr; ++j) to[j] = (p0 == index * chunk ? T(0) : to[j]) + c[i * micro.nr + j];
+            for (std::int64_t j = 0; j < micro.nr; ++j)
+              to[j] = (p0 == index * chunk ? T(0) : to[j]) + c[i * micro.nr + j];
           }
         }
       }

@@ -15,7 +15,8 @@ struct GemmMicroKernel {
   /// c[i * nr + j] = sum over k of a[k * mr + i] * b[k * nr + j], summed in the order of k. a, b and c are 64-byte
   /// aligned.
   void (*multiply)(std::int64_t depth, const T* a, const T* b, T* c);
-  /// to[i * width + r] = from[offsets[r] + i] for i < count, r < width: packs `width` rows as columns. width is mr or nr.
+  /// to[i * width + r] = from[offsets[r] + i] for i < count, r < width: packs `width` rows as columns. width is mr or
+  /// nr.
   void (*transpose)(std::int64_t count, std::int64_t width, const T* from, const std::int64_t* offsets, T* to);
 };
 

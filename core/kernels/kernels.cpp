@@ -22,17 +22,15 @@ constexpr GemmMicroKernel<float> kAvx512{12, 32, avx512::multiply_f32_12x32, avx
 
 template <const GemmMicroKernel<float>& kMicro>
 const Kernels<float>& gemm_kernels(const char* name) {
-  static const Kernels<float> table{
-      name,
-      [](const Conv2dGeometry& g, const float* x, const float* weight, const float* bias, float* y) {
-        gemm_conv2d(kMicro, g, x, weight, bias, y);
-      },
-      [](const Conv2dGeometry& g, const float* weight, const float* dy, float* dx) {
-        gemm_conv2d_input_gradient(kMicro, g, weight, dy, dx);
-      },
-      [](const Conv2dGeometry& g, const float* x, const float* dy, float* dweight) {
-        gemm_conv2d_weight_gradient(kMicro, g, x, dy, dweight);
-      }};
+  static const Kernels<float> table{name,
+                                    [](const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
+                                       float* y) { gemm_conv2d(kMicro, g, x, weight, bias, y); },
+                                    [](const Conv2dGeometry& g, const float* weight, const float* dy, float* dx) {
+                                      gemm_conv2d_input_gradient(kMicro, g, weight, dy, dx);
+                                    },
+                                    [](const Conv2dGeometry& g, const float* x, const float* dy, float* dweight) {
+                                      gemm_conv2d_weight_gradient(kMicro, g, x, dy, dweight);
+                                    }};
   return table;
 }
 

@@ -12,9 +12,9 @@ namespace kind {
 /// with x = 0 outside. The padding at the bottom and at the right follows from oh and ow and may be negative (the last
 /// rows are then not read).
 struct Conv2dGeometry {
-  std::int64_t n, ic, h, w;    // x
-  std::int64_t oc, oh, ow;     // y
-  std::int64_t kh, kw;         // weight: [oc, ic, kh, kw]
+  std::int64_t n, ic, h, w;  // x
+  std::int64_t oc, oh, ow;   // y
+  std::int64_t kh, kw;       // weight: [oc, ic, kh, kw]
   std::int64_t stride_h, stride_w;
   std::int64_t pad_top, pad_left;
 };

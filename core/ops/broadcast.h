@@ -94,14 +94,14 @@ Tensor<T> map2(const char* op, const Tensor<T>& a, const Tensor<T>& b, const F& 
   T* to = y.data();
   const T *pa = a.data(), *pb = b.data();
   BroadcastPlan(shape, a.shape(), b.shape())
-      .parallel_runs([=](std::int64_t o, std::int64_t ia, std::int64_t ib, std::int64_t n, std::int64_t sa,
-                         std::int64_t sb) {
-        if (sa == 1 && sb == 1) {
-          for (std::int64_t i = 0; i < n; ++i) to[o + i] = f(pa[ia + i], pb[ib + i]);
-        } else {
-          for (std::int64_t i = 0; i < n; ++i) to[o + i] = f(pa[ia + i * sa], pb[ib + i * sb]);
-        }
-      });
+      .parallel_runs(
+          [=](std::int64_t o, std::int64_t ia, std::int64_t ib, std::int64_t n, std::int64_t sa, std::int64_t sb) {
+            if (sa == 1 && sb == 1) {
+              for (std::int64_t i = 0; i < n; ++i) to[o + i] = f(pa[ia + i], pb[ib + i]);
+            } else {
+              for (std::int64_t i = 0; i < n; ++i) to[o + i] = f(pa[ia + i * sa], pb[ib + i * sb]);
+            }
+          });
   return y;
 }
 

@@ -33,14 +33,14 @@ Variable<T> binary(const char* op, const Variable<T>& a, const Variable<T>& b, c
       T* to = full.data();
       const T *pa = va.data(), *pb = vb.data(), *pg = g.data();
       BroadcastPlan(g.shape(), va.shape(), vb.shape())
-          .parallel_runs([=](std::int64_t o, std::int64_t ia, std::int64_t ib, std::int64_t n, std::int64_t sa,
-                             std::int64_t sb) {
-            if (sa == 1 && sb == 1) {
-              for (std::int64_t i = 0; i < n; ++i) to[o + i] = slope(pa[ia + i], pb[ib + i], pg[o + i]);
-            } else {
-              for (std::int64_t i = 0; i < n; ++i) to[o + i] = slope(pa[ia + i * sa], pb[ib + i * sb], pg[o + i]);
-            }
-          });
+          .parallel_runs(
+              [=](std::int64_t o, std::int64_t ia, std::int64_t ib, std::int64_t n, std::int64_t sa, std::int64_t sb) {
+                if (sa == 1 && sb == 1) {
+                  for (std::int64_t i = 0; i < n; ++i) to[o + i] = slope(pa[ia + i], pb[ib + i], pg[o + i]);
+                } else {
+                  for (std::int64_t i = 0; i < n; ++i) to[o + i] = slope(pa[ia + i * sa], pb[ib + i * sb], pg[o + i]);
+                }
+              });
       return sum_to(full, shape);
     };
     if (inputs[0].requires_grad()) inputs[0].add_grad(gradient(slope_a, va.shape()));
@@ -91,16 +91,24 @@ Variable<T> minimum(const Variable<T>& a, const Variable<T>& b) {
   // Written so that a NaN in either operand is kept.
   return binary(
       "minimum", a, b, [](T x, T z) { return x < z || x != x ? x : z; },
-      [](T x, T z, T g) { return x < z ? g : x == z ? g / 2 : T(0); },
-      [](T x, T z, T g) { return z < x ? g : x == z ? g / 2 : T(0); });
+      [](T x, T z, T g) { return x < z    ? g
+                                 : x == z ? g / 2
+                                          : T(0); },
+      [](T x, T z, T g) { return z < x    ? g
+                                 : x == z ? g / 2
+                                          : T(0); });
 }
 
 template <class T>
 Variable<T> maximum(const Variable<T>& a, const Variable<T>& b) {
   return binary(
       "maximum", a, b, [](T x, T z) { return x > z || x != x ? x : z; },
-      [](T x, T z, T g) { return x > z ? g : x == z ? g / 2 : T(0); },
-      [](T x, T z, T g) { return z > x ? g : x == z ? g / 2 : T(0); });
+      [](T x, T z, T g) { return x > z    ? g
+                                 : x == z ? g / 2
+                                          : T(0); },
+      [](T x, T z, T g) { return z > x    ? g
+                                 : x == z ? g / 2
+                                          : T(0); });
 }
 
 template <class T>
@@ -153,14 +161,18 @@ Variable<T> square(const Variable<T>& x) {
 template <class T>
 Variable<T> abs(const Variable<T>& x) {
   return unary<Keep::kInput>(
-      x, [](T v) { return std::abs(v); }, [](T v, T g) { return v > 0 ? g : v < 0 ? -g : T(0); });
+      x, [](T v) { return std::abs(v); }, [](T v, T g) { return v > 0   ? g
+                                                                : v < 0 ? -g
+                                                                        : T(0); });
 }
 
 template <class T>
 Variable<T> clamp(const Variable<T>& x, T low, T high) {
   check(low <= high, "clamp: expected low <= high, got ", low, " and ", high);
   return unary<Keep::kInput>(
-      x, [=](T v) { return v < low ? low : v > high ? high : v; },
+      x, [=](T v) { return v < low    ? low
+                           : v > high ? high
+                                      : v; },
       [=](T v, T g) { return v >= low && v <= high ? g : T(0); });
 }
 
@@ -184,7 +196,7 @@ Variable<T> leaky_relu(const Variable<T>& x, T slope) {
       x, [slope](T v) { return v > 0 ? v : v * slope; }, [slope](T y, T g) { return y > 0 ? g : g * slope; });
 }
 
-#define KIND_INSTANTIATE(T)                                              \
+#define KIND_INSTANTIATE(T)                                             \
   template Variable<T> add(const Variable<T>&, const Variable<T>&);     \
   template Variable<T> sub(const Variable<T>&, const Variable<T>&);     \
   template Variable<T> mul(const Variable<T>&, const Variable<T>&);     \

@@ -47,7 +47,8 @@ Variable<T> depthwise_filter(const Variable<T>& x, const Tensor<T>& kernel, cons
   check(s.rank() == 4, "depthwise_filter: expected a picture [n, c, h, w], got ", s.text());
   check(kernel.shape().rank() == 2 && kernel.size() > 0, "depthwise_filter: expected a kernel [kh, kw], got ",
         kernel.shape().text());
-  check(p.top >= 0 && p.left >= 0 && p.bottom >= 0 && p.right >= 0, "depthwise_filter: expected paddings of at least 0");
+  check(p.top >= 0 && p.left >= 0 && p.bottom >= 0 && p.right >= 0,
+        "depthwise_filter: expected paddings of at least 0");
   const std::int64_t kh = kernel.shape()[0], kw = kernel.shape()[1];
   const std::int64_t oh = s[2] + p.top + p.bottom - kh + 1, ow = s[3] + p.left + p.right - kw + 1;
   check(oh >= 1 && ow >= 1, "depthwise_filter: the kernel ", kernel.shape().text(), " is larger than the picture ",
@@ -56,8 +57,8 @@ Variable<T> depthwise_filter(const Variable<T>& x, const Tensor<T>& kernel, cons
   return Variable<T>::from_op(std::move(y), {x}, [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
     Tensor<T> flipped = kernel.clone();
     std::reverse(flipped.data(), flipped.data() + flipped.size());
-    inputs[0].add_grad(correlate(g, flipped, kh - 1 - p.top, kw - 1 - p.left, inputs[0].shape()[2],
-                                 inputs[0].shape()[3]));
+    inputs[0].add_grad(
+        correlate(g, flipped, kh - 1 - p.top, kw - 1 - p.left, inputs[0].shape()[2], inputs[0].shape()[3]));
   });
 }
 
@@ -76,8 +77,8 @@ Tensor<T> gaussian_row(std::int64_t size, double sigma) {
   return cast<T>(row);
 }
 
-#define KIND_INSTANTIATE(T)                                                                             \
-  template Variable<T> depthwise_filter(const Variable<T>&, const Tensor<T>&, const FilterPadding&);   \
+#define KIND_INSTANTIATE(T)                                                                          \
+  template Variable<T> depthwise_filter(const Variable<T>&, const Tensor<T>&, const FilterPadding&); \
   template Tensor<T> gaussian_row(std::int64_t, double);
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)

@@ -10,7 +10,8 @@
 namespace kind {
 namespace {
 
-// Sums over everything are cut into pieces of this many elements, which threads share; the pieces' sums are added in order.
+// Sums over everything are cut into pieces of this many elements, which threads share; the pieces' sums are added in
+// order.
 constexpr std::int64_t kPiece = 8192;
 
 struct Reduction {
@@ -142,7 +143,7 @@ Variable<T> max(const Variable<T>& x, const std::vector<int>& axes, bool keep_ax
   return extreme("max", x, axes, keep_axes, [](T a, T b) { return a > b; });
 }
 
-#define KIND_INSTANTIATE(T)                                                      \
+#define KIND_INSTANTIATE(T)                                                     \
   template Variable<T> sum(const Variable<T>&, const std::vector<int>&, bool);  \
   template Variable<T> mean(const Variable<T>&, const std::vector<int>&, bool); \
   template Variable<T> min(const Variable<T>&, const std::vector<int>&, bool);  \

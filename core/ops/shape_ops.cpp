@@ -88,10 +88,9 @@ Variable<T> pad(const Variable<T>& x, int axis, std::int64_t before, std::int64_
   const int at = x.shape().normalize_axis(axis);
   check(before >= 0 && after >= 0, "pad: expected counts of at least 0, got ", before, " and ", after);
   const std::int64_t size = x.shape()[at];
-  return Variable<T>::from_op(padded(x.value(), at, before, after, value), {x},
-                              [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
-                                inputs[0].add_grad(sliced(g, at, before, size));
-                              });
+  return Variable<T>::from_op(
+      padded(x.value(), at, before, after, value), {x},
+      [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) { inputs[0].add_grad(sliced(g, at, before, size)); });
 }
 
 template <class T>
@@ -101,10 +100,10 @@ Variable<T> reshape(const Variable<T>& x, const Shape& shape) {
   });
 }
 
-#define KIND_INSTANTIATE(T)                                                                \
-  template Variable<T> concat(const std::vector<Variable<T>>&, int);                      \
-  template Variable<T> slice(const Variable<T>&, int, std::int64_t, std::int64_t);        \
-  template Variable<T> pad(const Variable<T>&, int, std::int64_t, std::int64_t, T);       \
+#define KIND_INSTANTIATE(T)                                                         \
+  template Variable<T> concat(const std::vector<Variable<T>>&, int);                \
+  template Variable<T> slice(const Variable<T>&, int, std::int64_t, std::int64_t);  \
+  template Variable<T> pad(const Variable<T>&, int, std::int64_t, std::int64_t, T); \
   template Variable<T> reshape(const Variable<T>&, const Shape&);
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)

@@ -6,8 +6,8 @@
 
 namespace kind {
 
-/// The parts one after the other along `axis`; the gradient is cut the same way. Throws Error where there are no parts or
-/// their other axes differ.
+/// The parts one after the other along `axis`; the gradient is cut the same way. Throws Error where there are no parts
+/// or their other axes differ.
 template <class T>
 Variable<T> concat(const std::vector<Variable<T>>& parts, int axis);
 

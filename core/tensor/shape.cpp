@@ -58,7 +58,8 @@ Shape broadcast_shape(const char* op, const Shape& a, const Shape& b) {
   for (int i = 1; i <= rank; ++i) {
     const std::int64_t sa = i <= a.rank() ? a[-i] : 1;
     const std::int64_t sb = i <= b.rank() ? b[-i] : 1;
-    check(sa == sb || sa == 1 || sb == 1, op, ": shapes ", a.text(), " and ", b.text(), " cannot be broadcast together");
+    check(sa == sb || sa == 1 || sb == 1, op, ": shapes ", a.text(), " and ", b.text(),
+          " cannot be broadcast together");
     sizes[static_cast<std::size_t>(rank - i)] = sa == 1 ? sb : sa;
   }
   return Shape(sizes);

@@ -57,8 +57,8 @@ struct Fixture {
 
   /// Exit code, and both streams together.
   std::pair<int, std::string> run(const std::string& arguments) const {
-    const std::string command = "timeout 120 '" KIND_EVAL_PROGRAM "' --model '" + model_path + "' --data '" + data + "' " +
-                                arguments + " >'" + (dir / "out") + "' 2>&1 </dev/null";
+    const std::string command = "timeout 120 '" KIND_EVAL_PROGRAM "' --model '" + model_path + "' --data '" + data +
+                                "' " + arguments + " >'" + (dir / "out") + "' 2>&1 </dev/null";
     const int status = std::system(command.c_str());
     const std::vector<std::uint8_t> text = slurp(dir / "out");
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, std::string(text.begin(), text.end())};
@@ -107,7 +107,8 @@ TEST_CASE("kind-eval: means over the split's pairs, by each protocol's definitio
   CHECK_THAT(text, Contains("gt-mean psnr=") && Contains("gamma psnr=") && Contains("pairs=2"));
   // One, two and three threads print the same.
   for (const char* threads : {"-t 1", "-t 3"}) {
-    CHECK(fixture.run(std::string("--split test --protocol input,none,gt-ratio,gamma,gt-mean ") + threads).second == text);
+    CHECK(fixture.run(std::string("--split test --protocol input,none,gt-ratio,gamma,gt-mean ") + threads).second ==
+          text);
   }
 }
 

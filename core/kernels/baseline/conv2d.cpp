@@ -48,9 +48,8 @@ void for_each_patch_element(const Conv2dGeometry& g, std::int64_t n, std::int64_
 template <class T>
 void patches(const Conv2dGeometry& g, const T* x, std::int64_t n, std::int64_t first, std::int64_t count, T* to) {
   std::fill_n(to, g.ic * g.kh * g.kw * count, T(0));
-  for_each_patch_element(g, n, first, count, [&](std::int64_t row, std::int64_t j, std::int64_t i) {
-    to[row * count + j] = x[i];
-  });
+  for_each_patch_element(g, n, first, count,
+                         [&](std::int64_t row, std::int64_t j, std::int64_t i) { to[row * count + j] = x[i]; });
 }
 
 template <class T>
@@ -82,8 +81,8 @@ void conv2d_input_gradient(const Conv2dGeometry& g, const T* weight, const T* dy
       for (std::int64_t first = 0; first < plane; first += kPixels) {
         const std::int64_t count = std::min(kPixels, plane - first);
         MatrixMap<T> c(columns.data(), k, count, Eigen::OuterStride<>(count));
-        c.noalias() = w.transpose() *
-                      ConstMatrixMap<T>(dy + n * g.oc * plane + first, g.oc, count, Eigen::OuterStride<>(plane));
+        c.noalias() =
+            w.transpose() * ConstMatrixMap<T>(dy + n * g.oc * plane + first, g.oc, count, Eigen::OuterStride<>(plane));
         for_each_patch_element(g, n, first, count, [&](std::int64_t row, std::int64_t j, std::int64_t i) {
           dx[i] += columns[row * count + j];
         });
