@@ -21,7 +21,7 @@ TEST_CASE("map store: the same maps and crops from memory and from the file") {
   for (const std::size_t limit : {std::size_t{1} << 20, std::size_t{0}, first_bytes}) {
     INFO("limit " << limit);
     MapStore store(5, limit, dir.path());
-    for (const std::size_t i : {0, 2, 1, 3}) {
+    for (const std::size_t i : std::vector<std::size_t>{0, 2, 1, 3}) {
       CHECK_FALSE(store.has(i));
       store.put(i, maps[i]);
       CHECK(store.has(i));

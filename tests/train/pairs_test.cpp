@@ -269,7 +269,7 @@ TEST_CASE("pairs: what memory does not hold is read again, to the same pixels") 
     }
     const Pairs a(small, 1, 1), b(large, 1, 1);
     CHECK(a.fingerprint() == b.fingerprint());
-    for (const std::size_t i : {3, 0, 2, 2, 1, 3}) {
+    for (const std::size_t i : std::vector<std::size_t>{3, 0, 2, 2, 1, 3}) {
       CHECK(a.pictures(i).low.data == b.pictures(i).low.data);
       CHECK(a.pictures(i).high.data == b.pictures(i).high.data);
     }
