@@ -410,13 +410,27 @@ TEST_CASE("kind-infer: bad inputs are named, one line each, and the others done"
 TEST_CASE("kind-infer: where nothing can be written") {
   const TempDir dir;
   put_pictures(dir);
-  write_image(dir / "large.png", test_picture(60, 40, 3), ImageFormat::kPng);
   CHECK_THAT(failure(dir, "a.png -o none/x.png"), Contains("cannot write none/x.png: No such file"));
   CHECK_THAT(failure(dir, "a.png -o c.bmp/x.png"), Contains("cannot write c.bmp/x.png: Not a directory"));
   CHECK_THAT(failure(dir, "a.png -o c.bmp/out/"), Contains("c.bmp/out/: cannot be made: Not a directory"));
   CHECK_THAT(failure(dir, "a.png -o c.bmp/"), Contains("c.bmp"));
   CHECK_THAT(failure(dir, "a.png -o x.png --dump-maps c.bmp"), Contains("c.bmp"));
   CHECK_THAT(failure(dir, "a.png -o x.png --dump-maps c.bmp/maps"), Contains("c.bmp/maps: cannot be made"));
+  const Result full = shell(dir, "\"$KIND\" a.png -o x.png >/dev/full");
+  CHECK(full.code == 2);
+  CHECK_THAT(full.err, Contains("kind-infer: cannot write to the standard output"));
+}
+
+TEST_CASE("kind-infer: a full disk leaves nothing behind") {
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+  WARN("skipped: ThreadSanitizer keeps files of its own, which the limit below would hit");
+  return;
+#endif
+#endif
+  const TempDir dir;
+  put_pictures(dir);
+  write_image(dir / "large.png", test_picture(60, 40, 3), ImageFormat::kPng);
   // A limit on what files may hold stands for a full disk: the first bytes are written, the last are not.
   const Names before = files(dir);
   for (const char* output : {"x.png", "x.png --dump-maps .", "x.ppm", "x.bmp"}) {
@@ -428,9 +442,6 @@ TEST_CASE("kind-infer: where nothing can be written") {
     CHECK_THAT(result.err, Contains("cannot write ") && Contains("File too large"));
     CHECK(files(dir) == before);
   }
-  const Result full = shell(dir, "\"$KIND\" a.png -o x.png >/dev/full");
-  CHECK(full.code == 2);
-  CHECK_THAT(full.err, Contains("kind-infer: cannot write to the standard output"));
 }
 
 TEST_CASE("kind-infer: bad models") {
