@@ -26,12 +26,9 @@ Variable<float> channels(const Tensor<float>& batch, std::int64_t first, std::in
   return slice(Variable<float>(batch), 1, first, end);
 }
 
-class DecompositionTask : public StageTask {
+class DecompositionSampler : public StageSampler {
  public:
-  DecompositionTask(const StageConfig& config, const Model<float>& model, const Pairs& pairs)
-      : losses_(config.losses.decomposition), net_(*model.decomposition), input_(model.config.input), pairs_(pairs) {}
-
-  Parameters<float> parameters() const override { return net_.parameters(); }
+  DecompositionSampler(const Model<float>& model, const Pairs& pairs) : input_(model.config.input), pairs_(pairs) {}
 
   Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random&) override {
     const Pairs::Pictures& pictures = pairs_.pictures(pair);
@@ -39,16 +36,6 @@ class DecompositionTask : public StageTask {
     put_crop(pictures.low, pairs_.all()[pair].low, y, x, planes, 0);
     put_crop(pictures.high, pairs_.all()[pair].high, y, x, planes, 3);
     return planes;
-  }
-
-  Loss<float> loss(const Tensor<float>& batch) override {
-    const std::int64_t n = batch.shape()[0];
-    const Variable<float> low = channels(batch, 0, 3), high = channels(batch, 3, 6);
-    // Both pictures of a pair pass the net together.
-    const auto parts = net_(concat<float>({low, high}, 0));
-    const Variable<float>&r = parts.reflectance, &l = parts.illumination;
-    return decomposition_loss(losses_, slice(r, 0, 0, n), slice(l, 0, 0, n), slice(r, 0, n, 2 * n),
-                              slice(l, 0, n, 2 * n), low, high);
   }
 
  private:
@@ -68,21 +55,14 @@ class DecompositionTask : public StageTask {
     }
   }
 
-  DecompositionLossConfig losses_;
-  Decomposition<float> net_;
   InputConfig input_;
   const Pairs& pairs_;
 };
 
-class RestorationTask : public StageTask {
+class RestorationSampler : public StageSampler {
  public:
-  RestorationTask(const StageConfig& config, const Model<float>& model, FrozenDecomposition& frozen)
-      : losses_(config.losses.image),
-        power_(static_cast<float>(config.target_power)),
-        net_(*model.restoration),
-        frozen_(frozen) {}
-
-  Parameters<float> parameters() const override { return net_.parameters(); }
+  RestorationSampler(const StageConfig& config, FrozenDecomposition& frozen)
+      : power_(static_cast<float>(config.target_power)), frozen_(frozen) {}
 
   Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random&) override {
     Tensor<float> planes = frozen_.maps(pair).crop(pair, y, x, size, size);  // R_low, L_low, R_high, L_high
@@ -92,28 +72,16 @@ class RestorationTask : public StageTask {
     return planes;
   }
 
-  Loss<float> loss(const Tensor<float>& batch) override {
-    return image_loss(losses_, net_(channels(batch, 0, 3), channels(batch, 3, 4)), channels(batch, 4, 7));
-  }
-
  private:
-  ImageLossConfig losses_;
   float power_;
-  Restoration<float> net_;
   FrozenDecomposition& frozen_;
 };
 
-class AdjustmentTask : public StageTask {
+class AdjustmentSampler : public StageSampler {
  public:
-  AdjustmentTask(const StageConfig& config, const Model<float>& model, FrozenDecomposition& frozen)
-      : losses_(config.losses.image),
-        official_ratio_(config.ratio == "official"),
-        net_(*model.adjustment),
-        frozen_(frozen) {}
+  AdjustmentSampler(const StageConfig& config, FrozenDecomposition& frozen)
+      : official_ratio_(config.ratio == "official"), frozen_(frozen) {}
 
-  Parameters<float> parameters() const override { return net_.parameters(); }
-
-  /// Source, ratio map, target.
   Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) override {
     const Tensor<float> maps = frozen_.maps(pair).crop(pair, y, x, size, size);
     const NoGrad no_grad;
@@ -135,14 +103,8 @@ class AdjustmentTask : public StageTask {
     return planes;
   }
 
-  Loss<float> loss(const Tensor<float>& batch) override {
-    return image_loss(losses_, net_(channels(batch, 0, 1), channels(batch, 1, 2)), channels(batch, 2, 3));
-  }
-
  private:
-  ImageLossConfig losses_;
   bool official_ratio_;
-  Adjustment<float> net_;
   FrozenDecomposition& frozen_;
 };
 
@@ -168,11 +130,43 @@ const MapStore& FrozenDecomposition::maps(std::size_t index) {
   return store_;
 }
 
-std::unique_ptr<StageTask> make_task(const StageConfig& config, Model<float>& model, const Pairs& pairs,
-                                     FrozenDecomposition& frozen) {
-  if (config.net.decomposition) return std::make_unique<DecompositionTask>(config, model, pairs);
-  if (config.net.restoration) return std::make_unique<RestorationTask>(config, model, frozen);
-  return std::make_unique<AdjustmentTask>(config, model, frozen);
+Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model) {
+  if (config.net.decomposition) return model.decomposition.value().parameters();
+  if (config.net.restoration) return model.restoration.value().parameters();
+  return model.adjustment.value().parameters();
+}
+
+std::int64_t stage_planes(const StageConfig& config) {
+  if (config.net.decomposition) return 6;
+  return config.net.restoration ? FrozenDecomposition::kPlanes : 3;
+}
+
+Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch) {
+  const Shape& shape = batch.shape();
+  check(shape.rank() == 4 && shape[1] == stage_planes(config), "stage ", config.name, ": expected a batch of ",
+        stage_planes(config), " planes, got ", shape.text());
+  if (config.net.decomposition) {
+    const std::int64_t n = shape[0];
+    const Variable<float> low = channels(batch, 0, 3), high = channels(batch, 3, 6);
+    // Both pictures of a pair pass the net together.
+    const auto parts = model.decomposition.value()(concat<float>({low, high}, 0));
+    const Variable<float>&r = parts.reflectance, &l = parts.illumination;
+    return decomposition_loss(config.losses.decomposition, slice(r, 0, 0, n), slice(l, 0, 0, n), slice(r, 0, n, 2 * n),
+                              slice(l, 0, n, 2 * n), low, high);
+  }
+  if (config.net.restoration) {
+    return image_loss(config.losses.image, model.restoration.value()(channels(batch, 0, 3), channels(batch, 3, 4)),
+                      channels(batch, 4, 7));
+  }
+  return image_loss(config.losses.image, model.adjustment.value()(channels(batch, 0, 1), channels(batch, 1, 2)),
+                    channels(batch, 2, 3));
+}
+
+std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs,
+                                           FrozenDecomposition& frozen) {
+  if (config.net.decomposition) return std::make_unique<DecompositionSampler>(model, pairs);
+  if (config.net.restoration) return std::make_unique<RestorationSampler>(config, frozen);
+  return std::make_unique<AdjustmentSampler>(config, frozen);
 }
 
 std::int64_t epoch_steps(const StageConfig& config, std::size_t pairs) {
@@ -183,7 +177,7 @@ std::int64_t total_steps(const StageConfig& config, std::size_t pairs) {
   return config.steps ? *config.steps : config.epochs * epoch_steps(config, pairs);
 }
 
-Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageTask& task, std::uint64_t seed,
+Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                          std::uint64_t stage, std::int64_t step) {
   const std::vector<std::size_t>& train = pairs.train();
   const std::int64_t steps = epoch_steps(config, train.size());
@@ -202,7 +196,7 @@ Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageTas
     };
     const std::int64_t y = place(size.height), x = place(size.width);
     const int mode = static_cast<int>(random.below(8));
-    const Tensor<float> planes = flip_rotate(task.sample(pair, y, x, config.patch, random), mode);
+    const Tensor<float> planes = flip_rotate(sampler.sample(pair, y, x, config.patch, random), mode);
     if (!batch.defined()) batch = Tensor<float>(Shape{config.batch, planes.shape()[0], config.patch, config.patch});
     put_planes(planes, batch, b * planes.shape()[0]);
   }

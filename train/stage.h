@@ -27,29 +27,35 @@ class FrozenDecomposition {
   MapStore store_;
 };
 
-/// What a stage trains on and for: one crop of a pair at a time becomes planes, a batch of planes becomes a loss.
-class StageTask {
- public:
-  virtual ~StageTask() = default;
+/// The parameters that a stage changes. The model must hold the stage's net.
+Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model);
 
-  /// The parameters that the stage changes.
-  virtual Parameters<float> parameters() const = 0;
-  /// Planes [c, size, size] of a pair's crop at (y, x); c is the same for all. Draws from `random` what a sample
-  /// decides by chance.
+/// The loss of a batch [n, c, size, size] of a stage, its planes as StageSampler makes them; throws Error where the
+/// batch has other planes or the model lacks the stage's net.
+Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch);
+
+/// How many planes a sample of a stage has.
+std::int64_t stage_planes(const StageConfig& config);
+
+/// What a stage trains on: one crop of a pair at a time becomes planes.
+class StageSampler {
+ public:
+  virtual ~StageSampler() = default;
+
+  /// Planes [stage_planes, size, size] of a pair's crop at (y, x):
+  ///   decomposition: I_low, I_high;  restoration: R_low, L_low, target, L_high;  adjustment: source, ratio map, target
+  /// Draws from `random` what a sample decides by chance.
   virtual Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) = 0;
-  /// The loss of a batch [n, c, size, size].
-  virtual Loss<float> loss(const Tensor<float>& batch) = 0;
 };
 
-/// The task of a stage. The model must hold the stage's net and, for the others, the decomposition net; `frozen` is
-/// needed for them too. All references must outlive the task.
-std::unique_ptr<StageTask> make_task(const StageConfig& config, Model<float>& model, const Pairs& pairs,
-                                     FrozenDecomposition& frozen);
+/// The samples of a stage; those of restoration and adjustment come from `frozen`. All references must outlive them.
+std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs,
+                                           FrozenDecomposition& frozen);
 
 /// The batch of a step: `batch` samples of [c, patch, patch], stacked. An epoch takes floor(pairs / batch) steps, at
 /// least one, and meets every pair in an order of its own; sample i of epoch e (its pair, crop, flip and coins) depends
 /// on (seed, stage, e, i) alone, so that a run goes on anywhere. Where a batch is larger than the set, pairs repeat.
-Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageTask& task, std::uint64_t seed,
+Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                          std::uint64_t stage, std::int64_t step);
 
 /// Steps of a stage: config.steps, or its epochs times the steps of one.

@@ -240,8 +240,8 @@ class Run {
     if (!loaded_) begin_stage(stage, seed_, model_);
     const bool trains_decomposition = stage.net.decomposition.has_value();
     if (trains_decomposition) frozen_.reset();
-    const std::unique_ptr<StageTask> task = make_task(stage, model_, pairs_, frozen());
-    const Parameters<float> parameters = task->parameters();
+    const std::unique_ptr<StageSampler> sampler = make_sampler(stage, model_, pairs_, frozen());
+    const Parameters<float> parameters = stage_parameters(stage, model_);
     Optimizer optimizer(stage.optimizer, parameters);
     std::unique_ptr<WeightAverage> average;
     if (stage.ema) average = std::make_unique<WeightAverage>(*stage.ema, parameters);
@@ -277,7 +277,7 @@ class Run {
         if (changed) save_checkpoint(stage, optimizer, average.get());
         return false;
       }
-      TrainProgress progress = train_step(stage, *task, parameters, optimizer, average.get(), total);
+      TrainProgress progress = train_step(stage, *sampler, parameters, optimizer, average.get(), total);
       changed = true;
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
       const double per_step = (elapsed.count() - paused) / static_cast<double>(state_.stage_step - first);
@@ -293,15 +293,15 @@ class Run {
     return true;
   }
 
-  TrainProgress train_step(const StageConfig& stage, StageTask& task, const Parameters<float>& parameters,
+  TrainProgress train_step(const StageConfig& stage, StageSampler& sampler, const Parameters<float>& parameters,
                            Optimizer& optimizer, WeightAverage* average, std::int64_t total) {
     TrainProgress progress;
     const double factor = schedule_factor(stage.schedule, state_.stage_step, total);
     for (const Parameter<float>& parameter : parameters) Variable<float>(parameter.variable).zero_grad();
     {
       const Tensor<float> batch =
-          make_batch(stage, pairs_, task, seed_, static_cast<std::uint64_t>(state_.stage), state_.stage_step);
-      Loss<float> loss = task.loss(batch);
+          make_batch(stage, pairs_, sampler, seed_, static_cast<std::uint64_t>(state_.stage), state_.stage_step);
+      Loss<float> loss = stage_loss(stage, model_, batch);
       progress.total_loss = static_cast<double>(loss.total.value().item());
       for (const LossTerm& term : loss.terms) check_finite(stage, state_.step + 1, "loss term " + term.name, term.raw);
       check_finite(stage, state_.step + 1, "the loss", progress.total_loss);

@@ -48,11 +48,11 @@ struct Setup {
     model.config.adjustment = stage.net.adjustment;
     model.build(1);
     frozen = std::make_unique<FrozenDecomposition>(model, *pairs, 1 << 20, dir.path());
-    task = make_task(stage, model, *pairs, *frozen);
+    sampler = make_sampler(stage, model, *pairs, *frozen);
   }
 
   Tensor<float> batch(std::int64_t step, std::uint64_t seed = 1, std::uint64_t index = 0) {
-    return make_batch(stage, *pairs, *task, seed, index, step);
+    return make_batch(stage, *pairs, *sampler, seed, index, step);
   }
 
   TempDir dir;
@@ -60,7 +60,7 @@ struct Setup {
   std::unique_ptr<Pairs> pairs;
   Model<float> model;
   std::unique_ptr<FrozenDecomposition> frozen;
-  std::unique_ptr<StageTask> task;
+  std::unique_ptr<StageSampler> sampler;
 };
 
 /// Sample b of a batch.
@@ -190,7 +190,7 @@ TEST_CASE("decomposition samples are stretched as whole pictures are") {
     const Tensor<float> low = net_input(to_tensor(pictures.low), s.model.config.input);
     const Tensor<float> high = net_input(to_tensor(pictures.high), s.model.config.input);
     Random random(1);
-    const Tensor<float> planes = s.task->sample(pair, 4, 9, 7, random);
+    const Tensor<float> planes = s.sampler->sample(pair, 4, 9, 7, random);
     for (std::int64_t c = 0; c < 3; ++c) {
       for (std::int64_t i = 0; i < 7; ++i) {
         for (std::int64_t j = 0; j < 7; ++j) {
@@ -225,9 +225,9 @@ TEST_CASE("restoration samples are the frozen net's maps of whole pictures, the 
     for (const float v : crop_of(part->value())) expected.push_back(v);
   }
   Random random(1);
-  CHECK((s.task->sample(1, 4, 9, 7, random).to_vector() == expected));
+  CHECK((s.sampler->sample(1, 4, 9, 7, random).to_vector() == expected));
   s.stage.target_power = 1.2;
-  const auto power = make_task(s.stage, s.model, *s.pairs, *s.frozen);
+  const auto power = make_sampler(s.stage, s.model, *s.pairs, *s.frozen);
   for (std::size_t i = 4 * 49; i < 7 * 49; ++i) expected[i] = std::pow(expected[i], 1.2f);
   CHECK((power->sample(1, 4, 9, 7, random).to_vector() == expected));
 }
@@ -236,7 +236,7 @@ TEST_CASE("adjustment samples go both ways, with the ratio of the crop") {
   for (const std::string form : {"paper", "official"}) {
     Setup s(1, R"({"adjustment": {}})", R"({"square": {}})");
     s.stage.ratio = form;
-    const auto task = make_task(s.stage, s.model, *s.pairs, *s.frozen);
+    const auto sampler = make_sampler(s.stage, s.model, *s.pairs, *s.frozen);
     const NoGrad no_grad;
     const Pairs::Pictures& pictures = s.pairs->pictures(0);
     const auto light = [&](const Image& image) {
@@ -252,7 +252,7 @@ TEST_CASE("adjustment samples go both ways, with the ratio of the crop") {
     int ups = 0;
     Random random(1);
     for (int i = 0; i < 60; ++i) {
-      const std::vector<float> planes = task->sample(0, 4, 9, 7, random).to_vector();
+      const std::vector<float> planes = sampler->sample(0, 4, 9, 7, random).to_vector();
       REQUIRE(planes.size() == 3 * 49);
       const std::vector<float> source(planes.begin(), planes.begin() + 49), target(planes.begin() + 98, planes.end());
       const bool up = source == low;
