@@ -65,6 +65,8 @@ class Conv2d {
   Variable<T> operator()(const Variable<T>& x) const { return conv2d(x, weight_, bias_, spec_); }
   /// Appends `prefix`.weight and `prefix`.bias.
   void collect(const std::string& prefix, Parameters<T>& parameters) const;
+  const Variable<T>& weight() const { return weight_; }
+  const Variable<T>& bias() const { return bias_; }
 
  private:
   WindowSpec spec_;
@@ -82,6 +84,7 @@ class ConvTranspose2d {
     return conv_transpose2d(x, weight_, out_h, out_w, spec_);
   }
   void collect(const std::string& prefix, Parameters<T>& parameters) const;
+  const Variable<T>& weight() const { return weight_; }
 
  private:
   TransposedSpec spec_;

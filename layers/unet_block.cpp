@@ -30,6 +30,13 @@ Variable<T> ConvBlock<T>::operator()(Variable<T> x) const {
 }
 
 template <class T>
+FusedNet::Value ConvBlock<T>::plan(FusedNet& net,
+                                   std::vector<FusedNet::Value> x) const requires std::same_as<T, float> {
+  for (const Conv2d<T>& convolution : convolutions_) x = {net.conv(x, convolution.weight(), convolution.bias())};
+  return x[0];
+}
+
+template <class T>
 void ConvBlock<T>::collect(const std::vector<std::string>& names, Parameters<T>& parameters) const {
   check(names.size() == convolutions_.size(), "conv block: expected ", convolutions_.size(), " names, got ",
         names.size());
@@ -46,6 +53,12 @@ UpBlock<T>::UpBlock(std::int64_t out_channels, int convolutions, const Activatio
 template <class T>
 Variable<T> UpBlock<T>::operator()(const Variable<T>& x, const Variable<T>& skip) const {
   return block_(concat<T>({up_(x, skip.shape()[2], skip.shape()[3]), skip}, 1));
+}
+
+template <class T>
+FusedNet::Value UpBlock<T>::plan(FusedNet& net, FusedNet::Value x,
+                                 FusedNet::Value skip) const requires std::same_as<T, float> {
+  return block_.plan(net, {net.up(x, up_.weight()), skip});
 }
 
 template <class T>

@@ -17,6 +17,21 @@ Initializer initializer_of(const Config& config) {
   return initializer_from_name(config.initializer);
 }
 
+void check_picture(const char* net, const char* what, const Shape& shape, std::int64_t channels) {
+  check(shape.rank() == 4 && shape[1] == channels && shape[0] > 0 && shape[2] > 0 && shape[3] > 0, net, ": expected ",
+        what, " [n, ", channels, ", h, w], got ", shape.text());
+}
+
+/// A map of one channel, of the size of `like`.
+void check_map(const char* net, const char* what, const Shape& shape, const Shape& like) {
+  const Shape wanted{like[0], 1, like[2], like[3]};
+  check(shape == wanted, net, ": expected ", what, " ", wanted.text(), ", got ", shape.text());
+}
+
+FusedNet fused_net(const Activation& activation) {
+  return FusedNet(activation.type == Activation::Type::kRelu ? 0.0f : static_cast<float>(activation.slope));
+}
+
 }  // namespace
 
 // Members are made in the order of their declaration, which is therefore the order in which they draw from `random`.
@@ -34,12 +49,32 @@ Decomposition<T>::Decomposition(const DecompositionConfig& config, Random& rando
 
 template <class T>
 typename Decomposition<T>::Output Decomposition<T>::operator()(const Variable<T>& picture) const {
+  check_picture("decomposition", "a picture", picture.shape(), 3);
+  if constexpr (std::same_as<T, float>) {
+    const FusedNet net = fused();
+    if (net.runnable()) {
+      const Variable<T> both = net({picture});
+      return {slice(both, 1, 0, 3), slice(both, 1, 3, 4)};
+    }
+  }
   const Variable<T> level1 = conv1_(picture);                                // [n, 32, h, w]
   const Variable<T> level2 = conv2_(max_pool2d(level1));                     // [n, 64, h/2, w/2]
   const Variable<T> up8 = up8_(conv3_(max_pool2d(level2)), level2);          // [n, 64, h/2, w/2]
   const Variable<T> up9 = up9_(up8, level1);                                 // [n, 32, h, w]
   const Variable<T> side = concat<T>({illumination_conv_(level1), up9}, 1);  // [n, 64, h, w]
   return {sigmoid(reflectance_(up9)), sigmoid(illumination_(side))};
+}
+
+template <class T>
+FusedNet Decomposition<T>::fused() const requires std::same_as<T, float> {
+  FusedNet net = fused_net(activation_);
+  const auto level1 = conv1_.plan(net, {net.input({3})});
+  const auto level2 = conv2_.plan(net, {net.pool(level1)});
+  const auto up8 = up8_.plan(net, conv3_.plan(net, {net.pool(level2)}), level2);
+  const auto up9 = up9_.plan(net, up8, level1);
+  net.output({up9}, reflectance_.weight(), reflectance_.bias(), false);
+  net.output({illumination_conv_.plan(net, {level1}), up9}, illumination_.weight(), illumination_.bias(), false);
+  return net;
 }
 
 template <class T>
@@ -59,7 +94,8 @@ Parameters<T> Decomposition<T>::parameters() const {
 
 template <class T>
 Restoration<T>::Restoration(const RestorationConfig& config, Random& random)
-    : down1_({4, 32, 32}, activation_of(config), initializer_of(config), random),
+    : activation_(activation_of(config)),
+      down1_({4, 32, 32}, activation_of(config), initializer_of(config), random),
       down2_({32, 64, 64}, activation_of(config), initializer_of(config), random),
       down3_({64, 128, 128}, activation_of(config), initializer_of(config), random),
       down4_({128, 256, 256}, activation_of(config), initializer_of(config), random),
@@ -72,6 +108,12 @@ Restoration<T>::Restoration(const RestorationConfig& config, Random& random)
 
 template <class T>
 Variable<T> Restoration<T>::operator()(const Variable<T>& reflectance, const Variable<T>& illumination) const {
+  check_picture("restoration", "a reflectance", reflectance.shape(), 3);
+  check_map("restoration", "an illumination", illumination.shape(), reflectance.shape());
+  if constexpr (std::same_as<T, float>) {
+    const FusedNet net = fused();
+    if (net.runnable()) return net({reflectance, illumination});
+  }
   const Variable<T> level1 = down1_(concat<T>({reflectance, illumination}, 1));
   const Variable<T> level2 = down2_(max_pool2d(level1));
   const Variable<T> level3 = down3_(max_pool2d(level2));
@@ -82,6 +124,22 @@ Variable<T> Restoration<T>::operator()(const Variable<T>& reflectance, const Var
   x = up8_(x, level2);
   x = up9_(x, level1);
   return sigmoid(output_(x));
+}
+
+template <class T>
+FusedNet Restoration<T>::fused() const requires std::same_as<T, float> {
+  FusedNet net = fused_net(activation_);
+  const auto level1 = down1_.plan(net, {net.input({3, 1})});
+  const auto level2 = down2_.plan(net, {net.pool(level1)});
+  const auto level3 = down3_.plan(net, {net.pool(level2)});
+  const auto level4 = down4_.plan(net, {net.pool(level3)});
+  auto x = down5_.plan(net, {net.pool(level4)});
+  x = up6_.plan(net, x, level4);
+  x = up7_.plan(net, x, level3);
+  x = up8_.plan(net, x, level2);
+  x = up9_.plan(net, x, level1);
+  net.output({x}, output_.weight(), output_.bias(), false);
+  return net;
 }
 
 template <class T>
@@ -108,8 +166,21 @@ Adjustment<T>::Adjustment(const AdjustmentConfig& config, Random& random)
 
 template <class T>
 Variable<T> Adjustment<T>::operator()(const Variable<T>& illumination, const Variable<T>& ratio) const {
+  check_picture("adjustment", "an illumination", illumination.shape(), 1);
+  check_map("adjustment", "a ratio map", ratio.shape(), illumination.shape());
+  if constexpr (std::same_as<T, float>) {
+    const FusedNet net = fused();
+    if (net.runnable()) return net({illumination, ratio});
+  }
   const Variable<T> y = output_(convs_(concat<T>({illumination, ratio}, 1)));
   return sigmoid(output_activation_ ? activation_(y) : y);
+}
+
+template <class T>
+FusedNet Adjustment<T>::fused() const requires std::same_as<T, float> {
+  FusedNet net = fused_net(activation_);
+  net.output({convs_.plan(net, {net.input({1, 1})})}, output_.weight(), output_.bias(), output_activation_);
+  return net;
 }
 
 template <class T>

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 
 #include "core/io/config.h"
 #include "layers/conv2d.h"
+#include "layers/fused_net.h"
 #include "layers/unet_block.h"
 
 /// The three nets of KinD (Zhang et al., "Kindling the Darkness", ACM MM 2019). Each takes any height and width from 1.
@@ -45,6 +47,8 @@ class Decomposition {
   Output operator()(const Variable<T>& picture) const;
   /// Named decomposition.conv1.weight and so on.
   Parameters<T> parameters() const;
+  /// The same net in one piece: the picture to reflectance and illumination, concatenated [n, 4, h, w].
+  FusedNet fused() const requires std::same_as<T, float>;
 
  private:
   Activation activation_;
@@ -80,8 +84,11 @@ class Restoration {
   Variable<T> operator()(const Variable<T>& reflectance, const Variable<T>& illumination) const;
   /// Named restoration.conv1_1.weight and so on.
   Parameters<T> parameters() const;
+  /// The same net in one piece.
+  FusedNet fused() const requires std::same_as<T, float>;
 
  private:
+  Activation activation_;
   ConvBlock<T> down1_, down2_, down3_, down4_, down5_;
   UpBlock<T> up6_, up7_, up8_, up9_;
   Conv2d<T> output_;
@@ -114,6 +121,8 @@ class Adjustment {
   Variable<T> operator()(const Variable<T>& illumination, const Variable<T>& ratio) const;
   /// Named adjustment.conv1.weight and so on.
   Parameters<T> parameters() const;
+  /// The same net in one piece.
+  FusedNet fused() const requires std::same_as<T, float>;
 
  private:
   Activation activation_;

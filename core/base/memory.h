@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 namespace kind {
 
@@ -23,11 +24,20 @@ class Buffer {
  public:
   explicit Buffer(std::int64_t count)
       : bytes_(block_bytes(count, sizeof(T))), data_(static_cast<T*>(take_block(bytes_))) {}
-  ~Buffer() { give_block(data_, bytes_); }
+  ~Buffer() {
+    if (data_) give_block(data_, bytes_);
+  }
+  Buffer(Buffer&& other) noexcept : bytes_(other.bytes_), data_(std::exchange(other.data_, nullptr)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    std::swap(data_, other.data_);
+    return *this;
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
   T* data() { return data_; }
+  const T* data() const { return data_; }
   T& operator[](std::int64_t i) { return data_[i]; }
 
  private:

@@ -43,22 +43,24 @@ const Kernels<float>& avx512_table() { return gemm_kernels<kAvx512>("avx512"); }
 #endif
 
 bool always() { return true; }
+const BlockKernels* no_block_kernels() { return nullptr; }
 
 struct Isa {
   const char* name;
   bool (*supported)();
   const Kernels<float>& (*f32)();
   const Kernels<double>& (*f64)();
+  const BlockKernels* (*blocks)();
 };
 
 // Best first. Double serves the checks of gradients only; Eigen is fast enough for them.
 const Isa kIsas[] = {
 #if defined(KIND_HAS_X86_KERNELS)
-    {"avx512", has_avx512, avx512_table, baseline_kernels<double>},
-    {"avx2", has_avx2, avx2_table, baseline_kernels<double>},
+    {"avx512", has_avx512, avx512_table, baseline_kernels<double>, avx512::block_kernels},
+    {"avx2", has_avx2, avx2_table, baseline_kernels<double>, avx2::block_kernels},
 #endif
-    {"baseline", always, baseline_kernels<float>, baseline_kernels<double>},
-    {"ref", always, ref_kernels<float>, ref_kernels<double>},
+    {"baseline", always, baseline_kernels<float>, baseline_kernels<double>, baseline::block_kernels},
+    {"ref", always, ref_kernels<float>, ref_kernels<double>, no_block_kernels},
 };
 
 const Isa& find_isa(const std::string& name) {
@@ -83,6 +85,7 @@ const Isa& choose() {
 }
 
 std::atomic<const Isa*> selected{nullptr};
+std::atomic<bool> exact{false};
 
 const Isa& isa_in_use() {
   const Isa* isa = selected.load(std::memory_order_acquire);
@@ -104,6 +107,12 @@ template <>
 const Kernels<double>& kernels<double>() {
   return isa_in_use().f64();
 }
+
+const BlockKernels* block_kernels() { return isa_in_use().blocks(); }
+
+bool exact_kernels() { return exact.load(std::memory_order_relaxed); }
+
+void set_exact_kernels(bool on) { exact.store(on, std::memory_order_relaxed); }
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;

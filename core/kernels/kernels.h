@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "core/kernels/block_kernels.h"
+
 namespace kind {
 
 /// One convolution's sizes, shared by its forward pass and its gradients. Cross-correlation, as nets use it:
@@ -36,6 +38,15 @@ struct Kernels {
 /// ("ref", "baseline", "avx2", "avx512"); throws Error where that is unknown or this machine cannot run it.
 template <class T>
 const Kernels<T>& kernels();
+
+/// The fast nets' inner loops of the set in use, or null: the plain reference set has none, and nets then run layer by
+/// layer on the table above.
+const BlockKernels* block_kernels();
+
+/// Whether the fast nets leave out Winograd's algorithm (false, the default), whose rounding errors are some ten times
+/// those of the plain sums. For the whole process.
+bool exact_kernels();
+void set_exact_kernels(bool exact);
 
 /// Names of the sets that this build has and this machine can run, best first.
 std::vector<std::string> available_isas();

@@ -209,12 +209,12 @@ TEST_CASE("nets: what does not fit is named") {
   CHECK_THAT(error_of([&] {
                decomposition(picture<float>({1, 4, 5, 5}, 1));
              }),
-             Contains("expected a weight [oc, 4, kh, kw] for x [1, 4, 5, 5], got [32, 3, 3, 3]"));
+             Contains("decomposition: expected a picture [n, 3, h, w], got [1, 4, 5, 5]"));
   const Adjustment<float> adjustment({}, random);
   CHECK_THAT(error_of([&] {
                adjustment(picture<float>({1, 1, 5, 5}, 1), picture<float>({1, 1, 5, 4}, 1));
              }),
-             Contains("concat"));
+             Contains("adjustment: expected a ratio map [1, 1, 5, 5], got [1, 1, 5, 4]"));
   AdjustmentConfig config;
   config.activation = "tanh";
   CHECK_THAT(error_of([&] { Adjustment<float>(config, random); }), Contains("expected relu or leaky_relu, got 'tanh'"));

@@ -1,0 +1,31 @@
+// Built as the rest of the program is: runs anywhere.
+
+#include "core/kernels/block_kernels.h"
+
+namespace kind::baseline {
+namespace {
+
+// Vectors of eight that the compiler splits into what the machine has: two of SSE2 or NEON. No fused multiply-add, so
+// that the bits do not depend on the machine.
+struct V {
+  typedef float Reg __attribute__((vector_size(32)));
+  static constexpr std::int64_t kLanes = 8;
+#if defined(__aarch64__)
+  static constexpr std::int64_t kRows = 6;
+#else
+  static constexpr std::int64_t kRows = 2;
+#endif
+  static Reg load(const float* p) { return *reinterpret_cast<const Reg*>(p); }
+  static void store(float* p, Reg v) { *reinterpret_cast<Reg*>(p) = v; }
+  static Reg set1(float v) { return Reg{v, v, v, v, v, v, v, v}; }
+  static Reg fma(Reg a, Reg b, Reg c) { return a * b + c; }
+  static float total(Reg v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
+};
+
+}  // namespace
+
+#include "core/kernels/block_kernels_impl.h"
+
+const BlockKernels* block_kernels() { return &kBlockKernels; }
+
+}  // namespace kind::baseline

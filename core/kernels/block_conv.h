@@ -1,0 +1,113 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/kernels/block_kernels.h"
+
+/// The layers of the fast nets over channel blocks, threads and all: each function cuts its work among the threads of
+/// parallel_for so that the result's bits depend on the sizes alone, not on the threads nor on how the rows are asked
+/// for.
+namespace kind {
+
+/// Where a batch of pictures lies as [image][block][slot][column][lane]. Row y lies in slot y % slots, so that a map
+/// can hold the last rows of a picture only. Left of column 0 there is one column of zeros and right of the last one as
+/// many as a Winograd tile can reach, which whoever writes a row also writes. Lanes beyond the last channel hold zeros.
+struct BlockMap {
+  float* data = nullptr;  // image 0, block 0, slot 0, column 0
+  std::int64_t n = 0, channels = 0, h = 0, w = 0, slots = 0;
+  std::int64_t lanes = 0;
+  std::int64_t pitch = 0, plane = 0, image = 0;  // floats from one slot, block and image to the next
+
+  /// The layout for these sizes, without memory.
+  BlockMap(std::int64_t lanes, std::int64_t n, std::int64_t channels, std::int64_t h, std::int64_t w,
+           std::int64_t slots);
+  BlockMap() = default;
+
+  std::int64_t blocks() const { return (channels + lanes - 1) / lanes; }
+  /// Floats to be allocated; `place` sets data inside them.
+  std::int64_t floats() const { return n * image; }
+  void place(float* memory) { data = memory + lanes; }
+  float* row(std::int64_t in, std::int64_t block, std::int64_t y) const {
+    return data + in * image + block * plane + y % slots * pitch;
+  }
+  /// Zeros the columns around row y of every block.
+  void clear_margins(std::int64_t in, std::int64_t y) const;
+};
+
+/// Up to two maps of one size, one after the other along the channels: a concatenation that nobody copies.
+struct BlockParts {
+  std::array<BlockMap, 2> maps;
+  int count = 0;
+
+  BlockParts() = default;
+  BlockParts(const BlockMap& only) : maps{only, {}}, count(1) {}  // NOLINT: one map is a list of one
+  BlockParts(const BlockMap& first, const BlockMap& second) : maps{first, second}, count(2) {}
+
+  const BlockMap& operator[](int i) const { return maps[static_cast<std::size_t>(i)]; }
+  std::int64_t channels() const;
+  std::int64_t blocks() const;
+  const float* row(std::int64_t in, std::int64_t block, std::int64_t y) const;
+};
+
+/// Where a result goes. `add` and `mask` (null or laid out as `map`) and `slope` are the epilogue's.
+struct BlockTarget {
+  BlockMap map;
+  const float* add = nullptr;
+  const float* mask = nullptr;
+  float slope = 1;
+};
+
+enum class ConvAlgorithm { kDirect, kWinograd4, kWinograd6 };
+
+/// The algorithm for a 3x3 convolution of `n` pictures of h x w: what needs the least time by a count of its work.
+/// Depends on channels and whole-picture sizes alone.
+ConvAlgorithm choose_algorithm(std::int64_t ic, std::int64_t oc, std::int64_t n, std::int64_t h, std::int64_t w,
+                               bool exact);
+/// Rows of results that an algorithm makes at a time: pieces start at multiples of it.
+std::int64_t algorithm_rows(ConvAlgorithm algorithm);
+
+/// How a convolution's weight [oc, ic, k, k] is taken: as it is, or turned by 180 degrees with inputs and outputs
+/// exchanged, which gives the gradient to the input.
+enum class WeightUse { kForward, kInputGradient };
+
+/// SAME convolution with stride 1 and kernel 1 or 3, rows y0 <= y < y1 of the result; y0 must be a multiple of
+/// algorithm_rows(). weight [oc, ic, kernel, kernel], bias [oc] or null. `targets` (one or two) take the result's
+/// channels one after the other.
+void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel, WeightUse use,
+                const BlockParts& x, const float* weight, const float* bias, const BlockTarget* targets,
+                int target_count, std::int64_t y0, std::int64_t y1);
+
+/// SAME convolution to at most four channels, kernel 1 or 3, to planes of h * w: channel c of image i at
+/// y[c] + i * y_image. Then, where `sigmoid`, the sigmoid of max(v, slope v).
+void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse use, const BlockParts& x,
+                   const float* weight, const float* bias, std::int64_t oc, bool sigmoid, float slope, float* const* y,
+                   std::int64_t y_image, std::int64_t y0, std::int64_t y1);
+
+/// 2x2 stride-2 transposed convolution, weight [ic, oc, 2, 2], cut to y's size: input rows x0 <= y < x1.
+void block_up(const BlockKernels& kernels, const BlockMap& x, const float* weight, const BlockMap& y, std::int64_t x0,
+              std::int64_t x1);
+/// Its gradient to the input.
+void block_up_input_gradient(const BlockKernels& kernels, const BlockMap& dy, const float* weight,
+                             const BlockTarget& dx);
+
+/// 2x2 stride-2 max pooling, odd sizes padded at the end: rows y0 <= y < y1 of the result.
+void block_pool(const BlockKernels& kernels, const BlockMap& x, const BlockMap& y, std::int64_t y0, std::int64_t y1);
+/// dx = (gradient of block_pool to x + add) * gradient of the activation that made x. `add` null or laid out as x; it
+/// may be dx itself.
+void block_pool_gradient(const BlockKernels& kernels, const BlockMap& x, const BlockMap& y, const BlockMap& dy,
+                         const float* add, float slope, const BlockMap& dx);
+
+/// Rows y0 <= y < y1 of planes: `channels` planes of image i start at x + i * x_image, each of h * w; written to lanes
+/// first <= lane < first + channels of y's block 0. With `whole`, the lanes from first + channels on are zeroed, and
+/// the margins.
+void block_pack(const float* x, std::int64_t x_image, std::int64_t channels, std::int64_t first, bool whole,
+                const BlockMap& y, std::int64_t y0, std::int64_t y1);
+
+/// dweight [oc, ic, kernel, kernel] (kernel 1 or 3, SAME) and, unless null, dbias [oc] of a convolution from x to dy.
+void block_weight_gradient(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel,
+                           const BlockParts& x, const BlockMap& dy, float* dweight, float* dbias);
+/// dweight [ic, oc, 2, 2] of block_up.
+void block_up_weight_gradient(const BlockKernels& kernels, const BlockMap& x, const BlockMap& dy, float* dweight);
+
+}  // namespace kind

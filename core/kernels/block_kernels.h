@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+
+/// The inner loops of the fast nets, one table an instruction set. They work on channel blocks: a picture is stored as
+/// [block][row][column][lane], each block holding `lanes` channels, so that one vector is one pixel of one block and no
+/// loop needs a shuffle. Pointers and sizes only: files built with instruction-set flags share no inline code with the
+/// rest of the program.
+namespace kind {
+
+/// What happens to a value between its computation and its store. The pointers to maps lie at the same pixel and in the
+/// same layout as the output; null leaves their step out.
+///   v += bias; v += add; then v = mask ? (mask > 0 ? v : slope v) : max(v, slope v)
+struct BlockEpilogue {
+  const float* bias = nullptr;  // [lanes]
+  const float* add = nullptr;
+  const float* mask = nullptr;
+  float slope = 1;  // 1 leaves values as they are; 0 is ReLU
+};
+
+/// Tiles of Winograd's algorithm for 3x3 kernels (Lavin and Gray, "Fast algorithms for convolutional neural networks",
+/// CVPR 2016): F(4x4) has 36 products for 16 outputs, F(6x6) 64 for 36.
+struct WinogradKernels {
+  std::int64_t tile;    // outputs along a side
+  std::int64_t points;  // products: (tile + 2)^2
+  /// v[p * stride + t * lanes ...] = B^T d B of tiles t < count of one block and one tile row. rows[r] is row r of the
+  /// patches, at the first tile's column -1.
+  void (*input)(const float* const* rows, std::int64_t count, float* v, std::int64_t stride);
+  /// u[p * stride + k * width ...] = G g G^T of kernels g = w[k][9][width], k < count.
+  void (*weight)(const float* w, std::int64_t count, float* u, std::int64_t stride);
+  /// A^T m A of tiles t < count, m at m[p * stride + t * width ...], through the epilogue to `out`, which lies at the
+  /// first tile's first pixel. Only the first `rows` rows of a tile and `columns` columns of them all are stored.
+  void (*output)(const float* m, std::int64_t stride, std::int64_t count, std::int64_t rows, std::int64_t columns,
+                 float* out, std::int64_t pitch, const BlockEpilogue& epilogue);
+  /// m[p * stride + t * lanes ...] = A dy A^T: what the gradient of `output` sends back. `rows` and `columns` as there;
+  /// pixels beyond them count as zero. dy lies at the first tile's first pixel.
+  void (*output_gradient)(const float* dy, std::int64_t pitch, std::int64_t count, std::int64_t rows,
+                          std::int64_t columns, float* m, std::int64_t stride);
+  /// dw[k][9][width] += G^T du G, du at du[p * stride + k * width ...], k < count.
+  void (*weight_gradient)(const float* du, std::int64_t count, std::int64_t stride, float* dw);
+};
+
+struct BlockKernels {
+  std::int64_t lanes;  // channels of a block, at most kMostLanes
+  std::int64_t width;  // columns of one matrix product: two blocks
+  std::int64_t rows;   // pixels or tiles that one matrix product takes at a time
+  WinogradKernels f4, f6;
+
+  /// c[t * width + j] = sum over q < chunks, k < depth of a[q][t * step + k] * b[(q * depth + k) * width + j], in this
+  /// order, for t < count.
+  void (*multiply)(std::int64_t count, std::int64_t chunks, const float* const* a, std::int64_t step,
+                   std::int64_t depth, const float* b, float* c);
+  /// One block of `multiply`'s result through the epilogue: out[t * step ...] from c[t * width ...]. The maps of the
+  /// epilogue have the same step.
+  void (*store)(const float* c, std::int64_t count, float* out, std::int64_t step, const BlockEpilogue& epilogue);
+  /// y[o][t] = bias[o] + sum over q < chunks, lanes of a[q][t * lanes + lane] * w[(q * outputs + o) * lanes + lane] for
+  /// t < count and o < outputs <= 4.
+  void (*project)(std::int64_t count, std::int64_t chunks, const float* const* a, const float* w, const float* bias,
+                  std::int64_t outputs, float* const* y);
+  /// x = 1 / (1 + exp(-max(x, slope x))).
+  void (*sigmoid)(float* x, std::int64_t count, float slope);
+
+  /// Adds one strip's share of a convolution's weight gradient, for two input channels, two output blocks and
+  /// `taps` (1 or 3) neighbouring columns:
+  ///   c[((tap * 2 + i) * 2 + j) * lanes + lane] += sum over r < rows, t < count of
+  ///       x[r][(t * x_step + tap) * lanes + i] * dy_j[r][t * dy_step * lanes + lane]
+  void (*weight_strip)(std::int64_t taps, std::int64_t rows, std::int64_t count, const float* const* x,
+                       std::int64_t x_step, const float* const* dy0, const float* const* dy1, std::int64_t dy_step,
+                       float* c);
+  /// sum[lane] += sum over t < count of x[t * lanes + lane].
+  void (*sum_row)(const float* x, std::int64_t count, float* sum);
+
+  /// y = largest of the 2x2 windows of two rows of `columns` pixels; the second row may be null, an odd last column
+  /// stands alone.
+  void (*pool_row)(const float* top, const float* bottom, std::int64_t columns, float* y);
+  /// The gradient of pool_row to each input pixel (the first largest takes it), plus `add`, times the gradient of the
+  /// activation that made the input: d = (dy where x is the first largest + add) * (x > 0 ? 1 : slope), for the top
+  /// row and, where it is not null, the bottom row.
+  void (*pool_gradient_row)(const float* top, const float* bottom, std::int64_t columns, const float* y,
+                            const float* dy, const float* add_top, const float* add_bottom, float slope, float* d_top,
+                            float* d_bottom);
+};
+
+inline constexpr std::int64_t kMostLanes = 16;
+
+namespace baseline {
+const BlockKernels* block_kernels();
+}
+namespace avx2 {
+const BlockKernels* block_kernels();
+}
+namespace avx512 {
+const BlockKernels* block_kernels();
+}
+
+}  // namespace kind

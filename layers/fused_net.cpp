@@ -1,0 +1,329 @@
+#include "layers/fused_net.h"
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+
+#include "core/base/error.h"
+#include "core/base/memory.h"
+#include "layers/fused_gradient.h"
+
+namespace kind {
+namespace {
+
+// Pixels of a layer that one step makes: enough to share out among threads and to be worth the weights' transforms, few
+// enough to stay in the cache until the next layer reads them.
+constexpr std::int64_t kStepPixels = 16 * 1024;
+// Both tiles' rows divide it, so that a tile never crosses the end of a map's slots.
+constexpr std::int64_t kSlotUnit = 12;
+
+std::int64_t round_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b * b; }
+
+std::atomic<bool> recompute{false};
+
+}  // namespace
+
+bool recompute_activations() { return recompute.load(std::memory_order_relaxed); }
+void set_recompute_activations(bool on) { recompute.store(on, std::memory_order_relaxed); }
+
+FusedNet::Value FusedNet::add_value(std::int64_t channels, int level, bool activated) {
+  values_.push_back({channels, level, activated});
+  return static_cast<Value>(values_.size()) - 1;
+}
+
+FusedNet::Value FusedNet::input(const std::vector<std::int64_t>& channels) {
+  std::int64_t sum = 0;
+  for (const std::int64_t c : channels) sum += c;
+  check(values_.empty() && sum >= 1 && sum <= 8, "fused net: expected one input of 1 to 8 channels");
+  input_sizes_ = channels;
+  nodes_.push_back({Kind::kInput, {}, add_value(sum, 0, false), {}, {}, false});
+  return 0;
+}
+
+FusedNet::Value FusedNet::conv(const std::vector<Value>& x, const Variable<float>& weight,
+                               const Variable<float>& bias) {
+  const int level = values_[static_cast<std::size_t>(x[0])].level;
+  nodes_.push_back({Kind::kConv, x, add_value(weight.shape()[0], level, true), weight, bias, true});
+  return nodes_.back().y;
+}
+
+FusedNet::Value FusedNet::pool(Value x) {
+  const ValueShape& from = values_[static_cast<std::size_t>(x)];
+  nodes_.push_back({Kind::kPool, {x}, add_value(from.channels, from.level + 1, false), {}, {}, false});
+  return nodes_.back().y;
+}
+
+FusedNet::Value FusedNet::up(Value x, const Variable<float>& weight) {
+  const ValueShape& from = values_[static_cast<std::size_t>(x)];
+  nodes_.push_back({Kind::kUp, {x}, add_value(weight.shape()[1], from.level - 1, false), weight, {}, false});
+  return nodes_.back().y;
+}
+
+void FusedNet::output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias,
+                      bool activated) {
+  nodes_.push_back({Kind::kOutput, x, -1, weight, bias, activated, output_channels_});
+  output_channels_ += weight.shape()[0];
+}
+
+bool FusedNet::runnable() const {
+  if (!block_kernels()) return false;
+  for (const Node& node : nodes_) {
+    const bool convolution = node.kind == Kind::kConv || node.kind == Kind::kOutput;
+    if (convolution && node.kernel() != 1 && node.kernel() != 3) return false;
+    if (node.kind == Kind::kOutput && node.weight.shape()[0] > 4) return false;
+    if (node.kind != Kind::kInput && node.y >= 0 && values_[static_cast<std::size_t>(node.y)].channels % 32 != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+ConvAlgorithm FusedNet::algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const {
+  if (node.kind != Kind::kConv || node.kernel() != 3) return ConvAlgorithm::kDirect;
+  const int level = values_[static_cast<std::size_t>(node.y)].level;
+  return choose_algorithm(node.weight.shape()[1], node.weight.shape()[0], n, at_level(h, level), at_level(w, level),
+                          exact_kernels());
+}
+
+void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
+                        const std::vector<BlockMap>& maps, const std::vector<float*>& outputs,
+                        std::int64_t output_image, std::int64_t y0, std::int64_t y1) const {
+  const auto map = [&](Value v) { return maps[static_cast<std::size_t>(v)]; };
+  const auto parts = [&] {
+    return node.x.size() == 1 ? BlockParts(map(node.x[0])) : BlockParts(map(node.x[0]), map(node.x[1]));
+  };
+  switch (node.kind) {
+    case Kind::kConv: {
+      const BlockTarget target{map(node.y), nullptr, nullptr, slope_};
+      return block_conv(kernels, algorithm, node.kernel(), WeightUse::kForward, parts(), node.weight.value().data(),
+                        node.bias.value().data(), &target, 1, y0, y1);
+    }
+    case Kind::kPool:
+      return block_pool(kernels, map(node.x[0]), map(node.y), y0, y1);
+    case Kind::kUp:
+      return block_up(kernels, map(node.x[0]), node.weight.value().data(), map(node.y), y0, y1);
+    case Kind::kOutput:
+      return block_project(kernels, node.kernel(), WeightUse::kForward, parts(), node.weight.value().data(),
+                           node.bias.value().data(), node.weight.shape()[0], true, node.activated ? slope_ : 1.0f,
+                           outputs.data() + node.first_output, output_image, y0, y1);
+    case Kind::kInput:
+      break;  // packed by the caller, who has the planes
+  }
+}
+
+/// The order in which a picture's rows go through the layers, and where the rows that are held lie. Found by running
+/// the counters alone: the last layer that has rows enough for a step takes its turn, so that few rows wait.
+class FusedSchedule {
+ public:
+  struct Step {
+    std::size_t node;
+    std::int64_t y0, y1;  // as run_node takes them
+  };
+
+  FusedSchedule(const FusedNet& net, const BlockKernels& kernels, std::int64_t h, std::int64_t w)
+      : net_(net), h_(h), w_(w), done_(net.nodes_.size(), 0), peak_(net.values_.size(), 0) {
+    for (const auto& node : net.nodes_) algorithms_.push_back(net.algorithm(node, 1, h, w));
+    simulate();
+    place(kernels);
+  }
+
+  const std::vector<Step>& steps() const { return steps_; }
+  ConvAlgorithm algorithm(std::size_t node) const { return algorithms_[node]; }
+  const std::vector<BlockMap>& maps() const { return maps_; }
+  std::int64_t floats() const { return floats_; }
+  void set_memory(float* memory) {
+    for (std::size_t v = 0; v < maps_.size(); ++v) maps_[v].place(memory + offsets_[v]);
+  }
+
+ private:
+  using Kind = FusedNet::Kind;
+  using Node = FusedNet::Node;
+
+  std::int64_t height(int level) const { return FusedNet::at_level(h_, level); }
+  int level_of(const Node& node) const { return node.y < 0 ? 0 : net_.values_[static_cast<std::size_t>(node.y)].level; }
+  std::int64_t rows_of(const Node& node) const { return height(level_of(node)); }
+  /// Rows of a value that have been made.
+  std::int64_t made(FusedNet::Value v) const { return made_by(producer(v)); }
+  std::size_t producer(FusedNet::Value v) const {
+    for (std::size_t i = 0;; ++i) {
+      if (net_.nodes_[i].y == v) return i;
+    }
+  }
+  std::int64_t made_by(std::size_t i) const { return done_[i]; }
+  /// Rows of its result that a node could have made by now.
+  std::int64_t possible(std::size_t i) const {
+    const Node& node = net_.nodes_[i];
+    const std::int64_t rows = rows_of(node);
+    if (node.kind == Kind::kInput) return rows;
+    std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    for (const auto x : node.x) {
+      const std::int64_t have = made(x), all = height(net_.values_[static_cast<std::size_t>(x)].level);
+      std::int64_t can = have;
+      if (node.kind == Kind::kPool) can = have == all ? rows : have / 2;
+      if (node.kind == Kind::kUp) can = std::min(rows, 2 * have);
+      if (node.kind == Kind::kConv || node.kind == Kind::kOutput) can = have == all ? rows : have - node.kernel() / 2;
+      most = std::min(most, can);
+    }
+    const std::int64_t unit = algorithm_rows(algorithms_[i]);
+    return most == rows ? rows : std::max<std::int64_t>(0, most / unit * unit);
+  }
+  std::int64_t step_rows(std::size_t i) const {
+    const std::int64_t columns = FusedNet::at_level(w_, level_of(net_.nodes_[i]));
+    return round_up(std::max<std::int64_t>(1, kStepPixels / columns), kSlotUnit);
+  }
+  /// The first row of a value that one of its readers still needs.
+  std::int64_t oldest(FusedNet::Value v) const {
+    std::int64_t first = std::numeric_limits<std::int64_t>::max();
+    for (std::size_t i = 0; i < net_.nodes_.size(); ++i) {
+      const Node& node = net_.nodes_[i];
+      if (std::find(node.x.begin(), node.x.end(), v) == node.x.end()) continue;
+      std::int64_t row = done_[i];
+      if (node.kind == Kind::kPool) row = 2 * done_[i];
+      if (node.kind == Kind::kUp) row = done_[i] / 2;
+      if (node.kind == Kind::kConv || node.kind == Kind::kOutput) row = done_[i] - node.kernel() / 2;
+      if (done_[i] == rows_of(node)) row = std::numeric_limits<std::int64_t>::max();
+      first = std::min(first, row);
+    }
+    return std::max<std::int64_t>(0, first);
+  }
+
+  void simulate() {
+    const std::size_t count = net_.nodes_.size();
+    first_use_.assign(net_.values_.size(), std::numeric_limits<std::size_t>::max());
+    last_use_.assign(net_.values_.size(), 0);
+    for (;;) {
+      std::size_t next = count;
+      for (std::size_t i = count; i-- > 0;) {
+        const std::int64_t rows = rows_of(net_.nodes_[i]), can = possible(i);
+        if (can > done_[i] && (can - done_[i] >= step_rows(i) || can == rows)) {
+          next = i;
+          break;
+        }
+      }
+      if (next == count) break;
+      const Node& node = net_.nodes_[next];
+      const std::int64_t y0 = done_[next];
+      // Whole units, so that the next step starts at one; up-convolutions make two rows of one.
+      const std::int64_t y1 = std::min(possible(next), y0 + step_rows(next));
+      if (node.kind == Kind::kUp) {
+        steps_.push_back({next, y0 / 2, (y1 + 1) / 2});
+      } else {
+        steps_.push_back({next, y0, y1});
+      }
+      for (const auto x : node.x) last_use_[static_cast<std::size_t>(x)] = steps_.size();
+      if (node.y >= 0) {
+        const std::size_t v = static_cast<std::size_t>(node.y);
+        peak_[v] = std::max(peak_[v], y1 - std::min(y0, oldest(node.y)));
+        first_use_[v] = std::min(first_use_[v], steps_.size());
+        last_use_[v] = steps_.size();
+      }
+      done_[next] = y1;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      check(done_[i] == rows_of(net_.nodes_[i]), "fused net: the schedule stopped at layer ", i);
+    }
+  }
+
+  // Largest first, each at the lowest place that no map in use at the same time has taken.
+  void place(const BlockKernels& kernels) {
+    const std::size_t count = net_.values_.size();
+    offsets_.assign(count, 0);
+    std::vector<std::size_t> order(count);
+    for (std::size_t v = 0; v < count; ++v) {
+      const auto& value = net_.values_[v];
+      const std::int64_t h = height(value.level);
+      maps_.emplace_back(kernels.lanes, 1, value.channels, h, FusedNet::at_level(w_, value.level),
+                         std::min(h, round_up(peak_[v], kSlotUnit)));
+      order[v] = v;
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return maps_[a].floats() > maps_[b].floats(); });
+    const auto size = [&](std::size_t v) { return round_up(maps_[v].floats(), 16); };
+    std::vector<std::size_t> placed;
+    for (const std::size_t v : order) {
+      std::int64_t at = 0;
+      for (bool moved = true; moved;) {
+        moved = false;
+        for (const std::size_t other : placed) {
+          const bool together = first_use_[v] <= last_use_[other] && first_use_[other] <= last_use_[v];
+          if (together && at < offsets_[other] + size(other) && offsets_[other] < at + size(v)) {
+            at = offsets_[other] + size(other);
+            moved = true;
+          }
+        }
+      }
+      offsets_[v] = at;
+      floats_ = std::max(floats_, at + size(v));
+      placed.push_back(v);
+    }
+  }
+
+  const FusedNet& net_;
+  const std::int64_t h_, w_;
+  std::vector<std::int64_t> done_, peak_;
+  std::vector<std::size_t> first_use_, last_use_;
+  std::vector<ConvAlgorithm> algorithms_;
+  std::vector<Step> steps_;
+  std::vector<BlockMap> maps_;
+  std::vector<std::int64_t> offsets_;
+  std::int64_t floats_ = 0;
+};
+
+void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs,
+                   const std::vector<float*>& outputs) const {
+  check(static_cast<std::int64_t>(inputs.size()) == input_channels(), "fused net: expected ", input_channels(),
+        " input planes, got ", inputs.size());
+  check(static_cast<std::int64_t>(outputs.size()) == output_channels_, "fused net: expected ", output_channels_,
+        " output planes, got ", outputs.size());
+  const BlockKernels& kernels = *block_kernels();
+  FusedSchedule schedule(*this, kernels, h, w);
+  Buffer<float> memory(schedule.floats());
+  schedule.set_memory(memory.data());
+  for (const FusedSchedule::Step& step : schedule.steps()) {
+    const Node& node = nodes_[step.node];
+    if (node.kind == Kind::kInput) {
+      for (std::size_t c = 0; c < inputs.size(); ++c) {
+        block_pack(inputs[c], 0, 1, static_cast<std::int64_t>(c), c + 1 == inputs.size(), schedule.maps()[0], step.y0,
+                   step.y1);
+      }
+    } else {
+      run_node(kernels, node, schedule.algorithm(step.node), schedule.maps(), outputs, 0, step.y0, step.y1);
+    }
+  }
+}
+
+Variable<float> FusedNet::operator()(const std::vector<Variable<float>>& inputs) const {
+  check(inputs.size() == input_sizes_.size(), "fused net: expected ", input_sizes_.size(), " inputs, got ",
+        inputs.size());
+  const Shape& shape = inputs[0].shape();
+  check(shape.rank() == 4 && shape[0] > 0 && shape[2] > 0 && shape[3] > 0, "fused net: expected [n, ", input_sizes_[0],
+        ", h, w], got ", shape.text());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Shape wanted{shape[0], input_sizes_[i], shape[2], shape[3]};
+    check(inputs[i].shape() == wanted, "fused net: expected input ", i, " of shape ", wanted.text(), ", got ",
+          inputs[i].shape().text());
+  }
+  std::vector<Variable<float>> leaves = inputs;
+  for (const Node& node : nodes_) {
+    if (node.weight.defined()) leaves.push_back(node.weight);
+    if (node.bias.defined()) leaves.push_back(node.bias);
+  }
+  if (Variable<float>::needs_graph(leaves)) return fused_with_gradients(*this, inputs, leaves);
+
+  const std::int64_t h = shape[2], w = shape[3], plane = h * w;
+  Tensor<float> y(Shape{shape[0], output_channels_, h, w});
+  for (std::int64_t n = 0; n < shape[0]; ++n) {
+    std::vector<const float*> from;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      for (std::int64_t c = 0; c < input_sizes_[i]; ++c) {
+        from.push_back(inputs[i].value().data() + (n * input_sizes_[i] + c) * plane);
+      }
+    }
+    std::vector<float*> to;
+    for (std::int64_t c = 0; c < output_channels_; ++c) to.push_back(y.data() + (n * output_channels_ + c) * plane);
+    run(h, w, from, to);
+  }
+  return Variable<float>(std::move(y));
+}
+
+}  // namespace kind

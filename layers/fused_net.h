@@ -1,0 +1,97 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/autograd/variable.h"
+#include "core/kernels/block_conv.h"
+#include "core/kernels/kernels.h"
+
+namespace kind {
+
+/// A net of float convolutions written down as a list, to be run as a whole: layers are fused (bias and activation,
+/// concatenation without a copy), memory is laid out before the first layer runs, and large pictures go through in
+/// rolling bands of rows. Values lie at levels: level l has ceil(height / 2^l) rows, and so for columns.
+///
+/// Without gradients a band of each layer's last rows is all that is held, so memory grows with the width alone; the
+/// result has the same bits however the rows are cut. With gradients whole activations are kept for backward().
+class FusedNet {
+ public:
+  /// A layer's result: an index into this net's values.
+  using Value = int;
+
+  /// Every convolution but the outputs is followed by max(v, slope v).
+  explicit FusedNet(float slope) : slope_(slope) {}
+
+  /// The net's inputs, concatenated: `channels` of each, at most as many together as one channel block has (8).
+  Value input(const std::vector<std::int64_t>& channels);
+  /// SAME convolution of the concatenation of `x` (one or two values of whole channel blocks, or the input), 3x3 or
+  /// 1x1, bias, activation. weight [oc, ic, k, k], bias [oc].
+  Value conv(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias);
+  /// 2x2 max pooling: one level down.
+  Value pool(Value x);
+  /// 2x2 stride-2 transposed convolution: one level up. weight [ic, oc, 2, 2].
+  Value up(Value x, const Variable<float>& weight);
+  /// An output of the net: SAME convolution (3x3 or 1x1) to one to four channels at level 0, bias, the activation where
+  /// `activated`, sigmoid. Outputs are concatenated in this order.
+  void output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias, bool activated);
+
+  /// Whether the kernels in use can run it: they have channel blocks, and every layer fits them.
+  bool runnable() const;
+
+  /// inputs [n, c_i, h, w] to [n, sum of the outputs' channels, h, w], with gradients to parameters and inputs where
+  /// they are wanted. Throws Error where the inputs' shapes do not match.
+  Variable<float> operator()(const std::vector<Variable<float>>& inputs) const;
+
+  /// The same on one picture without gradients, from planes to planes: inputs[i] is channel i of all inputs, outputs[i]
+  /// channel i of all outputs, each h * w. A plane of the inputs may be one of the outputs.
+  void run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs,
+           const std::vector<float*>& outputs) const;
+
+ private:
+  friend class FusedGradient;
+  friend class FusedSchedule;
+
+  enum class Kind { kInput, kConv, kPool, kUp, kOutput };
+  struct Node {
+    Kind kind;
+    std::vector<Value> x;
+    Value y;  // -1 for outputs
+    Variable<float> weight, bias;
+    bool activated;                 // outputs: whether the activation stands before the sigmoid
+    std::int64_t first_output = 0;  // outputs: first channel of the result
+
+    std::int64_t kernel() const { return weight.shape()[2]; }
+  };
+  struct ValueShape {
+    std::int64_t channels;
+    int level;
+    bool activated;
+  };
+
+  Value add_value(std::int64_t channels, int level, bool activated);
+  std::int64_t input_channels() const { return values_[0].channels; }
+  std::int64_t output_channels() const { return output_channels_; }
+  ConvAlgorithm algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const;
+  static std::int64_t at_level(std::int64_t size, int level) {
+    for (; level > 0; --level) size = (size + 1) / 2;
+    return size;
+  }
+  /// Runs rows y0 <= y < y1 of a node's result (kUp: of its input).
+  void run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
+                const std::vector<BlockMap>& maps, const std::vector<float*>& outputs, std::int64_t output_image,
+                std::int64_t y0, std::int64_t y1) const;
+
+  float slope_;
+  std::vector<std::int64_t> input_sizes_;
+  std::vector<ValueShape> values_;
+  std::vector<Node> nodes_;
+  std::int64_t output_channels_ = 0;
+};
+
+/// Whether training holds whole activations for backward() (false, the default) or only those between blocks of layers,
+/// and computes the rest again: less than half the memory for about a sixth more time. For the whole process.
+bool recompute_activations();
+void set_recompute_activations(bool recompute);
+
+}  // namespace kind
