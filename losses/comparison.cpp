@@ -22,7 +22,7 @@ Variable<T> GradientDifference::operator()(const Variable<T>& x, const Variable<
     return magnitude ? gradient_magnitudes(planes, gradient) : image_gradients(planes, gradient);
   };
   const ImageGradients<T> of_x = gradients(x), of_t = gradients(t);
-  return mean(square(of_x.x - of_t.x)) + mean(square(of_x.y - of_t.y));
+  return mean_distance("gradient", of_x.x, of_t.x, Norm::kL2) + mean_distance("gradient", of_x.y, of_t.y, Norm::kL2);
 }
 
 template <class T>

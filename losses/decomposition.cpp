@@ -1,10 +1,57 @@
 #include "losses/decomposition.h"
 
+#include <cmath>
+
 #include "core/base/error.h"
+#include "core/base/sum.h"
+#include "core/ops/broadcast.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/reduce.h"
 
 namespace kind {
+namespace {
+
+/// mean(l / max(i, floor)), as one operation.
+template <class T>
+Variable<T> mean_quotient(const Variable<T>& l, const Variable<T>& i, T floor) {
+  const Tensor<T> vl = l.value(), vi = i.value();
+  const T *pl = vl.data(), *pi = vi.data();
+  const double count = static_cast<double>(vl.size());
+  // Written so that a NaN is kept.
+  const auto divisor = [floor](T v) { return v < floor ? floor : v; };
+  const double sum = parallel_sum(vl.size(), [=](std::int64_t k) { return pl[k] / divisor(pi[k]); });
+  const auto backward = [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
+    const T share = static_cast<T>(static_cast<double>(g.item()) / count);
+    if (inputs[0].requires_grad()) inputs[0].add_grad(map1(vi, [=](T v) { return share / divisor(v); }));
+    if (inputs[1].requires_grad()) {
+      inputs[1].add_grad(map2("gradient", vl, vi, [=](T u, T v) {
+        // The larger one has the derivative, half of it where both are equal.
+        const T all = -share * u / (v * v);
+        return v > floor ? all : v == floor ? all / 2 : T(0);
+      }));
+    }
+  };
+  return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(sum / count)), {l, i}, backward);
+}
+
+/// mean(m exp(-c m)) with m = a + b, as one operation; both have the derivative (1 - c m) exp(-c m).
+template <class T>
+Variable<T> mean_kept(const Variable<T>& a, const Variable<T>& b, T c) {
+  const double count = static_cast<double>(a.value().size());
+  const Tensor<T> m = map2("mutual_consistency", a.value(), b.value(), [](T u, T v) { return u + v; });
+  const Tensor<T> weight = map1(m, [c](T v) { return std::exp(-c * v); });
+  const T *pm = m.data(), *pw = weight.data();
+  const double sum = parallel_sum(m.size(), [=](std::int64_t k) { return pm[k] * pw[k]; });
+  const auto backward = [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
+    const T share = static_cast<T>(static_cast<double>(g.item()) / count);
+    const Tensor<T> slope = map2("gradient", m, weight, [=](T v, T e) { return share * (1 - c * v) * e; });
+    for (Variable<T>& input : inputs) {
+      if (input.requires_grad()) input.add_grad(slope);
+    }
+  };
+  return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(sum / count)), {a, b}, backward);
+}
+
+}  // namespace
 
 template <class T>
 Variable<T> Reconstruction::operator()(const Variable<T>& i, const Variable<T>& r, const Variable<T>& l) const {
@@ -22,8 +69,8 @@ Variable<T> IlluminationSmoothness::operator()(const Variable<T>& l, const Varia
   check_illumination("illumination_smoothness", l.shape(), i.shape());
   check(epsilon > 0, "illumination_smoothness: expected an epsilon greater than 0, got ", epsilon);
   const ImageGradients<T> of_l = gradient_magnitudes(l, gradient), of_i = gradient_magnitudes(gray(i), gradient);
-  const Variable<T> floor(Tensor<T>::scalar(static_cast<T>(epsilon)));
-  return mean(of_l.x / maximum(of_i.x, floor)) + mean(of_l.y / maximum(of_i.y, floor));
+  const T floor = static_cast<T>(epsilon);
+  return mean_quotient(of_l.x, of_i.x, floor) + mean_quotient(of_l.y, of_i.y, floor);
 }
 
 template <class T>
@@ -31,8 +78,7 @@ Variable<T> MutualConsistency::operator()(const Variable<T>& l_low, const Variab
   check_same_pictures("mutual_consistency", l_low.shape(), l_high.shape());
   check(c >= 0, "mutual_consistency: expected c of at least 0, got ", c);
   const ImageGradients<T> low = gradient_magnitudes(l_low, gradient), high = gradient_magnitudes(l_high, gradient);
-  const auto kept = [this](const Variable<T>& m) { return mean(m * exp(mul(m, static_cast<T>(-c)))); };
-  return kept(low.x + high.x) + kept(low.y + high.y);
+  return mean_kept(low.x, high.x, static_cast<T>(c)) + mean_kept(low.y, high.y, static_cast<T>(c));
 }
 
 #define KIND_INSTANTIATE(T)                                                                                          \

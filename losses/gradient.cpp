@@ -2,14 +2,22 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/base/sum.h"
+#include "core/ops/broadcast.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/reduce.h"
 
 namespace kind {
 namespace {
+
+// Elements that are searched in one go, and how many goes a thread takes at least.
+constexpr std::int64_t kPiece = 8192, kPiecesAtOnce = 8;
 
 struct Extent {
   std::int64_t h, w;
@@ -63,14 +71,78 @@ Variable<T> difference_map(const Variable<T>& x, const Shape& shape, Extent acti
       });
 }
 
-/// (g - min) / (max - min + 1e-4).
+/// The least and the greatest absolute value, in a fixed order; a NaN is passed over, since the stretched map has it.
 template <class T>
-Variable<T> normalized(const Variable<T>& g) {
-  const Variable<T> low = min(g);
-  return (g - low) / add(max(g) - low, static_cast<T>(1e-4));
+std::pair<T, T> absolute_range(const Tensor<T>& x) {
+  const std::int64_t pieces = (x.size() + kPiece - 1) / kPiece;
+  std::vector<std::pair<T, T>> found(static_cast<std::size_t>(pieces));
+  const T* from = x.data();
+  parallel_for(pieces, kPiecesAtOnce, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t piece = begin; piece < end; ++piece) {
+      const std::int64_t first = piece * kPiece, last = std::min(x.size(), first + kPiece);
+      constexpr std::int64_t kLanes = 64;  // enough that compilers make vectors of them
+      T low[kLanes], high[kLanes];
+      std::fill_n(low, kLanes, std::numeric_limits<T>::infinity());
+      std::fill_n(high, kLanes, T(0));
+      std::int64_t i = first;
+      for (; i + kLanes <= last; i += kLanes) {
+        for (std::int64_t l = 0; l < kLanes; ++l) {
+          const T v = std::abs(from[i + l]);
+          low[l] = v < low[l] ? v : low[l];
+          high[l] = v > high[l] ? v : high[l];
+        }
+      }
+      for (; i < last; ++i) {
+        low[0] = std::min(low[0], std::abs(from[i]));
+        high[0] = std::max(high[0], std::abs(from[i]));
+      }
+      found[static_cast<std::size_t>(piece)] = {*std::min_element(low, low + kLanes),
+                                                *std::max_element(high, high + kLanes)};
+    }
+  });
+  std::pair<T, T> range = found[0];
+  for (const auto& [low, high] : found) range = {std::min(range.first, low), std::max(range.second, high)};
+  return range;
+}
+
+/// The official form's map: u = |difference|, stretched to (u - min) / (max - min + 1e-4). One operation of its own,
+/// with the derivative of docs/formulas.md.
+template <class T>
+Variable<T> stretched_difference(const Variable<T>& x, Offset plus, Offset minus) {
+  const Shape shape = x.shape();
+  const Extent whole{shape[2], shape[3]};
+  const Tensor<T> signed_map = difference(x.value(), shape, whole, whole, plus, minus);
+  const std::pair<T, T> range = absolute_range(signed_map);
+  const T low = range.first, high = range.second, span = high - low + static_cast<T>(1e-4);
+  const auto stretched = [=](T d) { return (std::abs(d) - low) / span; };
+  return Variable<T>::from_op(
+      map1(signed_map, stretched), {x}, [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
+        const T *d = signed_map.data(), *pg = g.data();
+        const std::int64_t count = g.size();
+        const double total = parallel_sum(count, [=](std::int64_t i) { return pg[i]; });
+        const double weighted = parallel_sum(count, [=](std::int64_t i) { return pg[i] * stretched(d[i]); });
+        const double lowest = parallel_sum(count, [=](std::int64_t i) { return std::abs(d[i]) == low ? 1.0 : 0.0; });
+        const double highest = parallel_sum(count, [=](std::int64_t i) { return std::abs(d[i]) == high ? 1.0 : 0.0; });
+        const double s = static_cast<double>(span);
+        const T to_low = static_cast<T>((weighted - total) / s / std::max(lowest, 1.0));
+        const T to_high = static_cast<T>(-weighted / s / std::max(highest, 1.0));
+        const Tensor<T> slope = map2("gradient", signed_map, g, [=](T v, T gv) {
+          const T u = std::abs(v), all = gv / span + (u == low ? to_low : T(0)) + (u == high ? to_high : T(0));
+          return v > 0 ? all : v < 0 ? -all : T(0);
+        });
+        inputs[0].add_grad(difference(slope, shape, whole, whole, {-plus.i, -plus.j}, {-minus.i, -minus.j}));
+      });
 }
 
 constexpr std::array<double, 3> kGrayWeights = {0.2989, 0.5870, 0.1140};
+
+template <class Body>
+void for_each_picture(const Shape& s, const Body& body) {
+  const std::int64_t pixels = std::max<std::int64_t>(1, s[2] * s[3]);
+  parallel_for(s[0], std::max<std::int64_t>(1, kElementGrain / pixels), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) body(n);
+  });
+}
 
 }  // namespace
 
@@ -80,8 +152,7 @@ ImageGradients<T> image_gradients(const Variable<T>& x, const GradientSpec& spec
   check(s.rank() == 4 && s.size() > 0, "gradient: expected pictures [n, c, h, w], got ", s.text());
   const std::int64_t h = s[2], w = s[3];
   if (spec.form == GradientForm::kOfficial) {
-    return {normalized(abs(difference_map(x, s, {h, w}, {1, 1}, {1, 0}))),
-            normalized(abs(difference_map(x, s, {h, w}, {1, 1}, {0, 1})))};
+    return {stretched_difference(x, {1, 1}, {1, 0}), stretched_difference(x, {1, 1}, {0, 1})};
   }
   const bool valid = spec.border == GradientBorder::kValid;
   check(!valid || (h > 1 && w > 1), "gradient: valid borders need pictures of at least 2 x 2 pixels, got ", s.text(),
@@ -104,14 +175,14 @@ Variable<T> gray(const Variable<T>& x) {
   const T r = static_cast<T>(kGrayWeights[0]), g = static_cast<T>(kGrayWeights[1]), b = static_cast<T>(kGrayWeights[2]);
   const std::int64_t pixels = s[2] * s[3];
   Tensor<T> y(s.with(1, 1));
-  for (std::int64_t n = 0; n < s[0]; ++n) {
+  for_each_picture(s, [&](std::int64_t n) {
     const T* from = x.value().data() + n * 3 * pixels;
     T* to = y.data() + n * pixels;
     for (std::int64_t i = 0; i < pixels; ++i) to[i] = r * from[i] + g * from[pixels + i] + b * from[2 * pixels + i];
-  }
+  });
   return Variable<T>::from_op(std::move(y), {x}, [=](std::vector<Variable<T>>& inputs, const Tensor<T>& grad) {
     Tensor<T> dx(s);
-    for (std::int64_t n = 0; n < s[0]; ++n) {
+    for_each_picture(s, [&](std::int64_t n) {
       const T* from = grad.data() + n * pixels;
       T* to = dx.data() + n * 3 * pixels;
       for (std::int64_t i = 0; i < pixels; ++i) {
@@ -119,7 +190,7 @@ Variable<T> gray(const Variable<T>& x) {
         to[pixels + i] = g * from[i];
         to[2 * pixels + i] = b * from[i];
       }
-    }
+    });
     inputs[0].add_grad(dx);
   });
 }

@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/base/sum.h"
 
 namespace kind {
 namespace {
@@ -104,17 +105,9 @@ double gradient_norm(const Parameters<float>& parameters) {
   for (const Parameter<float>& parameter : parameters) {
     const Tensor<float>& g = parameter.variable.grad();
     if (!g.defined()) continue;
-    std::vector<double> pieces(static_cast<std::size_t>((g.size() + kGrain - 1) / kGrain));
-    parallel_for(static_cast<std::int64_t>(pieces.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t piece = begin; piece < end; ++piece) {
-        double sum = 0;
-        for (std::int64_t i = piece * kGrain; i < std::min(g.size(), (piece + 1) * kGrain); ++i) {
-          sum += static_cast<double>(g[i]) * static_cast<double>(g[i]);
-        }
-        pieces[static_cast<std::size_t>(piece)] = sum;
-      }
-    });
-    for (const double piece : pieces) squares += piece;
+    const float* from = g.data();
+    squares += parallel_sum(
+        g.size(), [=](std::int64_t i) { return static_cast<double>(from[i]) * static_cast<double>(from[i]); });
   }
   return std::sqrt(squares);
 }

@@ -5,11 +5,15 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 
 namespace kind {
 namespace {
 
 thread_local bool no_grad = false;
+
+// Elements that a thread adds at least.
+constexpr std::int64_t kGrain = 32768;
 
 }  // namespace
 
@@ -70,7 +74,9 @@ void Variable<T>::add_grad(const Tensor<T>& gradient) {
   if (!grad.unique()) grad = grad.clone();
   T* sum = grad.data();
   const T* add = gradient.data();
-  for (std::int64_t i = 0; i < grad.size(); ++i) sum[i] += add[i];
+  parallel_for(grad.size(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) sum[i] += add[i];
+  });
 }
 
 template <class T>

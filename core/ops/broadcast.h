@@ -9,7 +9,7 @@
 namespace kind {
 
 /// Elements that one thread handles at least, in elementwise loops.
-inline constexpr std::int64_t kElementGrain = 16384;
+inline constexpr std::int64_t kElementGrain = 32768;
 
 /// Two operands' strides over a common shape, with neighbouring axes merged where both operands allow: equal shapes
 /// become one axis, [n, 1, h, w] against [n, c, h, w] three.

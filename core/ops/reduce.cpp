@@ -4,15 +4,12 @@
 #include <array>
 
 #include "core/base/error.h"
+#include "core/base/sum.h"
 #include "core/ops/broadcast.h"
 #include "core/ops/elementwise.h"
 
 namespace kind {
 namespace {
-
-// Sums over everything are cut into pieces of this many elements, which threads share; the pieces' sums are added in
-// order.
-constexpr std::int64_t kPiece = 8192;
 
 struct Reduction {
   Shape kept;    // reduced axes have size 1
@@ -44,20 +41,8 @@ struct Reduction {
 
 template <class T>
 Tensor<T> sum_all(const Tensor<T>& x) {
-  const std::int64_t pieces = (x.size() + kPiece - 1) / kPiece;
-  std::vector<double> sums(static_cast<std::size_t>(pieces));
-  parallel_for(pieces, 8, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t p = begin; p < end; ++p) {
-      double sum = 0;
-      for (std::int64_t i = p * kPiece; i < std::min(x.size(), (p + 1) * kPiece); ++i) {
-        sum += static_cast<double>(x[i]);
-      }
-      sums[static_cast<std::size_t>(p)] = sum;
-    }
-  });
-  double total = 0;
-  for (const double s : sums) total += s;
-  return Tensor<T>::scalar(static_cast<T>(total));
+  const T* from = x.data();
+  return Tensor<T>::scalar(static_cast<T>(parallel_sum(x.size(), [=](std::int64_t i) { return from[i]; })));
 }
 
 template <class T>

@@ -86,6 +86,14 @@ TEST_CASE("ssim is 1 for the same picture and agrees with its definition", "[los
   }
 }
 
+TEST_CASE("ssim of tall pictures, which are filtered in bands", "[losses][grad]") {
+  const SsimSpec spec{5, 1.1, 1};
+  const Tensor<double> x = random_pictures({1, 2, 140, 9}, 27), y = random_pictures({1, 2, 140, 9}, 28);
+  CHECK(std::abs(ssim_of(x, y, spec) - plain_ssim(x, y, spec)) < 1e-10);
+  CHECK(gradcheck([&](const std::vector<Variable<double>>& in) { return ssim(in[0], in[1], spec); }, {x, y},
+                  {.atol = 1e-9, .entries = 300}));
+}
+
 TEST_CASE("ssim has the same bits for any number of threads", "[losses]") {
   const Tensor<double> x = random_pictures({2, 3, 61, 67}, 23), y = random_pictures({2, 3, 61, 67}, 24);
   const double once = ssim_of(x, y);

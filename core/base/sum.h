@@ -1,0 +1,43 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/base/parallel.h"
+
+namespace kind {
+
+/// Sum in double of term(begin) to term(end - 1): eight running sums, so that compilers can use vectors and additions
+/// do not wait for each other, in an order that depends on the range alone.
+template <class Term>
+double sum_of(std::int64_t begin, std::int64_t end, const Term& term) {
+  constexpr int kLanes = 8;
+  double lanes[kLanes] = {};
+  std::int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += static_cast<double>(term(i + lane));
+  }
+  for (; i < end; ++i) lanes[0] += static_cast<double>(term(i));
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+/// The same shared out among threads: pieces of a fixed size, whose sums are added in order.
+template <class Term>
+double parallel_sum(std::int64_t count, const Term& term) {
+  constexpr std::int64_t kPiece = 8192, kPiecesAtOnce = 8;
+  const std::int64_t pieces = (count + kPiece - 1) / kPiece;
+  if (pieces <= 1) return sum_of(0, count, term);
+  std::vector<double> sums(static_cast<std::size_t>(pieces));
+  parallel_for(pieces, kPiecesAtOnce, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t piece = begin; piece < end; ++piece) {
+      sums[static_cast<std::size_t>(piece)] = sum_of(piece * kPiece, std::min(count, (piece + 1) * kPiece), term);
+    }
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace kind
