@@ -173,7 +173,9 @@ void make_folder(const fs::path& folder) {
 /// Returns a line on what was done. If one of the picture's files cannot be written none of them is left.
 std::string enhance_file(const Model<float>& model, const Options& options, const Job& job) {
   const Image image = read_image(job.input.string());
-  const Enhanced result = enhance(model, to_tensor(image), options.enhance);
+  EnhanceOptions enhancing = options.enhance;
+  enhancing.maps = !options.maps.empty();
+  const Enhanced result = enhance(model, to_tensor(image), enhancing);
   const Tensor<float>* const maps[] = {&result.reflectance, &result.illumination, &result.restored, &result.adjusted};
   std::vector<fs::path> written;
   try {

@@ -6,14 +6,19 @@
 
 #include "core/base/error.h"
 #include "core/base/memory.h"
+#include "core/base/parallel.h"
 #include "layers/fused_gradient.h"
 
 namespace kind {
 namespace {
 
-// Pixels of a layer that one step makes: enough to share out among threads and to be worth the weights' transforms, few
-// enough to stay in the cache until the next layer reads them.
+// Pixels of a layer that one step makes for every two threads, a half at the next level and a quarter below: enough to
+// share out among threads and to be worth the weights' transforms, few enough to stay in the cache until the next layer
+// reads them.
 constexpr std::int64_t kStepPixels = 16 * 1024;
+// Rows of the picture that may wait for a step at a lower level, and as many more as these pixels make.
+constexpr std::int64_t kWaitingRows = 192;
+constexpr std::int64_t kWaitingPixels = 384 * 1024;
 // Both tiles' rows divide it, so that a tile never crosses the end of a map's slots.
 constexpr std::int64_t kSlotUnit = 12;
 
@@ -81,8 +86,12 @@ bool FusedNet::runnable() const {
 ConvAlgorithm FusedNet::algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const {
   if (node.kind != Kind::kConv || node.kernel() != 3) return ConvAlgorithm::kDirect;
   const int level = values_[static_cast<std::size_t>(node.y)].level;
-  return choose_algorithm(node.weight.shape()[1], node.weight.shape()[0], n, at_level(h, level), at_level(w, level),
-                          exact_kernels());
+  const std::int64_t oc = node.weight.shape()[0], ic = node.weight.shape()[1];
+  // Pictures that go through in several steps: smaller tiles let fewer rows wait, and their weights are sooner made.
+  if (!exact_kernels() && n == 1 && h * w > kWaitingPixels && weights_by_slices(ic, oc)) {
+    return ConvAlgorithm::kWinograd4;
+  }
+  return choose_algorithm(ic, oc, n, at_level(h, level), at_level(w, level), exact_kernels());
 }
 
 void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
@@ -168,8 +177,12 @@ class FusedSchedule {
     return most == rows ? rows : std::max<std::int64_t>(0, most / unit * unit);
   }
   std::int64_t step_rows(std::size_t i) const {
-    const std::int64_t columns = FusedNet::at_level(w_, level_of(net_.nodes_[i]));
-    return round_up(std::max<std::int64_t>(1, kStepPixels / columns), kSlotUnit);
+    const int level = level_of(net_.nodes_[i]);
+    const std::int64_t pixels = (kStepPixels >> std::min(level, 2)) * std::max(1, num_threads() / 2);
+    const std::int64_t wanted = pixels / FusedNet::at_level(w_, level);
+    // A step at a lower level makes all rows above it wait, in the maps that skip it.
+    const std::int64_t most = std::max(kWaitingRows, kWaitingPixels / w_) >> level;
+    return std::max(kSlotUnit, std::min(wanted, most) / kSlotUnit * kSlotUnit);
   }
   /// The first row of a value that one of its readers still needs.
   std::int64_t oldest(FusedNet::Value v) const {
@@ -195,7 +208,10 @@ class FusedSchedule {
       std::size_t next = count;
       for (std::size_t i = count; i-- > 0;) {
         const std::int64_t rows = rows_of(net_.nodes_[i]), can = possible(i);
-        if (can > done_[i] && (can - done_[i] >= step_rows(i) || can == rows)) {
+        // Only the way down waits for whole steps: behind it rows come in steps, and go on as they come.
+        const Kind kind = net_.nodes_[i].kind;
+        const std::int64_t least = kind == Kind::kInput || kind == Kind::kPool ? step_rows(i) : 1;
+        if (can > done_[i] && (can - done_[i] >= least || can == rows)) {
           next = i;
           break;
         }
@@ -270,15 +286,14 @@ class FusedSchedule {
 };
 
 void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs,
-                   const std::vector<float*>& outputs) const {
+                   const std::vector<float*>& outputs, Arena& arena) const {
   check(static_cast<std::int64_t>(inputs.size()) == input_channels(), "fused net: expected ", input_channels(),
         " input planes, got ", inputs.size());
   check(static_cast<std::int64_t>(outputs.size()) == output_channels_, "fused net: expected ", output_channels_,
         " output planes, got ", outputs.size());
   const BlockKernels& kernels = *block_kernels();
   FusedSchedule schedule(*this, kernels, h, w);
-  Buffer<float> memory(schedule.floats());
-  schedule.set_memory(memory.data());
+  schedule.set_memory(arena.take<float>(schedule.floats()));
   for (const FusedSchedule::Step& step : schedule.steps()) {
     const Node& node = nodes_[step.node];
     if (node.kind == Kind::kInput) {
@@ -312,6 +327,7 @@ Variable<float> FusedNet::operator()(const std::vector<Variable<float>>& inputs)
 
   const std::int64_t h = shape[2], w = shape[3], plane = h * w;
   Tensor<float> y(Shape{shape[0], output_channels_, h, w});
+  Arena arena;
   for (std::int64_t n = 0; n < shape[0]; ++n) {
     std::vector<const float*> from;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -321,7 +337,7 @@ Variable<float> FusedNet::operator()(const std::vector<Variable<float>>& inputs)
     }
     std::vector<float*> to;
     for (std::int64_t c = 0; c < output_channels_; ++c) to.push_back(y.data() + (n * output_channels_ + c) * plane);
-    run(h, w, from, to);
+    run(h, w, from, to, arena);
   }
   return Variable<float>(std::move(y));
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/autograd/variable.h"
+#include "core/base/memory.h"
 #include "core/kernels/block_conv.h"
 #include "core/kernels/kernels.h"
 
@@ -44,9 +45,10 @@ class FusedNet {
   Variable<float> operator()(const std::vector<Variable<float>>& inputs) const;
 
   /// The same on one picture without gradients, from planes to planes: inputs[i] is channel i of all inputs, outputs[i]
-  /// channel i of all outputs, each h * w. A plane of the inputs may be one of the outputs.
-  void run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs,
-           const std::vector<float*>& outputs) const;
+  /// channel i of all outputs, each h * w. A plane of the inputs may be one of the outputs. The layers' memory comes
+  /// from `arena`, which several nets and pictures may use one after the other.
+  void run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs, const std::vector<float*>& outputs,
+           Arena& arena) const;
 
  private:
   friend class FusedGradient;

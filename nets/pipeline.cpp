@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -21,31 +22,82 @@ double mean_of(const Tensor<float>& x) {
 }
 
 /// color [1, 3, h, w] times light [1, 1, h, w].
-Tensor<float> product(const Tensor<float>& color, const Tensor<float>& light) {
-  const NoGrad no_grad;
-  return mul(Variable<float>(color), Variable<float>(light)).value();
+Tensor<float> product(const Tensor<float>& color, const Tensor<float>& light, Tensor<float> result) {
+  const std::int64_t plane = light.size();
+  parallel_for(plane, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = 0; c < 3; ++c) {
+      const float* from = color.data() + c * plane;
+      float* to = result.data() + c * plane;
+      for (std::int64_t i = begin; i < end; ++i) to[i] = from[i] * light[i];
+    }
+  });
+  return result;
 }
 
-Tensor<float> adjust(const Model<float>& model, const Tensor<float>& illumination, double ratio) {
-  const NoGrad no_grad;
-  return (*model.adjustment)(Variable<float>(illumination), ratio_map(illumination.shape(), ratio)).value();
-}
+/// The nets of a model on one picture, in memory that they share.
+class Nets {
+ public:
+  explicit Nets(const Model<float>& model) : model_(model) {}
+
+  void decompose(const Tensor<float>& input, Tensor<float>& reflectance, Tensor<float>& illumination) {
+    const FusedNet net = model_.decomposition->fused();
+    if (net.runnable()) return run(net, {&input}, {&reflectance, &illumination});
+    const auto parts = (*model_.decomposition)(Variable<float>(input));
+    reflectance = parts.reflectance.value();
+    illumination = parts.illumination.value();
+  }
+
+  /// `restored` may share its elements with the reflectance.
+  void restore(const Tensor<float>& reflectance, const Tensor<float>& illumination, Tensor<float>& restored) {
+    const FusedNet net = model_.restoration->fused();
+    if (net.runnable()) return run(net, {&reflectance, &illumination}, {&restored});
+    restored = (*model_.restoration)(Variable<float>(reflectance), Variable<float>(illumination)).value();
+  }
+
+  Tensor<float> adjust(const Tensor<float>& illumination, double ratio) {
+    Tensor<float> adjusted = Tensor<float>::full(illumination.shape(), static_cast<float>(ratio));
+    const FusedNet net = model_.adjustment->fused();
+    if (net.runnable()) {
+      run(net, {&illumination, &adjusted}, {&adjusted});
+      return adjusted;
+    }
+    return (*model_.adjustment)(Variable<float>(illumination), Variable<float>(adjusted)).value();
+  }
+
+ private:
+  void run(const FusedNet& net, const std::vector<const Tensor<float>*>& inputs,
+           const std::vector<Tensor<float>*>& outputs) {
+    const std::int64_t h = inputs[0]->shape()[2], w = inputs[0]->shape()[3];
+    std::vector<const float*> from;
+    for (const Tensor<float>* t : inputs) {
+      for (std::int64_t c = 0; c < t->shape()[1]; ++c) from.push_back(t->data() + c * h * w);
+    }
+    std::vector<float*> to;
+    for (Tensor<float>* t : outputs) {
+      for (std::int64_t c = 0; c < t->shape()[1]; ++c) to.push_back(t->data() + c * h * w);
+    }
+    net.run(h, w, from, to, arena_);
+  }
+
+  const Model<float>& model_;
+  Arena arena_;
+};
 
 /// The output for maps that all are there.
 Tensor<float> put_together(const Tensor<float>& input, const Enhanced& maps, Fusion fusion) {
-  return fusion == Fusion::kOfficial ? fuse_official(input, maps) : product(maps.restored, maps.adjusted);
+  return fusion == Fusion::kOfficial ? fuse_official(input, maps)
+                                     : product(maps.restored, maps.adjusted, Tensor<float>(input.shape()));
 }
 
 // The output's mean grows with the ratio nearly everywhere, so the wanted one is found by halving the interval of its
 // logarithm.
-double ratio_for_mean(const Model<float>& model, const Tensor<float>& input, Enhanced maps, Fusion fusion,
-                      double target) {
+double ratio_for_mean(Nets& nets, const Tensor<float>& input, Enhanced maps, Fusion fusion, double target) {
   constexpr int kSteps = 12;
   constexpr double kCloseEnough = 0.0005;
   double low = std::log(kLowestRatio), high = std::log(kHighestRatio), best = 0, best_error = 2;
   for (int i = 0; i < kSteps && best_error > kCloseEnough; ++i) {
     const double middle = (low + high) / 2;
-    maps.adjusted = adjust(model, maps.illumination, std::exp(middle));
+    maps.adjusted = nets.adjust(maps.illumination, std::exp(middle));
     const double error = mean_of(put_together(input, maps, fusion)) - target;
     if (std::abs(error) < best_error) {
       best_error = std::abs(error);
@@ -62,7 +114,7 @@ double general_ratio(const Tensor<float>& illumination) {
   return std::clamp(kMiddle / (mean_of(illumination) + 1e-4), 1.0, 20.0);
 }
 
-double choose_ratio(const Model<float>& model, const Tensor<float>& input, const Enhanced& maps,
+double choose_ratio(const Model<float>& model, Nets& nets, const Tensor<float>& input, const Enhanced& maps,
                     const EnhanceOptions& options) {
   const LightLevel& light = options.light;
   switch (light.mode) {
@@ -72,7 +124,7 @@ double choose_ratio(const Model<float>& model, const Tensor<float>& input, const
       return light.value;
     case LightLevel::Mode::kTargetMean:
       check(light.value >= 0 && light.value <= 1, "target mean: expected a number from 0 to 1, got ", light.value);
-      return ratio_for_mean(model, input, maps, options.fusion, light.value);
+      return ratio_for_mean(nets, input, maps, options.fusion, light.value);
     case LightLevel::Mode::kAuto:
       break;
   }
@@ -82,7 +134,7 @@ double choose_ratio(const Model<float>& model, const Tensor<float>& input, const
 
 }  // namespace
 
-Tensor<float> net_input(const Tensor<float>& picture, const InputConfig& config) {
+Tensor<float> net_input(Tensor<float> picture, const InputConfig& config) {
   const Shape& shape = picture.shape();
   // One alone: the stretch of several would depend on one another.
   check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 3 && picture.size() > 0,
@@ -91,8 +143,10 @@ Tensor<float> net_input(const Tensor<float>& picture, const InputConfig& config)
   constexpr float kSmallestSpan = 0.001f;
   const auto [low, high] = std::minmax_element(picture.data(), picture.data() + picture.size());
   const float first = *low, span = std::max(*high - *low, kSmallestSpan);
-  Tensor<float> stretched(picture.shape());
-  for (std::int64_t i = 0; i < picture.size(); ++i) stretched[i] = (picture[i] - first) / span;
+  Tensor<float> stretched = picture.unique() ? picture : Tensor<float>(shape);
+  parallel_for(picture.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) stretched[i] = (picture[i] - first) / span;
+  });
   return stretched;
 }
 
@@ -109,24 +163,29 @@ double ratio_between(const Tensor<float>& low, const Tensor<float>& high) {
   return sum / static_cast<double>(low.size());
 }
 
-Enhanced enhance(const Model<float>& model, const Tensor<float>& picture, const EnhanceOptions& options) {
+Enhanced enhance(const Model<float>& model, Tensor<float> picture, const EnhanceOptions& options) {
   check(model.decomposition.has_value(), "model: it has no decomposition net, which enhancing needs");
   check(model.adjustment.has_value(), "model: it has no adjustment net, which enhancing needs");
   const NoGrad no_grad;
-  const Tensor<float> input = net_input(picture, model.config.input);
+  const Tensor<float> input = net_input(std::move(picture), model.config.input);
+  const Shape shape = input.shape(), map_shape{1, 1, shape[2], shape[3]};
+  // Where nobody asks for the maps, one becomes the next in the same memory.
+  const bool in_place = !options.maps && options.fusion == Fusion::kNone;
+  Nets nets(model);
   Enhanced maps;
-  {
-    const auto parts = (*model.decomposition)(Variable<float>(input));
-    maps.reflectance = parts.reflectance.value();
-    maps.illumination = parts.illumination.value();
-  }
+  maps.reflectance = Tensor<float>(shape);
+  maps.illumination = Tensor<float>(map_shape);
+  nets.decompose(input, maps.reflectance, maps.illumination);
   maps.restored = maps.reflectance;
   if (model.restoration) {
-    maps.restored = (*model.restoration)(Variable<float>(maps.reflectance), Variable<float>(maps.illumination)).value();
+    if (!in_place) maps.restored = Tensor<float>(shape);
+    nets.restore(maps.reflectance, maps.illumination, maps.restored);
   }
-  maps.ratio = choose_ratio(model, input, maps, options);
-  maps.adjusted = adjust(model, maps.illumination, maps.ratio);
-  maps.output = put_together(input, maps, options.fusion);
+  maps.ratio = choose_ratio(model, nets, input, maps, options);
+  maps.adjusted = nets.adjust(maps.illumination, maps.ratio);
+  maps.output =
+      in_place ? product(maps.restored, maps.adjusted, maps.restored) : put_together(input, maps, options.fusion);
+  if (!options.maps) maps.reflectance = maps.illumination = maps.restored = maps.adjusted = {};
   return maps;
 }
 

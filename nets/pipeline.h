@@ -5,8 +5,8 @@
 namespace kind {
 
 /// A picture [1, 3, h, w] in 0..1 as the nets take it: stretched to 0..1 where the config says so, by
-/// (x - min) / max(max - min, 0.001) over all its values.
-Tensor<float> net_input(const Tensor<float>& picture, const InputConfig& config);
+/// (x - min) / max(max - min, 0.001) over all its values. In place where nobody else holds the picture.
+Tensor<float> net_input(Tensor<float> picture, const InputConfig& config);
 
 /// How bright the result becomes.
 struct LightLevel {
@@ -26,9 +26,11 @@ enum class Fusion {
 struct EnhanceOptions {
   LightLevel light;
   Fusion fusion = Fusion::kNone;
+  bool maps = true;  // false: only output and ratio are wanted, which takes less memory
 };
 
-/// All maps are [1, 3, h, w] (reflectance, restored, output) or [1, 1, h, w], in 0..1.
+/// All maps are [1, 3, h, w] (reflectance, restored, output) or [1, 1, h, w], in 0..1. Undefined, but for the output,
+/// where they were not wanted.
 struct Enhanced {
   Tensor<float> reflectance, illumination;
   Tensor<float> restored;  // the reflectance itself where the model has no restoration net
@@ -40,7 +42,8 @@ struct Enhanced {
 /// The whole method on one picture [1, 3, h, w] in 0..1, any size from 1x1:
 ///   R, L = decomposition(I);  R_hat = restoration(R, L);  L_hat = adjustment(L, ratio);  output = R_hat * L_hat
 /// Throws Error where the model has no decomposition or no adjustment net, or the light level is out of range.
-Enhanced enhance(const Model<float>& model, const Tensor<float>& picture, const EnhanceOptions& options = {});
+/// Give the picture away (std::move) where it is not needed again: its memory is then used.
+Enhanced enhance(const Model<float>& model, Tensor<float> picture, const EnhanceOptions& options = {});
 
 /// What adjustment is asked for when a bright picture is known: mean(L_high / (L_low + 1e-4)). Both [1, 1, h, w].
 double ratio_between(const Tensor<float>& low, const Tensor<float>& high);

@@ -6,6 +6,10 @@
 #include <mutex>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace kind {
 namespace {
 
@@ -18,6 +22,7 @@ namespace {
 #endif
 
 constexpr std::size_t kMostBytes = std::numeric_limits<std::size_t>::max() / 2;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kSmallestHeld = std::size_t{64} << 10;
 #if defined(KIND_WITH_ASAN)
 constexpr std::size_t kMostHeld = 0;  // so that the sanitizer sees a use after free
@@ -98,6 +103,25 @@ void give_block(void* block, std::size_t bytes) noexcept {
     }
   }
   release(block);
+}
+
+void Arena::clear() noexcept {
+  if (data_) ::operator delete (data_, std::align_val_t{kHugePage});
+  data_ = nullptr;
+  bytes_ = 0;
+}
+
+void* Arena::take_bytes(std::size_t bytes) {
+  if (bytes <= bytes_) return data_;
+  clear();
+  const std::size_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  data_ = ::operator new (size, std::align_val_t{kHugePage});
+  bytes_ = size;
+#if defined(__linux__)
+  // Advice alone: without huge pages everything works as before.
+  static_cast<void>(madvise(data_, size, MADV_HUGEPAGE));
+#endif
+  return data_;
 }
 
 }  // namespace kind

@@ -18,6 +18,30 @@ std::size_t block_bytes(std::int64_t count, std::size_t size);
 /// Gives a block from take_block(bytes) back.
 void give_block(void* block, std::size_t bytes) noexcept;
 
+/// One large block, taken from the system and given back to it: for work that lays its memory out ahead. In huge pages
+/// where the system has them, since its first use would otherwise cost a page fault every 4 KiB.
+class Arena {
+ public:
+  Arena() = default;
+  ~Arena() { clear(); }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  /// At least `count` elements, aligned, with undefined contents: the same block as before where it is large enough.
+  /// What the last call returned is lost. Throws std::bad_alloc.
+  template <class T>
+  T* take(std::int64_t count) {
+    return static_cast<T*>(take_bytes(block_bytes(count, sizeof(T))));
+  }
+  void clear() noexcept;
+
+ private:
+  void* take_bytes(std::size_t bytes);
+
+  std::size_t bytes_ = 0;
+  void* data_ = nullptr;
+};
+
 /// A kernel's scratch memory: `count` uninitialised elements, aligned, freed at the end of its scope.
 template <class T>
 class Buffer {

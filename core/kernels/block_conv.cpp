@@ -13,9 +13,9 @@ namespace {
 
 // Transformed weights up to this size are made once and shared; larger ones are made slice by slice where they are
 // used, so that they stay in the cache and 190 MiB of them never exist.
-constexpr std::int64_t kSharedWeightFloats = 448 * 1024;
+constexpr std::int64_t kSharedWeightFloats = 640 * 1024;
 // Transformed tiles and products of one block, so that they stay in the second-level cache.
-constexpr std::int64_t kBlockFloats = 160 * 1024;
+constexpr std::int64_t kBlockFloats = 128 * 1024;
 // Tiles whose transform is kept while the slices of the weights pass them.
 constexpr std::int64_t kSliceTiles = 256;
 // Output channels of a slice, in products' columns.
@@ -54,8 +54,9 @@ struct Outputs {
   }
 };
 
-/// weight as [k][tap][width] for output columns first <= column < first + width, zeros beyond the last.
+/// A weight as the products take it.
 struct PackedWeights {
+  const BlockKernels& kernels;
   const float* weight;
   std::int64_t oc, ic, taps;  // of the weight as stored: [oc, ic, taps]
   WeightUse use;
@@ -63,16 +64,24 @@ struct PackedWeights {
   std::int64_t inputs() const { return use == WeightUse::kForward ? ic : oc; }
   std::int64_t outputs() const { return use == WeightUse::kForward ? oc : ic; }
 
-  void pack(std::int64_t first, std::int64_t width, std::int64_t k0, std::int64_t k1, float* to) const {
-    const std::int64_t lanes = std::clamp<std::int64_t>(outputs() - first, 0, width);
+  /// [k0 <= k < k1][tap][width] for output columns first <= column < first + width, zeros beyond the last. Taps are in
+  /// the order in which they are stored.
+  void pack(std::int64_t first, std::int64_t k0, std::int64_t k1, float* to) const {
+    const std::int64_t width = kernels.width, lanes = std::clamp<std::int64_t>(outputs() - first, 0, width);
     const std::int64_t column_stride = use == WeightUse::kForward ? ic * taps : taps;
     const std::int64_t k_stride = use == WeightUse::kForward ? taps : ic * taps;
-    for (std::int64_t k = k0; k < k1; ++k) {
-      for (std::int64_t tap = 0; tap < taps; ++tap, to += width) {
-        const float* from =
-            weight + first * column_stride + k * k_stride + (use == WeightUse::kForward ? tap : taps - 1 - tap);
-        for (std::int64_t j = 0; j < lanes; ++j) to[j] = from[j * column_stride];
-        std::fill(to + lanes, to + width, 0.0f);
+    const float* from = weight + first * column_stride;
+    if (lanes == width && use == WeightUse::kForward) {
+      return kernels.transpose((k1 - k0) * taps, from + k0 * taps, column_stride, to);
+    }
+    for (std::int64_t k = k0; k < k1; ++k, to += taps * width) {
+      if (lanes == width) {
+        kernels.transpose(taps, from + k * k_stride, column_stride, to);
+        continue;
+      }
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        for (std::int64_t j = 0; j < lanes; ++j) to[tap * width + j] = from[j * column_stride + k * k_stride + tap];
+        std::fill(to + tap * width + lanes, to + (tap + 1) * width, 0.0f);
       }
     }
   }
@@ -143,8 +152,10 @@ class WinogradConv {
     Buffer<float> packed(kDepth * 9 * kernels_.width);
     for (std::int64_t k = 0; k < weights_.inputs(); k += kDepth) {
       const std::int64_t end = std::min(weights_.inputs(), k + kDepth);
-      weights_.pack(group * kernels_.width, kernels_.width, k, end, packed.data());
-      f_.weight(packed.data(), end - k, u + k * kernels_.width, weights_.inputs() * kernels_.width);
+      weights_.pack(group * kernels_.width, k, end, packed.data());
+      const bool turned = weights_.use == WeightUse::kInputGradient;
+      f_.weight(packed.data() + (turned ? 8 * kernels_.width : 0), turned ? -kernels_.width : kernels_.width, end - k,
+                u + k * kernels_.width, weights_.inputs() * kernels_.width);
     }
   }
 
@@ -295,10 +306,11 @@ void direct_conv(const BlockKernels& kernels, std::int64_t kernel, const BlockPa
     for (std::int64_t g = begin; g < end; ++g) {
       float* to = packed.data() + g * chunks * depth * width;
       for (std::int64_t k0 = 0; k0 < k; k0 += depth) {
-        weights.pack(g * width, width, k0, k0 + depth, block.data());
+        weights.pack(g * width, k0, k0 + depth, block.data());
         for (std::int64_t tap = 0; tap < taps; ++tap) {
           for (std::int64_t i = 0; i < depth; ++i, to += width) {
-            std::copy_n(block.data() + (i * taps + tap) * width, width, to);
+            const std::int64_t from = weights.use == WeightUse::kForward ? tap : taps - 1 - tap;
+            std::copy_n(block.data() + (i * taps + from) * width, width, to);
           }
         }
       }
@@ -379,6 +391,8 @@ const float* BlockParts::row(std::int64_t in, std::int64_t block, std::int64_t y
   return block < first ? maps[0].row(in, block, y) : maps[1].row(in, block - first, y);
 }
 
+bool weights_by_slices(std::int64_t ic, std::int64_t oc) { return 64 * ic * oc > kSharedWeightFloats; }
+
 std::int64_t algorithm_rows(ConvAlgorithm algorithm) {
   switch (algorithm) {
     case ConvAlgorithm::kWinograd4:
@@ -414,7 +428,7 @@ void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64
   for (int i = 0; i < target_count; ++i) channels += targets[i].map.channels;
   const std::int64_t oc = use == WeightUse::kForward ? channels : x.channels();
   const std::int64_t ic = use == WeightUse::kForward ? x.channels() : channels;
-  const PackedWeights weights{weight, oc, ic, kernel * kernel, use};
+  const PackedWeights weights{kernels, weight, oc, ic, kernel * kernel, use};
   if (algorithm == ConvAlgorithm::kDirect || kernel != 3) {
     return direct_conv(kernels, kernel, x, weights, bias, outputs, y0, y1);
   }

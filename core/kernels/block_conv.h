@@ -64,6 +64,8 @@ enum class ConvAlgorithm { kDirect, kWinograd4, kWinograd6 };
 /// Depends on channels and whole-picture sizes alone.
 ConvAlgorithm choose_algorithm(std::int64_t ic, std::int64_t oc, std::int64_t n, std::int64_t h, std::int64_t w,
                                bool exact);
+/// Whether a layer has so many channels that its weights are transformed anew each time it runs, by F(6x6) at least.
+bool weights_by_slices(std::int64_t ic, std::int64_t oc);
 /// Rows of results that an algorithm makes at a time: pieces start at multiples of it.
 std::int64_t algorithm_rows(ConvAlgorithm algorithm);
 

@@ -26,8 +26,9 @@ struct WinogradKernels {
   /// v[p * stride + t * lanes ...] = B^T d B of tiles t < count of one block and one tile row. rows[r] is row r of the
   /// patches, at the first tile's column -1.
   void (*input)(const float* const* rows, std::int64_t count, float* v, std::int64_t stride);
-  /// u[p * stride + k * width ...] = G g G^T of kernels g = w[k][9][width], k < count.
-  void (*weight)(const float* w, std::int64_t count, float* u, std::int64_t stride);
+  /// u[p * stride + k * width ...] = G g G^T of kernels g, k < count. Tap i of kernel k lies at
+  /// w[k * 9 * width + i * tap ...]: a negative `tap` turns the kernels by 180 degrees.
+  void (*weight)(const float* w, std::int64_t tap, std::int64_t count, float* u, std::int64_t stride);
   /// A^T m A of tiles t < count, m at m[p * stride + t * width ...], through the epilogue to `out`, which lies at the
   /// first tile's first pixel. Only the first `rows` rows of a tile and `columns` columns of them all are stored.
   void (*output)(const float* m, std::int64_t stride, std::int64_t count, std::int64_t rows, std::int64_t columns,
@@ -46,6 +47,8 @@ struct BlockKernels {
   std::int64_t rows;   // pixels or tiles that one matrix product takes at a time
   WinogradKernels f4, f6;
 
+  /// to[i * width + r] = from[r * stride + i] for i < count, r < width.
+  void (*transpose)(std::int64_t count, const float* from, std::int64_t stride, float* to);
   /// c[t * width + j] = sum over q < chunks, k < depth of a[q][t * step + k] * b[(q * depth + k) * width + j], in this
   /// order, for t < count.
   void (*multiply)(std::int64_t count, std::int64_t chunks, const float* const* a, std::int64_t step,

@@ -175,7 +175,7 @@ void winograd_input(const float* const* rows, std::int64_t count, float* v, std:
 }
 
 template <class F>
-void winograd_weight(const float* w, std::int64_t count, float* u, std::int64_t stride) {
+void winograd_weight(const float* w, std::int64_t tap, std::int64_t count, float* u, std::int64_t stride) {
   constexpr int kSide = F::kSide;
   for (std::int64_t k = 0; k < count; ++k) {
     for (std::int64_t half = 0; half < kWidth; half += kLanes) {
@@ -183,8 +183,7 @@ void winograd_weight(const float* w, std::int64_t count, float* u, std::int64_t 
       float* to = u + k * kWidth + half;
       Reg columns[3][kSide];
       for (int x = 0; x < 3; ++x) {
-        const Reg g[3] = {V::load(from + x * kWidth), V::load(from + (3 + x) * kWidth),
-                          V::load(from + (6 + x) * kWidth)};
+        const Reg g[3] = {V::load(from + x * tap), V::load(from + (3 + x) * tap), V::load(from + (6 + x) * tap)};
         F::weight(g, columns[x]);
       }
       for (int i = 0; i < kSide; ++i) {
@@ -343,6 +342,10 @@ void multiply(std::int64_t count, std::int64_t chunks, const float* const* a, st
               const float* b, float* c) {
   if (depth == kLanes) return multiply_all<true>(count, chunks, a, step, depth, b, c);
   multiply_all<false>(count, chunks, a, step, depth, b, c);
+}
+
+void transpose(std::int64_t count, const float* from, std::int64_t stride, float* to) {
+  V::transpose(count, kWidth, from, stride, to);
 }
 
 void store(const float* c, std::int64_t count, float* out, std::int64_t step, const BlockEpilogue& epilogue) {
@@ -511,8 +514,19 @@ constexpr WinogradKernels winograd_kernels() {
           winograd_output<F>, winograd_output_gradient<F>, winograd_weight_gradient<F>};
 }
 
-constexpr BlockKernels kBlockKernels{
-    kLanes,       kWidth,  kRows,    winograd_kernels<F4>(), winograd_kernels<F6>(), multiply, store, project, sigmoid,
-    weight_strip, sum_row, pool_row, pool_gradient_row};
+constexpr BlockKernels kBlockKernels{kLanes,
+                                     kWidth,
+                                     kRows,
+                                     winograd_kernels<F4>(),
+                                     winograd_kernels<F6>(),
+                                     transpose,
+                                     multiply,
+                                     store,
+                                     project,
+                                     sigmoid,
+                                     weight_strip,
+                                     sum_row,
+                                     pool_row,
+                                     pool_gradient_row};
 
 }  // namespace

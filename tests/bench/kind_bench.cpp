@@ -100,6 +100,7 @@ std::function<void()> infer_case(const Options& options, Net net, const Model<fl
   return [=, &model] {
     EnhanceOptions enhancing;
     enhancing.light = {LightLevel::Mode::kRatio, kRatio};
+    enhancing.maps = false;
     enhance(model, color.value(), enhancing);
   };
 }

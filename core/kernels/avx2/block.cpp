@@ -1,6 +1,7 @@
 // Built with -mavx2 -mfma: includes nothing whose inline functions the rest of the program might share.
 #include <immintrin.h>
 
+#include "core/kernels/avx2/transpose.h"
 #include "core/kernels/block_kernels.h"
 
 namespace kind::avx2 {
@@ -14,6 +15,9 @@ struct V {
   static void store(float* p, Reg v) { _mm256_store_ps(p, v); }
   static Reg set1(float v) { return _mm256_set1_ps(v); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+  static void transpose(std::int64_t count, std::int64_t width, const float* from, std::int64_t stride, float* to) {
+    transpose_rows(count, width, from, stride, to);
+  }
   static float total(Reg v) {
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));

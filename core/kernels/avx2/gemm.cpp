@@ -1,33 +1,13 @@
 // Built with -mavx2 -mfma: includes nothing whose inline functions the rest of the program might share.
 #include "core/kernels/avx2/gemm.h"
 
-#include <immintrin.h>
+#include "core/kernels/avx2/transpose.h"
 
 namespace kind::avx2 {
 namespace {
 
 __m256i first_lanes(int count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-
-// Eight rows of eight in registers, to eight columns: 32-bit pairs, then 64-bit pairs, then 128-bit halves.
-void transpose_8x8(__m256* r) {
-  const __m256 a0 = _mm256_unpacklo_ps(r[0], r[1]), a1 = _mm256_unpackhi_ps(r[0], r[1]);
-  const __m256 a2 = _mm256_unpacklo_ps(r[2], r[3]), a3 = _mm256_unpackhi_ps(r[2], r[3]);
-  const __m256 a4 = _mm256_unpacklo_ps(r[4], r[5]), a5 = _mm256_unpackhi_ps(r[4], r[5]);
-  const __m256 a6 = _mm256_unpacklo_ps(r[6], r[7]), a7 = _mm256_unpackhi_ps(r[6], r[7]);
-  const __m256 b0 = _mm256_shuffle_ps(a0, a2, 0x44), b1 = _mm256_shuffle_ps(a0, a2, 0xEE);
-  const __m256 b2 = _mm256_shuffle_ps(a1, a3, 0x44), b3 = _mm256_shuffle_ps(a1, a3, 0xEE);
-  const __m256 b4 = _mm256_shuffle_ps(a4, a6, 0x44), b5 = _mm256_shuffle_ps(a4, a6, 0xEE);
-  const __m256 b6 = _mm256_shuffle_ps(a5, a7, 0x44), b7 = _mm256_shuffle_ps(a5, a7, 0xEE);
-  r[0] = _mm256_permute2f128_ps(b0, b4, 0x20);
-  r[1] = _mm256_permute2f128_ps(b1, b5, 0x20);
-  r[2] = _mm256_permute2f128_ps(b2, b6, 0x20);
-  r[3] = _mm256_permute2f128_ps(b3, b7, 0x20);
-  r[4] = _mm256_permute2f128_ps(b0, b4, 0x31);
-  r[5] = _mm256_permute2f128_ps(b1, b5, 0x31);
-  r[6] = _mm256_permute2f128_ps(b2, b6, 0x31);
-  r[7] = _mm256_permute2f128_ps(b3, b7, 0x31);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Built with -mavx512f: includes nothing whose inline functions the rest of the program might share.
 #include <immintrin.h>
 
+#include "core/kernels/avx2/transpose.h"
 #include "core/kernels/block_kernels.h"
 
 namespace kind::avx512 {
@@ -14,6 +15,9 @@ struct V {
   static void store(float* p, Reg v) { _mm512_store_ps(p, v); }
   static Reg set1(float v) { return _mm512_set1_ps(v); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
+  static void transpose(std::int64_t count, std::int64_t width, const float* from, std::int64_t stride, float* to) {
+    transpose_rows(count, width, from, stride, to);
+  }
   static float total(Reg v) {
     alignas(64) float lanes[16];
     store(lanes, v);

@@ -19,6 +19,11 @@ struct V {
   static void store(float* p, Reg v) { *reinterpret_cast<Reg*>(p) = v; }
   static Reg set1(float v) { return Reg{v, v, v, v, v, v, v, v}; }
   static Reg fma(Reg a, Reg b, Reg c) { return a * b + c; }
+  static void transpose(std::int64_t count, std::int64_t width, const float* from, std::int64_t stride, float* to) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      for (std::int64_t r = 0; r < width; ++r) to[i * width + r] = from[r * stride + i];
+    }
+  }
   static float total(Reg v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
 };
 
