@@ -3,7 +3,7 @@
 
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
-#include "core/kernels/block_conv.h"
+#include "core/kernels/block_detail.h"
 
 namespace kind {
 namespace {
@@ -13,8 +13,6 @@ constexpr std::int64_t kStripPixels = 512;
 // The sum over strips is cut into parts that different threads can take; where it is cut depends on the sizes alone.
 constexpr std::int64_t kMostParts = 16;
 constexpr std::int64_t kPartFloats = 512 * 1024;
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// The weight gradient of `taps` x `taps` kernels, or of the 2x2 stride-2 transposed convolution, as sums over strips.
 struct StripSums {
@@ -136,14 +134,16 @@ void bias_gradient(const BlockKernels& kernels, const BlockMap& dy, float* dbias
 
 }  // namespace
 
-void block_weight_gradient(const BlockKernels& kernels, ConvAlgorithm, std::int64_t kernel, const BlockParts& x,
-                           const BlockMap& dy, float* dweight, float* dbias) {
+void block_weight_gradient(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel,
+                           const BlockParts& x, const BlockMap& dy, float* dweight, float* dbias) {
+  if (dbias) bias_gradient(kernels, dy, dbias);
+  // F(4x4) whatever the convolution takes: the larger tile's rounding errors add up over all tiles.
+  if (algorithm != ConvAlgorithm::kDirect) return winograd_weight_gradient(kernels, kernels.f4, x, dy, dweight);
   const std::int64_t ic = x.channels(), oc = dy.channels;
   StripSums{kernels, x, dy, kernel, kernel, kernel, ic, oc}.run(
       [&](std::int64_t in, std::int64_t out, std::int64_t position, std::int64_t tap, float sum) {
         dweight[((out * ic + in) * kernel + position) * kernel + tap] = sum;
       });
-  if (dbias) bias_gradient(kernels, dy, dbias);
 }
 
 void block_up_weight_gradient(const BlockKernels& kernels, const BlockMap& x, const BlockMap& dy, float* dweight) {
@@ -172,8 +172,7 @@ void block_up_input_gradient(const BlockKernels& kernels, const BlockMap& dy, co
       }
     }
   });
-  Buffer<float> zeros(dy.pitch);
-  std::fill(zeros.data(), zeros.data() + dy.pitch, 0.0f);
+  const Buffer<float> zeros = zero_row(dy);
   const std::int64_t most = 8 * kernels.rows;
   parallel_for(map.n * map.h, ceil_div(64, map.w), [&](std::int64_t begin, std::int64_t end) {
     Buffer<float> c(most * width);

@@ -33,7 +33,7 @@ struct WinogradKernels {
   /// first tile's first pixel. Only the first `rows` rows of a tile and `columns` columns of them all are stored.
   void (*output)(const float* m, std::int64_t stride, std::int64_t count, std::int64_t rows, std::int64_t columns,
                  float* out, std::int64_t pitch, const BlockEpilogue& epilogue);
-  /// m[p * stride + t * lanes ...] = A dy A^T: what the gradient of `output` sends back. `rows` and `columns` as there;
+  /// m[p * stride + t * width ...] = A dy A^T: what the gradient of `output` sends back. `rows` and `columns` as there;
   /// pixels beyond them count as zero. dy lies at the first tile's first pixel.
   void (*output_gradient)(const float* dy, std::int64_t pitch, std::int64_t count, std::int64_t rows,
                           std::int64_t columns, float* m, std::int64_t stride);
@@ -53,6 +53,8 @@ struct BlockKernels {
   /// order, for t < count.
   void (*multiply)(std::int64_t count, std::int64_t chunks, const float* const* a, std::int64_t step,
                    std::int64_t depth, const float* b, float* c);
+  /// c[i * width + j] += sum over t < count of a[t * lanes + i] * b[t * width + j] for i < lanes.
+  void (*accumulate)(std::int64_t count, const float* a, const float* b, float* c);
   /// One block of `multiply`'s result through the epilogue: out[t * step ...] from c[t * width ...]. The maps of the
   /// epilogue have the same step.
   void (*store)(const float* c, std::int64_t count, float* out, std::int64_t step, const BlockEpilogue& epilogue);

@@ -253,7 +253,7 @@ void winograd_output_gradient(const float* dy, std::int64_t pitch, std::int64_t 
 #pragma GCC unroll 8
       for (int i = 0; i < kSide; ++i) V::store(half[i][x], o[i]);
     }
-    float* to = m + t * kLanes;
+    float* to = m + t * kWidth;
     for (int i = 0; i < kSide; ++i) {
       Reg d[kTile], o[kSide];
 #pragma GCC unroll 8
@@ -342,6 +342,31 @@ void multiply(std::int64_t count, std::int64_t chunks, const float* const* a, st
               const float* b, float* c) {
   if (depth == kLanes) return multiply_all<true>(count, chunks, a, step, depth, b, c);
   multiply_all<false>(count, chunks, a, step, depth, b, c);
+}
+
+void accumulate(std::int64_t count, const float* a, const float* b, float* c) {
+  constexpr int kGroup = V::kGroup;
+  for (std::int64_t i = 0; i < kLanes; i += kGroup) {
+    Reg sum[kGroup][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < kGroup; ++r) sum[r][0] = sum[r][1] = V::set1(0);
+    for (std::int64_t t = 0; t < count; ++t) {
+      const Reg b0 = V::load(b + t * kWidth), b1 = V::load(b + t * kWidth + kLanes);
+      const float* from = a + t * kLanes + i;
+#pragma GCC unroll 16
+      for (int r = 0; r < kGroup; ++r) {
+        const Reg value = V::set1(from[r]);
+        sum[r][0] = V::fma(value, b0, sum[r][0]);
+        sum[r][1] = V::fma(value, b1, sum[r][1]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kGroup; ++r) {
+      float* to = c + (i + r) * kWidth;
+      V::store(to, V::load(to) + sum[r][0]);
+      V::store(to + kLanes, V::load(to + kLanes) + sum[r][1]);
+    }
+  }
 }
 
 void transpose(std::int64_t count, const float* from, std::int64_t stride, float* to) {
@@ -521,6 +546,7 @@ constexpr BlockKernels kBlockKernels{kLanes,
                                      winograd_kernels<F6>(),
                                      transpose,
                                      multiply,
+                                     accumulate,
                                      store,
                                      project,
                                      sigmoid,

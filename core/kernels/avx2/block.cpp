@@ -11,6 +11,7 @@ namespace {
 struct V {
   using Reg = __m256;
   static constexpr std::int64_t kLanes = 8, kRows = 6;
+  static constexpr int kGroup = 4;
   static Reg load(const float* p) { return _mm256_load_ps(p); }
   static void store(float* p, Reg v) { _mm256_store_ps(p, v); }
   static Reg set1(float v) { return _mm256_set1_ps(v); }

@@ -11,6 +11,7 @@ namespace {
 struct V {
   using Reg = __m512;
   static constexpr std::int64_t kLanes = 16, kRows = 14;
+  static constexpr int kGroup = 8;
   static Reg load(const float* p) { return _mm512_load_ps(p); }
   static void store(float* p, Reg v) { _mm512_store_ps(p, v); }
   static Reg set1(float v) { return _mm512_set1_ps(v); }

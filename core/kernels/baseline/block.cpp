@@ -15,6 +15,7 @@ struct V {
 #else
   static constexpr std::int64_t kRows = 2;
 #endif
+  static constexpr int kGroup = 2;
   static Reg load(const float* p) { return *reinterpret_cast<const Reg*>(p); }
   static void store(float* p, Reg v) { *reinterpret_cast<Reg*>(p) = v; }
   static Reg set1(float v) { return Reg{v, v, v, v, v, v, v, v}; }

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/base/memory.h"
+#include "core/kernels/block_conv.h"
+
+/// What the files of block_conv.h share among themselves.
+namespace kind {
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
+
+/// The output channels of a layer as groups of one product's columns, over one or two targets.
+struct Outputs {
+  const BlockTarget* targets;
+  int count;
+  std::int64_t lanes;
+
+  std::int64_t blocks() const {
+    std::int64_t sum = 0;
+    for (int i = 0; i < count; ++i) sum += targets[i].map.blocks();
+    return sum;
+  }
+  const BlockMap& shape() const { return targets[0].map; }
+
+  /// Where row y of a block begins, with an epilogue that points to the same pixels.
+  float* row(std::int64_t in, std::int64_t block, std::int64_t y, BlockEpilogue& epilogue) const {
+    int i = 0;
+    while (block >= targets[i].map.blocks()) block -= targets[i++].map.blocks();
+    float* to = targets[i].map.row(in, block, y);
+    const std::ptrdiff_t at = to - targets[i].map.data;
+    epilogue.add = targets[i].add ? targets[i].add + at : nullptr;
+    epilogue.mask = targets[i].mask ? targets[i].mask + at : nullptr;
+    epilogue.slope = targets[i].slope;
+    return to;
+  }
+
+  void clear_margins(std::int64_t in, std::int64_t y) const {
+    for (int i = 0; i < count; ++i) targets[i].map.clear_margins(in, y);
+  }
+};
+
+/// A weight as the products take it.
+struct PackedWeights {
+  const BlockKernels& kernels;
+  const float* weight;
+  std::int64_t oc, ic, taps;  // of the weight as stored: [oc, ic, taps]
+  WeightUse use;
+
+  std::int64_t inputs() const { return use == WeightUse::kForward ? ic : oc; }
+  std::int64_t outputs() const { return use == WeightUse::kForward ? oc : ic; }
+
+  /// [k0 <= k < k1][tap][width] for output columns first <= column < first + width, zeros beyond the last. Taps are in
+  /// the order in which they are stored.
+  void pack(std::int64_t first, std::int64_t k0, std::int64_t k1, float* to) const {
+    const std::int64_t width = kernels.width, lanes = std::clamp<std::int64_t>(outputs() - first, 0, width);
+    const std::int64_t column_stride = use == WeightUse::kForward ? ic * taps : taps;
+    const std::int64_t k_stride = use == WeightUse::kForward ? taps : ic * taps;
+    const float* from = weight + first * column_stride;
+    if (lanes == width && use == WeightUse::kForward) {
+      return kernels.transpose((k1 - k0) * taps, from + k0 * taps, column_stride, to);
+    }
+    for (std::int64_t k = k0; k < k1; ++k, to += taps * width) {
+      if (lanes == width) {
+        kernels.transpose(taps, from + k * k_stride, column_stride, to);
+        continue;
+      }
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        for (std::int64_t j = 0; j < lanes; ++j) to[tap * width + j] = from[j * column_stride + k * k_stride + tap];
+        std::fill(to + tap * width + lanes, to + (tap + 1) * width, 0.0f);
+      }
+    }
+  }
+};
+
+/// bias, or zeros, for every lane of whole groups.
+inline Buffer<float> padded_bias(const float* bias, std::int64_t count, std::int64_t padded) {
+  Buffer<float> copy(padded);
+  std::fill(copy.data(), copy.data() + padded, 0.0f);
+  if (bias) std::copy(bias, bias + count, copy.data());
+  return copy;
+}
+
+inline Buffer<float> zero_row(const BlockMap& map) {
+  Buffer<float> zeros(map.pitch);
+  std::fill(zeros.data(), zeros.data() + map.pitch, 0.0f);
+  return zeros;
+}
+
+/// block_conv by Winograd's algorithm, kernel 3.
+void winograd_conv(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
+                   const PackedWeights& weights, const float* bias, const Outputs& outputs, std::int64_t y0,
+                   std::int64_t y1);
+/// block_weight_gradient's sum by Winograd's algorithm, kernel 3, whole blocks of channels.
+void winograd_weight_gradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
+                              const BlockMap& dy, float* dweight);
+
+}  // namespace kind

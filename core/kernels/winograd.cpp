@@ -1,0 +1,376 @@
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "core/base/memory.h"
+#include "core/base/parallel.h"
+#include "core/kernels/block_detail.h"
+
+namespace kind {
+namespace {
+
+// Transformed weights up to this size are made once and shared; larger ones are made slice by slice where they are
+// used, so that they stay in the cache and 190 MiB of them never exist.
+constexpr std::int64_t kSharedWeightFloats = 640 * 1024;
+// Transformed tiles and products of one block, so that they stay in the second-level cache.
+constexpr std::int64_t kBlockFloats = 128 * 1024;
+// Tiles whose transform is kept while the slices of the weights pass them.
+constexpr std::int64_t kSliceTiles = 256;
+// Output channels of a slice, in products' columns.
+constexpr std::int64_t kSliceGroups = 2;
+
+/// The tiles of some rows of a picture (or of a batch of them), numbered row by row.
+struct TileGrid {
+  const BlockKernels& kernels;
+  const WinogradKernels& f;
+  const BlockParts& x;
+  std::int64_t first_row, rows, columns;  // in tiles
+  Buffer<float> zeros;
+
+  TileGrid(const BlockKernels& k, const WinogradKernels& tiles_of, const BlockParts& parts, std::int64_t y0,
+           std::int64_t y1)
+      : kernels(k),
+        f(tiles_of),
+        x(parts),
+        first_row(y0 / f.tile),
+        rows(ceil_div(y1, f.tile) - y0 / f.tile),
+        columns(ceil_div(parts[0].w, f.tile)),
+        zeros(zero_row(parts[0])) {}
+
+  std::int64_t size() const { return x[0].n * rows * columns; }
+
+  // The distance between the matrices of two points is an odd number of cache lines, or they would fall on one another
+  // in the cache.
+  static std::int64_t odd_lines(std::int64_t floats) { return floats + 16 * ((floats / 16 + 1) % 2); }
+  std::int64_t input_stride(std::int64_t capacity) const { return odd_lines(x.blocks() * capacity * kernels.lanes); }
+  std::int64_t output_stride(std::int64_t capacity, std::int64_t groups) const {
+    return odd_lines(groups * capacity * kernels.width);
+  }
+
+  /// Calls run(tile, count, image, tile row, tile column) for the runs of tiles of one row in first <= tile < end.
+  template <class Run>
+  void for_each_run(std::int64_t first, std::int64_t end, const Run& run) const {
+    for (std::int64_t t = first; t < end;) {
+      const std::int64_t column = t % columns, row = t / columns;
+      const std::int64_t count = std::min(columns - column, end - t);
+      run(t, count, row / rows, first_row + row % rows, column);
+      t += count;
+    }
+  }
+
+  /// v[point][block][capacity][lane] of tiles first <= t < end, at tile `to` of v.
+  void transform_input(std::int64_t first, std::int64_t end, std::int64_t to, std::int64_t capacity, float* v) const {
+    const std::int64_t stride = input_stride(capacity), h = x[0].h;
+    for_each_run(first, end,
+                 [&](std::int64_t t, std::int64_t count, std::int64_t in, std::int64_t row, std::int64_t c) {
+                   const float* patch[8];
+                   for (std::int64_t block = 0; block < x.blocks(); ++block) {
+                     for (std::int64_t r = 0; r < f.tile + 2; ++r) {
+                       const std::int64_t y = row * f.tile - 1 + r;
+                       const float* from = y < 0 || y >= h ? zeros.data() + kernels.lanes : x.row(in, block, y);
+                       patch[r] = from + (c * f.tile - 1) * kernels.lanes;
+                     }
+                     f.input(patch, count, v + (block * capacity + to + t - first) * kernels.lanes, stride);
+                   }
+                 });
+  }
+};
+
+/// Winograd's convolution of a set of tile rows.
+class WinogradConv {
+ public:
+  WinogradConv(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x, const PackedWeights& weights,
+               const float* bias, const Outputs& outputs, std::int64_t y0, std::int64_t y1)
+      : kernels_(kernels),
+        f_(f),
+        grid_(kernels, f, x, y0, y1),
+        weights_(weights),
+        outputs_(outputs),
+        h_(outputs.shape().h),
+        w_(outputs.shape().w),
+        tiles_(grid_.size()),
+        groups_(ceil_div(outputs.blocks() * kernels.lanes, kernels.width)),
+        bias_(padded_bias(bias, weights.outputs(), groups_ * kernels.width)) {}
+
+  void run() {
+    const std::int64_t k = weights_.inputs();
+    if (groups_ * kernels_.width * k * f_.points <= kSharedWeightFloats) {
+      run_blocks();
+    } else {
+      run_slices();
+    }
+    const std::int64_t rows = outputs_.shape().n * grid_.rows;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const std::int64_t y = (grid_.first_row + r % grid_.rows) * f_.tile;
+      for (std::int64_t i = 0; i < std::min(f_.tile, h_ - y); ++i) outputs_.clear_margins(r / grid_.rows, y + i);
+    }
+  }
+
+ private:
+  std::int64_t group_floats() const { return f_.points * weights_.inputs() * kernels_.width; }
+
+  /// u[point][k][width] of one group.
+  void transform_weights(std::int64_t group, float* u) const {
+    constexpr std::int64_t kDepth = 32;
+    Buffer<float> packed(kDepth * 9 * kernels_.width);
+    for (std::int64_t k = 0; k < weights_.inputs(); k += kDepth) {
+      const std::int64_t end = std::min(weights_.inputs(), k + kDepth);
+      weights_.pack(group * kernels_.width, k, end, packed.data());
+      const bool turned = weights_.use == WeightUse::kInputGradient;
+      f_.weight(packed.data() + (turned ? 8 * kernels_.width : 0), turned ? -kernels_.width : kernels_.width, end - k,
+                u + k * kernels_.width, weights_.inputs() * kernels_.width);
+    }
+  }
+
+  /// m[point][group][capacity][width] = v u for `count` tiles from tile `from` of v on, groups [g0, g1).
+  void multiply(std::int64_t count, const float* v, std::int64_t v_capacity, std::int64_t from, const float* u,
+                std::int64_t groups, float* m, std::int64_t m_capacity) const {
+    const std::int64_t blocks = grid_.x.blocks(), k = weights_.inputs();
+    const float* chunks[64];
+    for (std::int64_t p = 0; p < f_.points; ++p) {
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        chunks[b] = v + p * grid_.input_stride(v_capacity) + (b * v_capacity + from) * kernels_.lanes;
+      }
+      for (std::int64_t g = 0; g < groups; ++g) {
+        kernels_.multiply(count, blocks, chunks, kernels_.lanes, kernels_.lanes,
+                          u + g * group_floats() + p * k * kernels_.width,
+                          m + p * grid_.output_stride(m_capacity, groups) + g * m_capacity * kernels_.width);
+      }
+    }
+  }
+
+  void transform_output(std::int64_t first, std::int64_t end, std::int64_t first_group, std::int64_t groups,
+                        const float* m, std::int64_t capacity) const {
+    const std::int64_t stride = grid_.output_stride(capacity, groups);
+    grid_.for_each_run(
+        first, end, [&](std::int64_t t, std::int64_t count, std::int64_t in, std::int64_t row, std::int64_t c) {
+          for (std::int64_t b = 0; b < 2 * groups; ++b) {
+            const std::int64_t block = 2 * first_group + b;
+            if (block >= outputs_.blocks()) break;
+            const float* from = m + (b / 2 * capacity + t - first) * kernels_.width + b % 2 * kernels_.lanes;
+            const std::int64_t column = c * f_.tile, offset = column * kernels_.lanes;
+            BlockEpilogue epilogue;
+            float* to = outputs_.row(in, block, row * f_.tile, epilogue) + offset;
+            epilogue.bias = bias_.data() + block * kernels_.lanes;
+            if (epilogue.add) epilogue.add += offset;
+            if (epilogue.mask) epilogue.mask += offset;
+            const BlockMap& map = outputs_.shape();
+            const std::int64_t rows = std::min(f_.tile, h_ - row * f_.tile);
+            if (row * f_.tile % map.slots + rows <= map.slots) {
+              f_.output(from, stride, count, rows, w_ - column, to, map.pitch, epilogue);
+            } else {
+              fail("block_conv: a tile crosses the end of the map's rows");
+            }
+          }
+        });
+  }
+
+  // Every thread takes blocks of tiles through all three steps; the weights are transformed once for all.
+  void run_blocks() {
+    const std::int64_t k = weights_.inputs();
+    Buffer<float> u(groups_ * group_floats());
+    parallel_for(groups_, ceil_div(8192, k * 9), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t g = begin; g < end; ++g) transform_weights(g, u.data() + g * group_floats());
+    });
+    const std::int64_t per_tile = f_.points * (k + groups_ * kernels_.width);
+    const std::int64_t most = std::clamp<std::int64_t>(kBlockFloats / per_tile / kernels_.rows, 1, 64 / kernels_.rows);
+    const std::int64_t capacity = std::min(most * kernels_.rows, round_up(tiles_, kernels_.rows));
+    parallel_for(ceil_div(tiles_, capacity), 1, [&](std::int64_t begin, std::int64_t end) {
+      Buffer<float> v(f_.points * grid_.input_stride(capacity));
+      Buffer<float> m(f_.points * grid_.output_stride(capacity, groups_));
+      for (std::int64_t block = begin; block < end; ++block) {
+        const std::int64_t first = block * capacity, last = std::min(tiles_, first + capacity);
+        grid_.transform_input(first, last, 0, capacity, v.data());
+        multiply(last - first, v.data(), capacity, 0, u.data(), groups_, m.data(), capacity);
+        transform_output(first, last, 0, groups_, m.data(), capacity);
+      }
+    });
+  }
+
+  // Many channels: the tiles are transformed once for all threads, which then take the slices of the output channels.
+  void run_slices() {
+    const std::int64_t super = std::min(kSliceTiles, tiles_);
+    const std::int64_t slice = std::min(groups_, kSliceGroups);
+    const std::int64_t capacity = 4 * kernels_.rows * ceil_div(24, 4 * kernels_.rows);
+    Buffer<float> v(f_.points * grid_.input_stride(super));
+    for (std::int64_t first = 0; first < tiles_; first += super) {
+      const std::int64_t count = std::min(super, tiles_ - first);
+      parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
+        grid_.transform_input(first + begin, first + end, begin, super, v.data());
+      });
+      parallel_for(ceil_div(groups_, slice), 1, [&](std::int64_t begin, std::int64_t end) {
+        Buffer<float> u(slice * group_floats());
+        Buffer<float> m(f_.points * grid_.output_stride(capacity, slice));
+        for (std::int64_t s = begin; s < end; ++s) {
+          const std::int64_t groups = std::min(slice, groups_ - s * slice);
+          for (std::int64_t g = 0; g < groups; ++g) transform_weights(s * slice + g, u.data() + g * group_floats());
+          for (std::int64_t t = 0; t < count; t += capacity) {
+            const std::int64_t tiles = std::min(capacity, count - t);
+            multiply(tiles, v.data(), super, t, u.data(), groups, m.data(), capacity);
+            transform_output(first + t, first + t + tiles, s * slice, groups, m.data(), capacity);
+          }
+        }
+      });
+    }
+  }
+
+  const BlockKernels& kernels_;
+  const WinogradKernels& f_;
+  const TileGrid grid_;
+  const PackedWeights& weights_;
+  const Outputs& outputs_;
+  const std::int64_t h_, w_, tiles_, groups_;
+  const Buffer<float> bias_;
+};
+
+// Sums of one part of the tiles, for all points: what different parts may hold together.
+constexpr std::int64_t kPartFloats = 4 * 1024 * 1024;
+constexpr std::int64_t kMostParts = 16;
+
+/// The gradient to a 3x3 weight by the transposes of the same transforms: dU = V^T (A dy A^T) at each point, summed
+/// over the tiles, and dw = G^T dU G.
+class WinogradWeightGradient {
+ public:
+  WinogradWeightGradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x, const BlockMap& dy)
+      : kernels_(kernels),
+        f_(f),
+        grid_(kernels, f, x, 0, dy.h),
+        dy_(dy),
+        tiles_(grid_.size()),
+        ic_(x.channels()),
+        groups_(ceil_div(dy.blocks(), 2)) {}
+
+  void run(float* dweight) {
+    const std::int64_t sums = groups_ * group_floats();
+    const std::int64_t parts =
+        std::clamp<std::int64_t>(std::min(kPartFloats / sums, tiles_ / (4 * kernels_.rows)), 1, kMostParts);
+    Buffer<float> du(parts * sums);
+    if (parts > 1) {
+      run_parts(parts, du.data());
+    } else {
+      run_points(du.data());
+    }
+    parallel_for(groups_, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t g = begin; g < end; ++g) {
+        float* to = du.data() + g * group_floats();
+        for (std::int64_t part = 1; part < parts; ++part) {
+          const float* from = to + part * sums;
+          for (std::int64_t i = 0; i < group_floats(); ++i) to[i] += from[i];
+        }
+        transform_weights(g, to, dweight);
+      }
+    });
+  }
+
+ private:
+  // [point][input channel][width]
+  std::int64_t group_floats() const { return f_.points * ic_ * kernels_.width; }
+
+  /// d[point][group][capacity][width] of tiles first <= t < end, at tile `to` of d.
+  void transform_gradient(std::int64_t first, std::int64_t end, std::int64_t to, std::int64_t capacity,
+                          float* d) const {
+    const std::int64_t stride = grid_.output_stride(capacity, groups_);
+    const auto run = [&](std::int64_t t, std::int64_t count, std::int64_t in, std::int64_t row, std::int64_t c) {
+      for (std::int64_t block = 0; block < dy_.blocks(); ++block) {
+        float* at = d + (block / 2 * capacity + to + t - first) * kernels_.width + block % 2 * kernels_.lanes;
+        f_.output_gradient(dy_.row(in, block, row * f_.tile) + c * f_.tile * kernels_.lanes, dy_.pitch, count,
+                           std::min(f_.tile, dy_.h - row * f_.tile), dy_.w - c * f_.tile, at, stride);
+      }
+    };
+    grid_.for_each_run(first, end, run);
+  }
+
+  /// Adds `count` tiles' share of one point and group.
+  void add(std::int64_t p, std::int64_t g, std::int64_t count, std::int64_t capacity, const float* v, const float* d,
+           float* du) const {
+    const float* from = v + p * grid_.input_stride(capacity);
+    const float* gradient = d + p * grid_.output_stride(capacity, groups_) + g * capacity * kernels_.width;
+    float* to = du + g * group_floats() + p * ic_ * kernels_.width;
+    for (std::int64_t block = 0; block < grid_.x.blocks(); ++block) {
+      kernels_.accumulate(count, from + block * capacity * kernels_.lanes, gradient,
+                          to + block * kernels_.lanes * kernels_.width);
+    }
+  }
+
+  // Few channels: every thread sums whole parts of the tiles.
+  void run_parts(std::int64_t parts, float* du) const {
+    const std::int64_t sums = groups_ * group_floats();
+    const std::int64_t per_tile = f_.points * (ic_ + groups_ * kernels_.width);
+    const std::int64_t capacity = std::clamp<std::int64_t>(kBlockFloats / per_tile, 8, 64);
+    parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
+      Buffer<float> v(f_.points * grid_.input_stride(capacity));
+      Buffer<float> d(f_.points * grid_.output_stride(capacity, groups_));
+      for (std::int64_t part = begin; part < end; ++part) {
+        float* to = du + part * sums;
+        std::fill(to, to + sums, 0.0f);
+        const std::int64_t last = tiles_ * (part + 1) / parts;
+        for (std::int64_t t = tiles_ * part / parts; t < last; t += capacity) {
+          const std::int64_t count = std::min(capacity, last - t);
+          grid_.transform_input(t, t + count, 0, capacity, v.data());
+          transform_gradient(t, t + count, 0, capacity, d.data());
+          for (std::int64_t p = 0; p < f_.points; ++p) {
+            for (std::int64_t g = 0; g < groups_; ++g) add(p, g, count, capacity, v.data(), d.data(), to);
+          }
+        }
+      }
+    });
+  }
+
+  // Many channels: the tiles are transformed once for all threads, which then take the points.
+  void run_points(float* du) const {
+    const std::int64_t capacity = std::min(kSliceTiles, tiles_), sums = groups_ * group_floats();
+    Buffer<float> v(f_.points * grid_.input_stride(capacity));
+    Buffer<float> d(f_.points * grid_.output_stride(capacity, groups_));
+    parallel_for(sums, 65536, [&](std::int64_t begin, std::int64_t end) { std::fill(du + begin, du + end, 0.0f); });
+    for (std::int64_t first = 0; first < tiles_; first += capacity) {
+      const std::int64_t count = std::min(capacity, tiles_ - first);
+      parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
+        grid_.transform_input(first + begin, first + end, begin, capacity, v.data());
+        transform_gradient(first + begin, first + end, begin, capacity, d.data());
+      });
+      parallel_for(f_.points * groups_, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          add(i / groups_, i % groups_, count, capacity, v.data(), d.data(), du);
+        }
+      });
+    }
+  }
+
+  /// One group's sums to dweight [oc, ic, 3, 3].
+  void transform_weights(std::int64_t g, const float* du, float* dweight) const {
+    constexpr std::int64_t kDepth = 32;
+    const std::int64_t width = kernels_.width, lanes = std::min(width, dy_.channels - g * width);
+    Buffer<float> dw(kDepth * 9 * width);
+    for (std::int64_t k = 0; k < ic_; k += kDepth) {
+      const std::int64_t depth = std::min(kDepth, ic_ - k);
+      std::fill(dw.data(), dw.data() + depth * 9 * width, 0.0f);
+      f_.weight_gradient(du + k * width, depth, ic_ * width, dw.data());
+      for (std::int64_t j = 0; j < lanes; ++j) {
+        float* to = dweight + ((g * width + j) * ic_ + k) * 9;
+        for (std::int64_t i = 0; i < depth * 9; ++i) to[i] = dw[i * width + j];
+      }
+    }
+  }
+
+  const BlockKernels& kernels_;
+  const WinogradKernels& f_;
+  const TileGrid grid_;
+  const BlockMap& dy_;
+  const std::int64_t tiles_, ic_, groups_;
+};
+
+}  // namespace
+
+bool weights_by_slices(std::int64_t ic, std::int64_t oc) { return 64 * ic * oc > kSharedWeightFloats; }
+
+void winograd_conv(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
+                   const PackedWeights& weights, const float* bias, const Outputs& outputs, std::int64_t y0,
+                   std::int64_t y1) {
+  WinogradConv(kernels, f, x, weights, bias, outputs, y0, y1).run();
+}
+
+void winograd_weight_gradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
+                              const BlockMap& dy, float* dweight) {
+  WinogradWeightGradient(kernels, f, x, dy).run(dweight);
+}
+
+}  // namespace kind
