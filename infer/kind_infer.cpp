@@ -16,6 +16,7 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/base/quote.h"
+#include "core/io/file.h"
 #include "core/io/image.h"
 #include "core/io/npy.h"
 #include "core/io/program.h"
@@ -62,21 +63,17 @@ fs::path map_path(const Options& options, const Job& job, const char* map, const
 /// The input files, folders replaced by the pictures in them, in the order of their names.
 std::vector<fs::path> list_inputs(const std::vector<std::string>& inputs) {
   std::vector<fs::path> files;
+  std::error_code ignored;  // of what is no folder; why, reading it will tell
   for (const std::string& input : inputs) {
-    if (!fs::is_directory(input)) {
+    if (!fs::is_directory(input, ignored)) {
       files.emplace_back(input);
       continue;
     }
-    std::vector<fs::path> found;
-    std::error_code error;
-    for (const fs::directory_entry& entry : fs::directory_iterator(input, error)) {
-      std::error_code ignored;  // of a link in a circle, which is no picture
-      if (entry.is_regular_file(ignored) && has_image_extension(entry.path().string())) found.push_back(entry.path());
+    const std::size_t before = files.size();
+    for (const std::string& path : list_folder(input)) {
+      if (has_image_extension(path) && fs::is_regular_file(path, ignored)) files.emplace_back(path);
     }
-    check(!error, input, ": cannot be listed: ", error.message());
-    check(!found.empty(), input, ": there are no pictures in this folder");
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
+    check(files.size() > before, input, ": there are no pictures in this folder");
   }
   return files;
 }
@@ -106,15 +103,18 @@ std::string result_extension(const Options& options, const fs::path& input) {
 }
 
 bool into_folder(const Options& options) {
-  if (options.inputs.size() > 1 || options.output.back() == '/' || fs::is_directory(options.output)) return true;
-  return fs::is_directory(options.inputs[0]);
+  std::error_code ignored;  // what cannot be told fails when it is read or written
+  if (options.inputs.size() > 1 || options.output.back() == '/' || fs::is_directory(options.output, ignored))
+    return true;
+  return fs::is_directory(options.inputs[0], ignored);
 }
 
 std::vector<Job> plan(const Options& options) {
   const std::vector<fs::path> files = list_inputs(options.inputs);
   std::vector<Job> jobs;
   const bool folder = into_folder(options);
-  check(!folder || !fs::exists(options.output) || fs::is_directory(options.output), options.output,
+  std::error_code error;
+  check(!folder || !fs::exists(options.output, error) || fs::is_directory(options.output), options.output,
         ": expected a folder for several results, this is a file");
   for (const fs::path& input : files) {
     if (folder) {
@@ -136,12 +136,13 @@ std::vector<Job> plan(const Options& options) {
   }
   const auto claim = [&](const fs::path& path, const fs::path& input) {
     // Two names of one folder make one file; two names of one file are two, since each is replaced on its own.
-    const fs::path place = fs::weakly_canonical(fs::absolute(path).parent_path()) / path.filename();
+    const fs::path folder_of = fs::absolute(path).parent_path(), real = fs::weakly_canonical(folder_of, error);
+    const fs::path place = (error ? folder_of : real) / path.filename();
     const auto [at, fresh] = writers.emplace(place, input);
     check(fresh, path.string(), ": both ", at->second.string(), " and ", input.string(), " would be written to it");
     check(::stat(path.c_str(), &status) != 0 || !read.count({status.st_dev, status.st_ino}), path.string(),
           ": this is an input; inputs are never overwritten");
-    check(options.overwrite || !fs::exists(path), path.string(), ": exists already; --overwrite replaces it");
+    check(options.overwrite || !fs::exists(path, error), path.string(), ": exists already; --overwrite replaces it");
   };
   for (const Job& job : jobs) {
     claim(job.output, job.input);
@@ -164,11 +165,31 @@ Tensor<float> channels_last(const Tensor<float>& map) {
   return result;
 }
 
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  check(!error, folder.string(), ": cannot be made: ", error.message());
-}
+/// Folders for results. Those that were made and in the end hold nothing, since every picture failed, are removed.
+class Folders {
+ public:
+  Folders() = default;
+  ~Folders() {
+    std::error_code ignored;  // of those that hold something
+    for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder) fs::remove(*folder, ignored);
+  }
+  Folders(const Folders&) = delete;
+  Folders& operator=(const Folders&) = delete;
+
+  void make(const fs::path& folder) {
+    std::error_code error;
+    std::vector<fs::path> missing;  // the deepest first
+    for (fs::path at = folder; !at.empty() && !fs::exists(at, error); at = at.parent_path()) missing.push_back(at);
+    fs::create_directories(folder, error);
+    std::error_code ignored;
+    std::copy_if(missing.rbegin(), missing.rend(), std::back_inserter(made_),
+                 [&](const fs::path& at) { return fs::is_directory(at, ignored); });
+    check(!error, folder.string(), ": cannot be made: ", error.message());
+  }
+
+ private:
+  std::vector<fs::path> made_;  // each behind the one that it lies in
+};
 
 /// Returns a line on what was done. If one of the picture's files cannot be written none of them is left.
 std::string enhance_file(const Model<float>& model, const Options& options, const Job& job) {
@@ -207,8 +228,9 @@ int run(const Options& options) {
   if (!model.restoration) {
     std::cerr << "kind-infer: the model has no restoration net; reflectances are used as they are, with their noise\n";
   }
-  if (into_folder(options)) make_folder(options.output);
-  if (!options.maps.empty()) make_folder(options.maps);
+  Folders folders;
+  if (into_folder(options)) folders.make(options.output);
+  if (!options.maps.empty()) folders.make(options.maps);
   std::size_t failed = 0;
   for (const Job& job : jobs) {
     if (stop_signal) {

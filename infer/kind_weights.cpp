@@ -118,7 +118,7 @@ ordered_json inspect(const std::string& path) {
   const bool is_model = content.metadata.count(kDescriptionKey) > 0;
   ordered_json out{{"file", path}, {"type", is_model ? "model" : tensorflow ? "tensorflow" : "safetensors"}};
   if (is_model) {
-    const kind::Model<float> model = kind::load_model<float>(path);
+    const kind::Model<float> model = kind::load_model<float>(path, kind::NonFinite::kAllow);  // the table counts them
     ordered_json nets = ordered_json::object();
     describe_net("decomposition", model.decomposition, model.config.decomposition, nets);
     describe_net("restoration", model.restoration, model.config.restoration, nets);

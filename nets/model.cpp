@@ -1,6 +1,7 @@
 #include "nets/model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "core/base/error.h"
@@ -51,18 +52,22 @@ Parameters<T> Model<T>::parameters() const {
 }
 
 template <class T>
-void assign_parameters(const SafeTensors& content, const Parameters<T>& parameters) {
+void assign_parameters(const SafeTensors& content, const Parameters<T>& parameters, NonFinite non_finite) {
   for (const Parameter<T>& parameter : parameters) {
     const Tensor<T> tensor = content.get_tensor<T>(parameter.name);
     Variable<T> variable = parameter.variable;
     check(tensor.shape() == variable.shape(), content.source, ": tensor ", parameter.name, " has shape ",
           tensor.shape().text(), ", expected ", variable.shape().text(), "; these are the weights of another net");
+    for (std::int64_t i = 0; non_finite == NonFinite::kRefuse && i < tensor.size(); ++i) {
+      check(std::isfinite(tensor[i]), content.source, ": tensor ", parameter.name, " holds ", tensor[i],
+            ", expected finite numbers; the file is damaged");
+    }
     std::copy_n(tensor.data(), tensor.size(), variable.mutable_value().data());
   }
 }
 
 template <class T>
-Model<T> load_model(const std::string& path) {
+Model<T> load_model(const std::string& path, NonFinite non_finite) {
   const SafeTensors content = read_safetensors(path);
   const auto description = content.metadata.find(kDescription);
   check(description != content.metadata.end(), path, ": this is no model of kind: its metadata has no key \"",
@@ -80,7 +85,7 @@ Model<T> load_model(const std::string& path) {
   for (const Parameter<T>& parameter : parameters) left.erase(parameter.name);
   check(left.empty(), path, ": tensor ", left.empty() ? "" : *left.begin(),
         " belongs to none of the nets that the file's description names");
-  assign_parameters(content, parameters);
+  assign_parameters(content, parameters, non_finite);
   return model;
 }
 
@@ -104,10 +109,10 @@ void save_model(const std::string& path, const Model<T>& model, WeightType type,
 
 #define KIND_INSTANTIATE(T)                                                 \
   template struct Model<T>;                                                 \
-  template Model<T> load_model(const std::string&);                         \
+  template Model<T> load_model(const std::string&, NonFinite);              \
   template void save_model(const std::string&, const Model<T>&, WeightType, \
                            const std::map<std::string, std::string>&);      \
-  template void assign_parameters(const SafeTensors&, const Parameters<T>&);
+  template void assign_parameters(const SafeTensors&, const Parameters<T>&, NonFinite);
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)
 #undef KIND_INSTANTIATE

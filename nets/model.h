@@ -55,10 +55,14 @@ struct Model {
   Parameters<T> parameters() const;
 };
 
+/// What becomes of weights that are NaN or infinite: nothing could be computed with them, but one may want to see them.
+enum class NonFinite { kRefuse, kAllow };
+
 /// Reads a model: all of it or nothing. Throws Error naming the path where it is no safetensors file, has no
-/// description of ours, or where a tensor is missing, left over or of another shape than its net's.
+/// description of ours, or where a tensor is missing, left over, of another shape than its net's or, unless allowed,
+/// not finite.
 template <class T>
-Model<T> load_model(const std::string& path);
+Model<T> load_model(const std::string& path, NonFinite non_finite = NonFinite::kRefuse);
 
 enum class WeightType { kFloat32, kFloat16 };
 
@@ -68,8 +72,9 @@ void save_model(const std::string& path, const Model<T>& model, WeightType type 
                 const std::map<std::string, std::string>& notes = {});
 
 /// Copies each of `parameters` from the tensor of its name in `content`; throws Error as load_model does where one is
-/// missing or of another shape. Tensors that no parameter has are left alone.
+/// missing, of another shape or not finite. Tensors that no parameter has are left alone.
 template <class T>
-void assign_parameters(const SafeTensors& content, const Parameters<T>& parameters);
+void assign_parameters(const SafeTensors& content, const Parameters<T>& parameters,
+                       NonFinite non_finite = NonFinite::kRefuse);
 
 }  // namespace kind

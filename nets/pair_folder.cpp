@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <system_error>
 
 #include "core/base/error.h"
 #include "core/io/config.h"
+#include "core/io/file.h"
 #include "core/io/image.h"
 
 namespace kind {
@@ -34,10 +36,10 @@ using Files = std::map<std::string, std::string, NaturalOrder>;  // path by stem
 Files list_pictures(const fs::path& folder, const std::vector<std::string>& prefixes,
                     std::vector<std::string>& problems) {
   Files files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string path = entry.path().string();
-    if (!entry.is_regular_file() || !has_image_extension(path)) continue;
-    std::string stem = entry.path().stem().string();
+  for (const std::string& path : list_folder(folder.string())) {
+    std::error_code ignored;  // of a link in a circle, which is no picture
+    if (!has_image_extension(path) || !fs::is_regular_file(path, ignored)) continue;
+    std::string stem = fs::path(path).stem().string();
     for (const std::string& prefix : prefixes) {
       // A letter behind it would make it part of a word: highway.png.
       if (stem.size() > prefix.size() && stem.compare(0, prefix.size(), prefix) == 0 &&
@@ -52,10 +54,18 @@ Files list_pictures(const fs::path& folder, const std::vector<std::string>& pref
   return files;
 }
 
+/// Whether there is such a folder; throws where that cannot be told.
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  check(fs::status_known(status), "data: ", path.string(), ": ", error.message());
+  return fs::is_directory(status);
+}
+
 /// The first of the names that is a folder in root; empty where none is.
 fs::path find_folder(const fs::path& root, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    if (fs::is_directory(root / name)) return root / name;
+    if (is_folder(root / name)) return root / name;
   }
   return {};
 }
@@ -63,7 +73,7 @@ fs::path find_folder(const fs::path& root, const std::vector<std::string>& names
 fs::path bright_folder(const fs::path& root) { return find_folder(root, {"high", "High", "Normal", "normal"}); }
 
 void check_folder(const std::string& root) {
-  check(fs::is_directory(root), "data: there is no folder ", root,
+  check(is_folder(root), "data: there is no folder ", root,
         "; the LOL data set is had from its authors' page (https://daooshee.github.io/BMVC2018website/): point to its "
         "folder of low/ and high/ with --data DIR. To train without it: kind-train configs/quick.json darkens the "
         "photographs in docs/samples");
@@ -115,9 +125,15 @@ void check_no_problems(const std::string& root, const std::vector<std::string>& 
 
 std::optional<Split> read_split(const PairFolder& folder) {
   const std::string file = (fs::path(folder.root) / "split.json").string();
-  if (!fs::exists(file)) return std::nullopt;
+  std::error_code error;
+  if (!fs::exists(file, error) && !error) return std::nullopt;
   const nlohmann::json lists = read_json_file(file);
   check(lists.is_object(), file, ": expected an object of lists \"train\", \"validation\", \"test\"");
+  try {
+    check_known_keys(lists, {"train", "validation", "test"}, "");
+  } catch (const Error& unknown) {
+    fail(file, ": ", unknown.what());
+  }
   std::map<std::string, std::size_t> by_stem;
   for (std::size_t i = 0; i < folder.pairs.size(); ++i) by_stem[folder.pairs[i].stem] = i;
   Split split;

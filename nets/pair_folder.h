@@ -35,7 +35,7 @@ struct Split {
 };
 
 /// The lists of stems in the folder's split.json; nothing where there is no such file. Throws Error where it is not an
-/// object of lists "train", "validation", "test", names a pair that is not there, or one twice.
+/// object of lists "train", "validation", "test" and no other key, names a pair that is not there, or one twice.
 std::optional<Split> read_split(const PairFolder& folder);
 
 }  // namespace kind

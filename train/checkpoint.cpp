@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "core/base/error.h"
+#include "core/io/file.h"
 
 namespace kind {
 namespace {
@@ -36,10 +37,11 @@ std::string Checkpoints::state_path(std::int64_t step) const { return join(folde
 
 std::vector<std::int64_t> Checkpoints::steps(const std::string& suffix) const {
   std::vector<std::int64_t> found;
-  if (!fs::is_directory(folder_)) return found;
+  std::error_code error;
+  if (!fs::exists(folder_, error) && !error) return found;
   const std::string prefix = kPrefix;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder_)) {
-    const std::string name = entry.path().filename().string();
+  for (const std::string& path : list_folder(folder_)) {
+    const std::string name = fs::path(path).filename().string();
     if (name.size() <= prefix.size() + suffix.size() || name.compare(0, prefix.size(), prefix) != 0 ||
         name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) {
       continue;

@@ -46,7 +46,8 @@ void take_net(const std::string& where, const std::optional<Net>& from, const st
 void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& model) {
   const std::string where = "stages." + stage.name;
   if (stage.init) {
-    check(fs::exists(*stage.init), where, ".init: there is no file ", *stage.init,
+    std::error_code error;  // other than "not there" is for reading to complain of
+    check(fs::exists(*stage.init, error) || error, where, ".init: there is no file ", *stage.init,
           "; train it first, or name another model with --set stages.", stage.name, ".init='\"MODEL\"'");
     const Model<float> other = load_model<float>(*stage.init);
     const std::string source = where + ".init: " + *stage.init;
@@ -150,7 +151,7 @@ class Run {
     model_.config.input = config.input;
     state_.data = hexadecimal(pairs_.fingerprint());
     if (resume) load_newest();
-    if (!loaded_) check_inits();
+    check_inits();
   }
 
   bool run() {
@@ -182,23 +183,31 @@ class Run {
     return largest;
   }
 
-  /// Walks through the stages once without training, so that a missing model is found before the first step.
-  void check_inits() {
-    Model<float> model;
-    model.config.input = config_.input;
-    for (const StageConfig& stage : config_.stages) begin_stage(stage, seed_, model);
+  /// Walks through the stages that are still to begin without training, so that a missing model is found before the
+  /// first step.
+  void check_inits() const {
+    Model<float> model = model_;  // shares the weights, which beginning a stage replaces but never changes
+    const std::size_t first = loaded_ ? static_cast<std::size_t>(state_.stage) + 1 : 0;
+    for (std::size_t i = first; i < config_.stages.size(); ++i) begin_stage(config_.stages[i], seed_, model);
   }
 
   void load_newest() {
     const std::optional<std::int64_t> newest = checkpoints_.newest();
     const fs::path config_file = fs::path(out_) / "config.json";
-    if (fs::exists(config_file)) {
+    std::error_code error;  // other than "not there" is for reading to complain of
+    if (fs::exists(config_file, error) || error) {
       const TrainConfig before = parse_config<TrainConfig>(read_json_file(config_file.string()), config_file.string());
       const ordered_json a = comparable(before), b = comparable(config_);
       check(a == b, out_, ": the run in it was started with another config (", first_difference(a, b, ""),
             " differs); resume it with the same one, or start another with --out");
     }
-    if (!newest) return;
+    if (!newest) {
+      callbacks_.message(out_ + ": there is no checkpoint to go on from; the run begins at its start");
+      return;
+    }
+    check(fs::exists(config_file), out_,
+          ": there are checkpoints in it but no config.json to compare this config with; put it back, or start another "
+          "run with --out (a checkpoint's model serves as \"init\")");
     const SafeTensors content = read_safetensors(checkpoints_.state_path(*newest));
     state_ = get_state(content, model_.config);
     check(state_.data == hexadecimal(pairs_.fingerprint()), out_,
@@ -219,9 +228,8 @@ class Run {
     }
     // Temporary files of a run that was killed while it wrote.
     for (const std::string& folder : {out_, checkpoints_.folder(), out_ + "/sheets"}) {
-      for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-        const std::string name = entry.path().filename().string();
-        if (name.rfind(".kind-", 0) == 0 && entry.path().extension() == ".tmp") fs::remove(entry.path(), error);
+      for (const fs::path path : list_folder(folder)) {
+        if (path.filename().string().rfind(".kind-", 0) == 0 && path.extension() == ".tmp") fs::remove(path, error);
       }
     }
     write_file_atomic(out_ + "/config.json", to_json(config_).dump(2) + "\n");
@@ -324,7 +332,7 @@ class Run {
     return progress;
   }
 
-  void check_finite(const StageConfig& stage, std::int64_t step, const std::string& what, double value) const {
+  void check_finite(const StageConfig& stage, std::int64_t step, std::string_view what, double value) const {
     if (std::isfinite(value)) return;
     const std::optional<std::int64_t> newest = checkpoints_.newest();
     throw NotFinite(join("stage ", stage.name, ", step ", step, ": ", what, " is ", value, "; the run has stopped, ",
@@ -371,6 +379,13 @@ class Run {
   }
 
   void save_checkpoint(const StageConfig& stage, const Optimizer& optimizer, WeightAverage* average) {
+    // A last step may have spoilt them, and no loss has seen them since.
+    for (const Parameter<float>& parameter : model_.parameters()) {
+      const Tensor<float>& value = parameter.variable.value();
+      for (std::int64_t i = 0; i < value.size(); ++i) {
+        check_finite(stage, state_.step, parameter.name, static_cast<double>(value[i]));
+      }
+    }
     {
       const UseAverages use(average);
       save_model(checkpoints_.model_path(state_.step), model_);
@@ -423,8 +438,9 @@ class Run {
 }  // namespace
 
 bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks) {
+  std::error_code ignored;
   for (const char* name : {"config.json", "metrics.jsonl", "checkpoints"}) {
-    check(resume || !fs::exists(fs::path(out) / name), out,
+    check(resume || !fs::exists(fs::path(out) / name, ignored), out,
           ": there is a run in it; go on with it with --resume, or name another folder with --out");
   }
   return Run(config, out, resume, callbacks).run();

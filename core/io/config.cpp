@@ -289,18 +289,18 @@ void set_path(json& config, const std::string& assignment, const SetScope& scope
   config = std::move(changed);
 }
 
+void check_known_keys(const json& object, const std::vector<std::string>& names, const std::string& path) {
+  for (const auto& [key, value] : object.items()) {
+    if (!contains(names, key)) fail(key_path(path, key), ": ", unknown_key_text(key, names));
+  }
+}
+
 namespace config_detail {
 
 void fail_at(const std::string& path, const std::string& message) { fail(path, path.empty() ? "" : ": ", message); }
 
 void fail_expected(const std::string& path, const std::string& expected, const json& got) {
   fail_at(path, "expected " + expected + ", got " + shown(got));
-}
-
-void check_known_keys(const json& object, const std::vector<std::string>& names, const std::string& path) {
-  for (const auto& [key, value] : object.items()) {
-    if (!contains(names, key)) fail_at(key_path(path, key), unknown_key_text(key, names));
-  }
 }
 
 bool read_bool(const json& in, const std::string& path) {

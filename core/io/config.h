@@ -98,6 +98,10 @@ struct SetScope {
 /// `scope` does not know, or if JSON is not what parse_json takes. Types and ranges are left to parse_config.
 void set_path(nlohmann::json& config, const std::string& assignment, const SetScope& scope = {});
 
+/// Throws Error "PATH.KEY: unknown key; ..." with the nearest of `names`, where the object at `path` has a key that is
+/// none of them.
+void check_known_keys(const nlohmann::json& object, const std::vector<std::string>& names, const std::string& path);
+
 namespace config_detail {
 
 using nlohmann::json;
@@ -105,7 +109,6 @@ using nlohmann::ordered_json;
 
 [[noreturn]] void fail_at(const std::string& path, const std::string& message);
 [[noreturn]] void fail_expected(const std::string& path, const std::string& expected, const json& got);
-void check_known_keys(const json& object, const std::vector<std::string>& names, const std::string& path);
 bool read_bool(const json& in, const std::string& path);
 double read_number(const json& in, const std::string& path);
 std::string read_string(const json& in, const std::string& path);

@@ -79,6 +79,18 @@ std::vector<std::uint8_t> read_file(const std::string& path, std::uint64_t max_b
   return FileReader(path, max_bytes).read_all();
 }
 
+std::vector<std::string> list_folder(const std::string& folder) {
+  std::vector<std::string> paths;
+  std::error_code error;
+  // Not a range-for: its increment would throw the standard library's own exception.
+  for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    paths.push_back(at->path().string());
+  }
+  check(!error, "cannot list ", folder, ": ", error.message());
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   check(!path_.empty(), "cannot write a file with an empty name");
   struct stat status {};

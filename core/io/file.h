@@ -43,6 +43,9 @@ class FileReader {
 /// The whole file; errors as for FileReader.
 std::vector<std::uint8_t> read_file(const std::string& path, std::uint64_t max_bytes = kMaxFileBytes);
 
+/// The paths of a folder's entries, sorted by name. Throws Error naming the folder where it cannot be listed.
+std::vector<std::string> list_folder(const std::string& folder);
+
 /// A file that appears under its name whole or not at all. What is written goes to a new file with an unpredictable
 /// name in the same folder; commit() flushes it to the disk and renames it to `path`, replacing what was there (a
 /// symbolic link itself, not what it points to). If commit() is not reached the temporary file is removed and `path` is

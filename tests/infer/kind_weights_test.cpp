@@ -137,6 +137,22 @@ TEST_CASE("kind-weights inspect: a model") {
   CHECK(files[1]["nets"]["decomposition"]["parameters"] == 235876);
 }
 
+TEST_CASE("kind-weights: weights that are not finite are shown, but go into no other model") {
+  const TempDir dir;
+  put_models(dir);
+  SafeTensors content = read_safetensors(dir / "a.st");
+  content.put_tensor("adjustment.conv4.bias", Tensor<float>({1}, {INFINITY}));
+  write_safetensors(dir / "inf.st", content);
+  const Result shown = run(dir, "inspect inf.st");
+  CHECK(shown.code == 0);
+  CHECK_THAT(shown.out, Contains("inf.st: model of kind") && Contains("1 not finite"));
+  for (const char* command : {"convert inf.st --float16", "merge inf.st d.st"}) {
+    CHECK_THAT(failure(dir, std::string(command) + " -o x.st"),
+               Contains("inf.st: tensor adjustment.conv4.bias holds inf, expected finite numbers"));
+  }
+  CHECK_FALSE(std::filesystem::exists(dir / "x.st"));
+}
+
 TEST_CASE("kind-weights inspect: the paper's form, and others") {
   const TempDir dir;
   const auto form = [&](const char* config) {

@@ -1,6 +1,7 @@
 #include "nets/model.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <fstream>
 #include <limits>
 
@@ -244,6 +245,18 @@ TEST_CASE("model: tensors that do not fit are named") {
                                                 "[32, 32, 3, 3]; these are the weights of another net"));
     bad.put_tensor("adjustment.conv2.weight", Tensor<float>::zeros({32 * 32, 9}));
     CHECK_THAT(load_message(dir, bad), Contains("has shape [1024, 9]"));
+  }
+  SECTION("not finite") {
+    for (const float value : {std::nanf(""), INFINITY, -INFINITY}) {
+      Tensor<float> weights = good.get_tensor<float>("adjustment.conv2.weight");
+      weights[weights.size() - 1] = value;
+      bad.put_tensor("adjustment.conv2.weight", weights);
+      CHECK_THAT(load_message(dir, bad), Contains(join("tensor adjustment.conv2.weight holds ", value)));
+      CHECK_NOTHROW(load_model<float>(dir / "bent.safetensors", NonFinite::kAllow));
+    }
+    // Finite in double only.
+    bad.put_tensor("adjustment.conv2.weight", Tensor<double>::full({32, 32, 3, 3}, 1e40));
+    CHECK_THAT(load_message(dir, bad), Contains("tensor adjustment.conv2.weight holds inf"));
   }
   SECTION("of another type") {
     bad.put_bytes("adjustment.conv1.bias", std::vector<std::uint8_t>(32));

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <unistd.h>
+
+#include <stdexcept>
+
 #include <string>
 
 #include "core/base/parallel.h"
@@ -33,5 +37,20 @@ class IsaScope {
 
 /// The thread counts under which results must have the same bits; more than most test machines have cores, too.
 inline constexpr int kThreadCounts[] = {1, 2, 3, 7};
+
+/// While it lives, files are accessed as a user who owns none of them, even where the tests run as root.
+class UnprivilegedScope {
+ public:
+  UnprivilegedScope() : before_(::geteuid()) {
+    constexpr uid_t kNobody = 65534;
+    if (before_ == 0 && ::seteuid(kNobody) != 0) throw std::runtime_error("cannot become another user");
+  }
+  ~UnprivilegedScope() { static_cast<void>(::seteuid(before_) == 0); }
+  UnprivilegedScope(const UnprivilegedScope&) = delete;
+  UnprivilegedScope& operator=(const UnprivilegedScope&) = delete;
+
+ private:
+  uid_t before_;
+};
 
 }  // namespace kind::testing

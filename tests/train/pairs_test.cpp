@@ -179,6 +179,9 @@ TEST_CASE("pairs: split.json says which pair serves what") {
   CHECK_THAT(split(R"({"train": [1], "test": [1]})"), Contains(file + ": test: pair 1 is listed twice"));
   CHECK_THAT(split(R"({"train": [1.5]})"), Contains("expected names, got 1.5"));
   CHECK_THAT(split(R"({"train": [null]})"), Contains("expected names, got null"));
+  CHECK_THAT(split(R"({"train": [1], "vaildation": [2]})"),
+             Contains(file + ": vaildation: unknown key; did you mean \"validation\"?"));
+  CHECK_THAT(split(R"({"train": [1], "held back": [2]})"), Contains("known keys: \"train\", \"validation\", \"test\""));
   CHECK_THAT(split(R"({"train": "1"})"), Contains(file + ": train: expected a list of names"));
   CHECK_THAT(split("[1, 2]"), Contains(file + ": expected an object of lists"));
   CHECK_THAT(split("{"), Contains(file + ": line 1"));
@@ -224,6 +227,27 @@ TEST_CASE("pairs: folders that are not there or hold nothing") {
              Contains("found no bright one") && Contains("synthesize"));
   std::filesystem::create_directory(dir / "high");
   CHECK_THAT(error_of([&] { Pairs(data(dir.path()), 1, 1); }), Contains("there are no pictures in " + dir.path()));
+}
+
+TEST_CASE("pairs: folders that may not be looked into are named") {
+  namespace fs = std::filesystem;
+  const TempDir dir;
+  put_scenes(dir / "data", 2);
+  fs::permissions(dir.path(), fs::perms::all);
+  const auto without_rights = [&](const std::string& folder) {
+    const fs::perms before = fs::status(folder).permissions();
+    fs::permissions(folder, fs::perms::none);
+    std::string message;
+    {
+      const UnprivilegedScope unprivileged;
+      message = error_of([&] { Pairs(data(dir / "data"), 1, 1); });
+    }
+    fs::permissions(folder, before);
+    return message;
+  };
+  CHECK(without_rights(dir / "data/high") == "cannot list " + dir / "data/high" + ": Permission denied");
+  CHECK(without_rights(dir / "data") == "data: " + dir / "data/low" + ": Permission denied");
+  CHECK(without_rights(dir.path()) == "data: " + dir / "data" + ": Permission denied");
 }
 
 TEST_CASE("pairs: dark pictures made from bright ones") {

@@ -278,6 +278,12 @@ TEST_CASE("what another run left is neither overwritten nor gone on with") {
   CHECK_THAT(refused(changed, out, true), Contains("(stages differs)"));
   CHECK(snapshot(out) == before);
 
+  // Checkpoints whose config is gone might be of any.
+  fs::rename(out + "/config.json", dir / "config.json");
+  CHECK_THAT(refused(config, out, true), Contains(out + ": there are checkpoints in it but no config.json"));
+  fs::rename(dir / "config.json", out + "/config.json");
+  CHECK(snapshot(out) == before);
+
   const Image picture = read_image(dir / "data/low/1.png");
   Image other = picture;
   other.set_sample(3, 3, 1, other.sample(3, 3, 1) + 1);
@@ -348,6 +354,13 @@ TEST_CASE("a loss that is no longer finite stops the run") {
   CHECK_THROWS_AS(train_silently(config, out, true), NotFinite);
   CHECK(snapshot(out) == before);
 
+  // So does a step whose weights are not finite: no checkpoint of them takes the place of a good one.
+  stage["optimizer"]["learning_rate"] = 1e39;
+  CHECK_THAT(refused(config, dir / "spoilt"), Contains("stage decom, step 1: decomposition.conv1.weight is ") &&
+                                                  Contains("before its first checkpoint"));
+  CHECK_FALSE(fs::exists(dir / "spoilt/checkpoints/step-1.safetensors"));
+  stage["optimizer"]["learning_rate"] = 1e30;
+
   // A validation finds it, too.
   config["data"]["validation"] = 1;
   stage["validation"]["every"] = 1;
@@ -409,6 +422,30 @@ TEST_CASE("nets come from an init file: to go on from, or frozen") {
   bad["stages"].push_back(json::parse(kAdjust));
   bad["stages"][1]["init"] = dir / "none.safetensors";
   CHECK_THAT(refused_unwritten(bad), Contains("stages.adjust.init: there is no file"));
+}
+
+TEST_CASE("resuming looks for the models of stages to come before it trains on") {
+  const TempDir dir;
+  put_scenes(dir / "data", 4);
+  json first = config_of(dir / "data", {kDecom});
+  first["stages"][0]["steps"] = 1;
+  REQUIRE(train_silently(first, dir / "first"));
+  const std::string model = dir / "first/model.safetensors";
+  json config = config_of(dir / "data", {kDecom, kAdjust});
+  for (json& stage : config["stages"]) stage["steps"] = 2;
+  config["stages"][1]["init"] = model;
+  const std::string out = dir / "run";
+  const auto stop_after = [](int steps) { return [=, count = 0]() mutable { return count++ == steps; }; };
+  REQUIRE_FALSE(train_silently(config, out, false, stop_after(1)));
+  const auto before = snapshot(out);
+  fs::rename(model, dir / "elsewhere");
+  CHECK_THAT(refused(config, out, true), Contains("stages.adjust.init: there is no file " + model));
+  CHECK(snapshot(out) == before);
+  // Once that stage has begun, its checkpoint has all that was taken.
+  fs::rename(dir / "elsewhere", model);
+  REQUIRE_FALSE(train_silently(config, out, true, stop_after(4)));
+  fs::rename(model, dir / "elsewhere");
+  CHECK(train_silently(config, out, true));
 }
 
 /// The decomposition net as a run of this seed begins.

@@ -207,3 +207,15 @@ TEST_CASE("file: a symbolic link is replaced, its target is not written", "[unit
   CHECK(slurp(dir / "link").size() == 8);
   CHECK_FALSE(std::filesystem::is_symlink(dir / "link"));
 }
+
+TEST_CASE("file: list_folder gives every entry by name, or says which folder cannot be listed", "[unit]") {
+  const TempDir dir;
+  for (const char* name : {"b", "a", "\xc3\xa4 \n", ".c", "B"}) dir.put(name, "x");
+  std::filesystem::create_directory(dir / "d");
+  CHECK(list_folder(dir.path()) ==
+        std::vector<std::string>{dir / ".c", dir / "B", dir / "a", dir / "b", dir / "d", dir / "\xc3\xa4 \n"});
+  CHECK(list_folder(dir / "d").empty());
+  CHECK_THAT(error_of([&] { list_folder(dir / "none"); }),
+             Equals("cannot list " + dir / "none: No such file or directory"));
+  CHECK_THAT(error_of([&] { list_folder(dir / "a"); }), Equals("cannot list " + dir / "a: Not a directory"));
+}
