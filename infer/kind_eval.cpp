@@ -25,6 +25,7 @@ struct Options {
   std::string model, data, split;
   std::vector<std::string> protocols{"none", "gt-ratio", "gt-mean"};
   int threads = 0;
+  bool exact = false;
 };
 
 /// What each protocol compares with the bright picture.
@@ -114,6 +115,7 @@ std::vector<std::size_t> chosen_pairs(const PairFolder& folder, const std::strin
 
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
+  set_exact_kernels(options.exact);
   const PairFolder folder = find_pairs(options.data);
   check_no_problems(folder.root, folder.problems);
   const std::vector<std::size_t> pairs = chosen_pairs(folder, options.split);
@@ -178,6 +180,8 @@ int run_command_line(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::IsMember({"none", "gt-ratio", "gt-mean", "input", "gamma"}));
   app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
+  app.add_flag("--exact", options.exact,
+               "Smallest rounding errors: convolutions by plain sums, more than twice the time");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

@@ -43,6 +43,7 @@ struct Options {
   double ratio = 0, target_mean = 0;
   bool overwrite = false;
   int threads = 0;
+  bool exact = false;
   EnhanceOptions enhance;
 };
 
@@ -220,6 +221,7 @@ std::string enhance_file(const Model<float>& model, const Options& options, cons
 
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
+  set_exact_kernels(options.exact);
   const std::vector<Job> jobs = plan(options);
   const Model<float> model = load_model<float>(find_model(options.weights));
   check(
@@ -282,6 +284,8 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")
       ->type_name("DIR");
   app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
+  app.add_flag("--exact", options.exact,
+               "Smallest rounding errors: convolutions by plain sums, more than twice the time");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

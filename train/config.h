@@ -211,6 +211,8 @@ struct TrainConfig {
   DataConfig data;
   InputConfig input;
   bool fit_light = false;
+  bool exact = false;
+  bool recompute_activations = false;
   std::vector<StageConfig> stages;
 
   template <class V>
@@ -220,6 +222,11 @@ struct TrainConfig {
     v.field("input", input, "How pictures become the nets' input; kept in the model.");
     v.field("fit_light", fit_light,
             "After the last stage, fit the automatic light level on the training pairs (needs decomposition).");
+    v.field("exact", exact,
+            "Leave out Winograd's algorithm: rounding errors a tenth as large, steps more than twice as long.");
+    v.field("recompute_activations", recompute_activations,
+            "Compute half of the activations again for the gradients instead of keeping them: less memory, the same "
+            "result, steps about a sixth longer.");
     v.field("stages", stages, "Trained one after the other.", kRequired);
   }
   void validate(const std::string& path) const;

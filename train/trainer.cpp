@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/io/file.h"
+#include "core/kernels/kernels.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 #include "train/stage.h"
@@ -438,6 +439,8 @@ class Run {
 }  // namespace
 
 bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks) {
+  set_exact_kernels(config.exact);
+  set_recompute_activations(config.recompute_activations);
   std::error_code ignored;
   for (const char* name : {"config.json", "metrics.jsonl", "checkpoints"}) {
     check(resume || !fs::exists(fs::path(out) / name, ignored), out,

@@ -31,6 +31,7 @@ struct Options {
   std::string mode, net, size = "600x400";
   std::int64_t width = 0, height = 0, batch = 0;
   int threads = 0, runs = 5, warmup = 2;
+  bool exact = false, recompute = false;
   std::uint64_t seed = 1;
 };
 
@@ -139,6 +140,8 @@ double rounded(double value, double digits) { return std::round(value * digits) 
 
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
+  set_exact_kernels(options.exact);
+  set_recompute_activations(options.recompute);
   const Net net = net_names().at(options.net);
   const bool trains = options.mode == "train";
   const Model<float> model = random_model(options.seed);
@@ -210,6 +213,9 @@ int run_command_line(int argc, char** argv) {
       ->check(CLI::Range(1, 4096))
       ->type_name("B");
   app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
+  app.add_flag("--exact", options.exact,
+               "Smallest rounding errors: convolutions by plain sums, more than twice the time");
+  app.add_flag("--recompute", options.recompute, "Train as with recompute_activations");
   app.add_option("--runs", options.runs, "How many are timed")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str()
