@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <limits>
 
 #include "core/base/error.h"
@@ -286,7 +287,7 @@ class FusedSchedule {
 };
 
 void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs,
-                   const std::vector<float*>& outputs, Arena& arena) const {
+                   const std::vector<float*>& outputs, Arena& arena, std::vector<LayerTime>* times) const {
   check(static_cast<std::int64_t>(inputs.size()) == input_channels(), "fused net: expected ", input_channels(),
         " input planes, got ", inputs.size());
   check(static_cast<std::int64_t>(outputs.size()) == output_channels_, "fused net: expected ", output_channels_,
@@ -294,8 +295,15 @@ void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float
   const BlockKernels& kernels = *block_kernels();
   FusedSchedule schedule(*this, kernels, h, w);
   schedule.set_memory(arena.take<float>(schedule.floats()));
+  if (times) {
+    times->clear();
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      times->push_back(describe(nodes_[i], schedule.algorithm(i), h, w));
+    }
+  }
   for (const FusedSchedule::Step& step : schedule.steps()) {
     const Node& node = nodes_[step.node];
+    const auto start = std::chrono::steady_clock::now();
     if (node.kind == Kind::kInput) {
       for (std::size_t c = 0; c < inputs.size(); ++c) {
         block_pack(inputs[c], 0, 1, static_cast<std::int64_t>(c), c + 1 == inputs.size(), schedule.maps()[0], step.y0,
@@ -304,7 +312,60 @@ void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float
     } else {
       run_node(kernels, node, schedule.algorithm(step.node), schedule.maps(), outputs, 0, step.y0, step.y1);
     }
+    if (times) {
+      LayerTime& time = (*times)[step.node];
+      time.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      ++time.steps;
+    }
   }
+}
+
+LayerTime FusedNet::describe(const Node& node, ConvAlgorithm algorithm, std::int64_t h, std::int64_t w) const {
+  const int level = node.y < 0 ? 0 : values_[static_cast<std::size_t>(node.y)].level;
+  LayerTime layer;
+  layer.h = at_level(h, level);
+  layer.w = at_level(w, level);
+  std::int64_t channels = 0;
+  double in = 0;
+  for (const Value x : node.x) {
+    const ValueShape& from = values_[static_cast<std::size_t>(x)];
+    channels += from.channels;
+    in += static_cast<double>(from.channels * at_level(h, from.level) * at_level(w, from.level));
+  }
+  const std::int64_t out = node.y < 0 ? node.weight.shape()[0] : values_[static_cast<std::size_t>(node.y)].channels;
+  const double pixels = static_cast<double>(layer.h * layer.w), both = static_cast<double>(channels * out);
+  double weights = 0;
+  const std::string size = join(channels, ">", out);
+  switch (node.kind) {
+    case Kind::kInput:
+      layer.what = join("input ", out);
+      in = static_cast<double>(out) * pixels;
+      break;
+    case Kind::kPool:
+      layer.what = join("pool ", out);
+      break;
+    case Kind::kUp:
+      layer.what = join("up ", size);
+      layer.products = pixels * both;
+      weights = 4 * both;
+      break;
+    case Kind::kConv:
+    case Kind::kOutput: {
+      const std::int64_t tile = algorithm_rows(algorithm);
+      layer.what = join(node.kind == Kind::kConv ? "conv " : "output ", node.kernel(), "x", node.kernel(), " ", size,
+                        tile == 1   ? " direct"
+                        : tile == 4 ? " winograd4"
+                                    : " winograd6");
+      weights = both * static_cast<double>(node.kernel() * node.kernel());
+      const double tiles = static_cast<double>(((layer.h + tile - 1) / tile) * ((layer.w + tile - 1) / tile));
+      layer.products = tile == 1 ? pixels * weights : tiles * static_cast<double>((tile + 2) * (tile + 2)) * both;
+      layer.flops = 2 * pixels * weights;
+      break;
+    }
+  }
+  if (node.kind == Kind::kUp) layer.flops = 2 * layer.products;
+  layer.bytes = 4 * (in + weights + pixels * static_cast<double>(out));
+  return layer;
 }
 
 Variable<float> FusedNet::operator()(const std::vector<Variable<float>>& inputs) const {

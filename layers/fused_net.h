@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/autograd/variable.h"
@@ -9,6 +10,17 @@
 #include "core/kernels/kernels.h"
 
 namespace kind {
+
+/// What one layer of a fused net did in a run.
+struct LayerTime {
+  std::string what;           // "conv 3x3 64>32 winograd6", "pool 32" and so on
+  std::int64_t h = 0, w = 0;  // of its result
+  double seconds = 0;
+  double flops = 0;     // of a direct convolution: a multiply-add is two
+  double products = 0;  // multiply-adds that are made in its place
+  double bytes = 0;     // of its inputs, weights and result, each moved once
+  std::int64_t steps = 0;
+};
 
 /// A net of float convolutions written down as a list, to be run as a whole: layers are fused (bias and activation,
 /// concatenation without a copy), memory is laid out before the first layer runs, and large pictures go through in
@@ -46,9 +58,10 @@ class FusedNet {
 
   /// The same on one picture without gradients, from planes to planes: inputs[i] is channel i of all inputs, outputs[i]
   /// channel i of all outputs, each h * w. A plane of the inputs may be one of the outputs. The layers' memory comes
-  /// from `arena`, which several nets and pictures may use one after the other.
+  /// from `arena`, which several nets and pictures may use one after the other. `times`, unless null, gets one entry a
+  /// layer.
   void run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs, const std::vector<float*>& outputs,
-           Arena& arena) const;
+           Arena& arena, std::vector<LayerTime>* times = nullptr) const;
 
  private:
   friend class FusedGradient;
@@ -79,6 +92,7 @@ class FusedNet {
     for (; level > 0; --level) size = (size + 1) / 2;
     return size;
   }
+  LayerTime describe(const Node& node, ConvAlgorithm algorithm, std::int64_t h, std::int64_t w) const;
   /// Runs rows y0 <= y < y1 of a node's result (kUp: of its input).
   void run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
                 const std::vector<BlockMap>& maps, const std::vector<float*>& outputs, std::int64_t output_image,

@@ -138,6 +138,45 @@ double milliseconds(const std::function<void()>& run) {
 
 double rounded(double value, double digits) { return std::round(value * digits) / digits; }
 
+/// One line a layer: medians over the runs.
+void print_layers(const Options& options, Net net, const Model<float>& model) {
+  check(net != Net::kPipeline, "layers: expected one net, got pipeline");
+  const FusedNet fused = net == Net::kDecomposition ? model.decomposition->fused()
+                         : net == Net::kRestoration ? model.restoration->fused()
+                                                    : model.adjustment->fused();
+  check(fused.runnable(), "layers: the kernel set ", current_isa(), " runs nets layer by layer; choose another");
+  const std::int64_t plane = options.width * options.height;
+  const std::int64_t in = net == Net::kDecomposition ? 3 : net == Net::kRestoration ? 4 : 2;
+  const std::int64_t out = net == Net::kDecomposition ? 4 : net == Net::kRestoration ? 3 : 1;
+  Random random(options.seed, {0xBE4C4});
+  const Tensor<float> x = random_tensor(Shape{1, in, options.height, options.width}, random);
+  Tensor<float> y(Shape{1, out, options.height, options.width});
+  std::vector<const float*> from;
+  for (std::int64_t c = 0; c < in; ++c) from.push_back(x.data() + c * plane);
+  std::vector<float*> to;
+  for (std::int64_t c = 0; c < out; ++c) to.push_back(y.data() + c * plane);
+  Arena arena;
+  std::vector<std::vector<LayerTime>> runs(static_cast<std::size_t>(options.warmup + options.runs));
+  for (auto& times : runs) fused.run(options.height, options.width, from, to, arena, &times);
+  runs.erase(runs.begin(), runs.begin() + options.warmup);
+  for (std::size_t i = 0; i < runs[0].size(); ++i) {
+    std::sort(runs.begin(), runs.end(), [i](const auto& a, const auto& b) { return a[i].seconds < b[i].seconds; });
+    const LayerTime& layer = runs[runs.size() / 2][i];
+    const nlohmann::ordered_json line{
+        {"layer", layer.what},
+        {"size", std::to_string(layer.w) + "x" + std::to_string(layer.h)},
+        {"steps", layer.steps},
+        {"threads", num_threads()},
+        {"median_ms", rounded(layer.seconds * 1e3, 1000)},
+        {"gflops", rounded(layer.flops / layer.seconds / 1e9, 10)},
+        {"product_gflops", rounded(2 * layer.products / layer.seconds / 1e9, 10)},
+        {"mb", rounded(layer.bytes / 1e6, 100)},
+        {"gb_per_s", rounded(layer.bytes / layer.seconds / 1e9, 100)},
+    };
+    std::cout << line.dump() << std::endl;
+  }
+}
+
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   set_exact_kernels(options.exact);
@@ -145,6 +184,10 @@ int run(const Options& options) {
   const Net net = net_names().at(options.net);
   const bool trains = options.mode == "train";
   const Model<float> model = random_model(options.seed);
+  if (options.mode == "layers") {
+    print_layers(options, net, model);
+    return kExitDone;
+  }
   std::vector<double> times;
   {
     const std::function<void()> once = trains ? train_case(options, net, model) : infer_case(options, net, model);
@@ -198,10 +241,11 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag(
       "--version", [] { return version_text("kind-bench", available_isas(), current_isa()); },
       "Print version, kernel sets and picture types");
-  app.add_option("mode", options.mode, "infer: a forward pass; train: forward, losses, backward, Adam")
+  app.add_option("mode", options.mode,
+                 "infer: a forward pass; train: forward, losses, backward, Adam; layers: one's parts")
       ->required()
-      ->check(CLI::IsMember({"infer", "train"}))
-      ->type_name("infer|train");
+      ->check(CLI::IsMember({"infer", "train", "layers"}))
+      ->type_name("infer|train|layers");
   std::vector<std::string> names;
   for (const auto& [name, net] : net_names()) names.push_back(name);
   app.add_option("--net", options.net, "Which net; pipeline: all three and the product")
