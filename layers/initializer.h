@@ -18,6 +18,19 @@ enum class Initializer {
 /// "xavier_uniform", "he_normal", "truncated_normal", "zeros"; throws Error for others.
 Initializer initializer_from_name(const std::string& name);
 
+/// While one is alive, initialize() on this thread draws nothing and leaves the elements unwritten: for nets whose
+/// weights are read over at once, where drawing would take longer than reading.
+class NoDrawing {
+ public:
+  NoDrawing();
+  ~NoDrawing();
+  NoDrawing(const NoDrawing&) = delete;
+  NoDrawing& operator=(const NoDrawing&) = delete;
+
+ private:
+  bool before_;
+};
+
 /// A weight [out, in, kh, kw] (or [in, out, kh, kw]: pass the fans, which are channels times kh kw).
 template <class T>
 Tensor<T> initialize(Initializer initializer, const Shape& shape, std::int64_t fan_in, std::int64_t fan_out,

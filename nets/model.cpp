@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <utility>
 
 #include "core/base/error.h"
+#include "core/base/sum.h"
 
 namespace kind {
 namespace {
@@ -25,12 +27,13 @@ void append(const std::optional<Net>& net, Parameters<T>& all) {
   all.insert(all.end(), own.begin(), own.end());
 }
 
-/// The same description with weights that need no drawing, since they are read over at once.
-ModelConfig without_drawing(ModelConfig config) {
-  if (config.decomposition) config.decomposition->initializer = "zeros";
-  if (config.restoration) config.restoration->initializer = "zeros";
-  if (config.adjustment) config.adjustment->initializer = "zeros";
-  return config;
+template <class T>
+void check_finite(const std::string& name, const Tensor<T>& tensor) {
+  const T* values = tensor.data();
+  // Zero times anything else is no zero: one pass that compilers make vectors of.
+  if (parallel_sum(tensor.size(), [=](std::int64_t i) { return values[i] * 0; }) == 0) return;
+  const T* const bad = std::find_if(values, values + tensor.size(), [](T v) { return !std::isfinite(v); });
+  fail(name, " holds ", *bad, ", expected finite numbers; the file is damaged");
 }
 
 }  // namespace
@@ -54,15 +57,12 @@ Parameters<T> Model<T>::parameters() const {
 template <class T>
 void assign_parameters(const SafeTensors& content, const Parameters<T>& parameters, NonFinite non_finite) {
   for (const Parameter<T>& parameter : parameters) {
-    const Tensor<T> tensor = content.get_tensor<T>(parameter.name);
+    Tensor<T> tensor = content.get_tensor<T>(parameter.name);
     Variable<T> variable = parameter.variable;
     check(tensor.shape() == variable.shape(), content.source, ": tensor ", parameter.name, " has shape ",
           tensor.shape().text(), ", expected ", variable.shape().text(), "; these are the weights of another net");
-    for (std::int64_t i = 0; non_finite == NonFinite::kRefuse && i < tensor.size(); ++i) {
-      check(std::isfinite(tensor[i]), content.source, ": tensor ", parameter.name, " holds ", tensor[i],
-            ", expected finite numbers; the file is damaged");
-    }
-    std::copy_n(tensor.data(), tensor.size(), variable.mutable_value().data());
+    if (non_finite == NonFinite::kRefuse) check_finite(content.source + ": tensor " + parameter.name, tensor);
+    variable.mutable_value() = std::move(tensor);
   }
 }
 
@@ -74,10 +74,11 @@ Model<T> load_model(const std::string& path, NonFinite non_finite) {
         kDescription, "\"; weights of the authors' program are brought in by kind-weights import-tensorflow");
   const std::string source = path + ": metadata \"" + kDescription + "\"";
   Model<T> model;
-  const ModelConfig config = parse_config<ModelConfig>(parse_json(description->second, source), source);
-  model.config = without_drawing(config);
-  model.build(0);
-  model.config = config;
+  model.config = parse_config<ModelConfig>(parse_json(description->second, source), source);
+  {
+    const NoDrawing no_drawing;
+    model.build(0);
+  }
   const Parameters<T> parameters = model.parameters();
   check(!parameters.empty(), path, ": the model holds no net");
   std::set<std::string> left;

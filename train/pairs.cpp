@@ -142,20 +142,32 @@ Tensor<float> flip_rotate(const Tensor<float>& planes, int mode) {
   check(mode >= 0 && mode < 8, "flip_rotate: expected a mode from 0 to 7, got ", mode);
   const std::int64_t size = s[1];
   Tensor<float> result(s);
+  // Element (i, j) of the result comes from start + i down + j right: undo the flip, then each quarter turn.
+  const std::int64_t last = size - 1;
+  std::int64_t start = 0, down = size, right = 1;
+  switch (mode / 2) {
+    case 1:
+      start = last, down = -1, right = size;
+      break;
+    case 2:
+      start = last * size + last, down = -size, right = -1;
+      break;
+    case 3:
+      start = last * size, down = 1, right = -size;
+      break;
+    default:
+      break;
+  }
+  if (mode % 2 == 1) {
+    start += last * down;
+    down = -down;
+  }
   for (std::int64_t c = 0; c < s[0]; ++c) {
-    const float* from = planes.data() + c * size * size;
+    const float* from = planes.data() + c * size * size + start;
     float* to = result.data() + c * size * size;
-    for (std::int64_t i = 0; i < size; ++i) {
-      for (std::int64_t j = 0; j < size; ++j) {
-        // Where (i, j) of the result comes from: undo the flip, then each quarter turn.
-        std::int64_t y = mode % 2 ? size - 1 - i : i, x = j;
-        for (int turn = 0; turn < mode / 2; ++turn) {
-          const std::int64_t before = y;
-          y = x;
-          x = size - 1 - before;
-        }
-        to[i * size + j] = from[y * size + x];
-      }
+    for (std::int64_t i = 0; i < size; ++i, to += size) {
+      const float* line = from + i * down;
+      for (std::int64_t j = 0; j < size; ++j) to[j] = line[j * right];
     }
   }
   return result;

@@ -1,6 +1,7 @@
 #include "train/stage.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -45,12 +46,15 @@ class DecompositionSampler : public StageSampler {
     const std::int64_t size = planes.shape()[1];
     const float low = input_.stretch ? range.low : 0,
                 span = input_.stretch ? std::max(range.high - range.low, 0.001f) : 1;
+    std::array<float, 256> values;
+    for (int v = 0; v < 256; ++v) {
+      values[static_cast<std::size_t>(v)] = (static_cast<float>(v) / 255.0f - low) / span;
+    }
     for (std::int64_t i = 0; i < size; ++i) {
       const std::uint8_t* row = image.row(static_cast<int>(y + i)) + 3 * x;
-      for (std::int64_t j = 0; j < size; ++j) {
-        for (std::int64_t c = 0; c < 3; ++c) {
-          planes[((at + c) * size + i) * size + j] = (static_cast<float>(row[3 * j + c]) / 255.0f - low) / span;
-        }
+      for (std::int64_t c = 0; c < 3; ++c) {
+        float* to = planes.data() + ((at + c) * size + i) * size;
+        for (std::int64_t j = 0; j < size; ++j) to[j] = values[row[3 * j + c]];
       }
     }
   }
@@ -63,6 +67,8 @@ class RestorationSampler : public StageSampler {
  public:
   RestorationSampler(const StageConfig& config, FrozenDecomposition& frozen)
       : power_(static_cast<float>(config.target_power)), frozen_(frozen) {}
+
+  void prepare(std::size_t pair) override { frozen_.maps(pair); }
 
   Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random&) override {
     Tensor<float> planes = frozen_.maps(pair).crop(pair, y, x, size, size);  // R_low, L_low, R_high, L_high
@@ -81,6 +87,8 @@ class AdjustmentSampler : public StageSampler {
  public:
   AdjustmentSampler(const StageConfig& config, FrozenDecomposition& frozen)
       : official_ratio_(config.ratio == "official"), frozen_(frozen) {}
+
+  void prepare(std::size_t pair) override { frozen_.maps(pair); }
 
   Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) override {
     const Tensor<float> maps = frozen_.maps(pair).crop(pair, y, x, size, size);
@@ -107,6 +115,27 @@ class AdjustmentSampler : public StageSampler {
   bool official_ratio_;
   FrozenDecomposition& frozen_;
 };
+
+/// A sample of a batch: its epoch, its number in the epoch, and the pair that it falls to.
+struct Place {
+  std::uint64_t epoch, sample;
+  std::size_t pair;
+};
+
+std::vector<Place> places_of(const StageConfig& config, const Pairs& pairs, std::uint64_t seed, std::uint64_t stage,
+                             std::int64_t step) {
+  const std::int64_t steps = epoch_steps(config, pairs.train().size());
+  const std::uint64_t epoch = static_cast<std::uint64_t>(step / steps);
+  std::vector<std::size_t> order = pairs.train();
+  Random shuffle(seed, {kOrderStream, stage, epoch});
+  for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[shuffle.below(i + 1)]);
+  std::vector<Place> places;
+  for (std::int64_t b = 0; b < config.batch; ++b) {
+    const std::uint64_t i = static_cast<std::uint64_t>(step % steps * config.batch + b);
+    places.push_back({epoch, i, order[i % order.size()]});
+  }
+  return places;
+}
 
 }  // namespace
 
@@ -177,28 +206,26 @@ std::int64_t total_steps(const StageConfig& config, std::size_t pairs) {
   return config.steps ? *config.steps : config.epochs * epoch_steps(config, pairs);
 }
 
+void prepare_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
+                   std::uint64_t stage, std::int64_t step) {
+  for (const Place& place : places_of(config, pairs, seed, stage, step)) sampler.prepare(place.pair);
+}
+
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                          std::uint64_t stage, std::int64_t step) {
-  const std::vector<std::size_t>& train = pairs.train();
-  const std::int64_t steps = epoch_steps(config, train.size());
-  const std::uint64_t epoch = static_cast<std::uint64_t>(step / steps);
-  std::vector<std::size_t> order = train;
-  Random shuffle(seed, {kOrderStream, stage, epoch});
-  for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[shuffle.below(i + 1)]);
   Tensor<float> batch;
-  for (std::int64_t b = 0; b < config.batch; ++b) {
-    const std::uint64_t i = static_cast<std::uint64_t>(step % steps * config.batch + b);
-    const std::size_t pair = order[i % order.size()];
-    Random random(seed, {kSampleStream, stage, epoch, i});
-    const Pairs::Pair& size = pairs.all()[pair];
-    const auto place = [&](int side) {
+  std::int64_t b = 0;
+  for (const Place& place : places_of(config, pairs, seed, stage, step)) {
+    Random random(seed, {kSampleStream, stage, place.epoch, place.sample});
+    const Pairs::Pair& size = pairs.all()[place.pair];
+    const auto start = [&](int side) {
       return static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(side - config.patch + 1)));
     };
-    const std::int64_t y = place(size.height), x = place(size.width);
+    const std::int64_t y = start(size.height), x = start(size.width);
     const int mode = static_cast<int>(random.below(8));
-    const Tensor<float> planes = flip_rotate(sampler.sample(pair, y, x, config.patch, random), mode);
+    const Tensor<float> planes = flip_rotate(sampler.sample(place.pair, y, x, config.patch, random), mode);
     if (!batch.defined()) batch = Tensor<float>(Shape{config.batch, planes.shape()[0], config.patch, config.patch});
-    put_planes(planes, batch, b * planes.shape()[0]);
+    put_planes(planes, batch, b++ * planes.shape()[0]);
   }
   return batch;
 }

@@ -42,6 +42,9 @@ class StageSampler {
  public:
   virtual ~StageSampler() = default;
 
+  /// Does beforehand what sample() needs of this pair and other threads should help with.
+  virtual void prepare(std::size_t) {}
+
   /// Planes [stage_planes, size, size] of a pair's crop at (y, x):
   ///   decomposition: I_low, I_high;  restoration: R_low, L_low, target, L_high;  adjustment: source, ratio map, target
   /// Draws from `random` what a sample decides by chance.
@@ -57,6 +60,10 @@ std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Mode
 /// on (seed, stage, e, i) alone, so that a run goes on anywhere. Where a batch is larger than the set, pairs repeat.
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                          std::uint64_t stage, std::int64_t step);
+
+/// Calls sampler.prepare for the pairs of a step's batch.
+void prepare_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
+                   std::uint64_t stage, std::int64_t step);
 
 /// Steps of a stage: config.steps, or its epochs times the steps of one.
 std::int64_t total_steps(const StageConfig& config, std::size_t pairs);

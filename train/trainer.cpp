@@ -5,12 +5,15 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/io/file.h"
 #include "core/kernels/kernels.h"
 #include "train/checkpoint.h"
+#include "train/loader.h"
 #include "train/optimizer.h"
 #include "train/stage.h"
 #include "train/validation.h"
@@ -251,6 +254,8 @@ class Run {
     if (trains_decomposition) frozen_.reset();
     const std::unique_ptr<StageSampler> sampler = make_sampler(stage, model_, pairs_, frozen());
     const Parameters<float> parameters = stage_parameters(stage, model_);
+    BatchLoader loader(stage, pairs_, *sampler, seed_, static_cast<std::uint64_t>(state_.stage),
+                       total_steps(stage, pairs_.train().size()));
     Optimizer optimizer(stage.optimizer, parameters);
     std::unique_ptr<WeightAverage> average;
     if (stage.ema) average = std::make_unique<WeightAverage>(*stage.ema, parameters);
@@ -269,6 +274,7 @@ class Run {
     while (true) {
       const bool last = state_.stage_step == total;
       if (state_.validation_due) {
+        loader.wait();
         const auto before = std::chrono::steady_clock::now();
         if (!validate_step(stage, trains_decomposition ? nullptr : &frozen(), average.get())) {
           if (changed) save_checkpoint(stage, optimizer, average.get());
@@ -286,7 +292,7 @@ class Run {
         if (changed) save_checkpoint(stage, optimizer, average.get());
         return false;
       }
-      TrainProgress progress = train_step(stage, *sampler, parameters, optimizer, average.get(), total);
+      TrainProgress progress = train_step(stage, loader, parameters, optimizer, average.get(), total);
       changed = true;
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
       const double per_step = (elapsed.count() - paused) / static_cast<double>(state_.stage_step - first);
@@ -302,14 +308,13 @@ class Run {
     return true;
   }
 
-  TrainProgress train_step(const StageConfig& stage, StageSampler& sampler, const Parameters<float>& parameters,
+  TrainProgress train_step(const StageConfig& stage, BatchLoader& loader, const Parameters<float>& parameters,
                            Optimizer& optimizer, WeightAverage* average, std::int64_t total) {
     TrainProgress progress;
     const double factor = schedule_factor(stage.schedule, state_.stage_step, total);
     for (const Parameter<float>& parameter : parameters) Variable<float>(parameter.variable).zero_grad();
     {
-      const Tensor<float> batch =
-          make_batch(stage, pairs_, sampler, seed_, static_cast<std::uint64_t>(state_.stage), state_.stage_step);
+      const Tensor<float> batch = loader.take(state_.stage_step);
       Loss<float> loss = stage_loss(stage, model_, batch);
       progress.total_loss = static_cast<double>(loss.total.value().item());
       for (const LossTerm& term : loss.terms) check_finite(stage, state_.step + 1, "loss term " + term.name, term.raw);
@@ -359,7 +364,12 @@ class Run {
     if (!result) return false;
     for (const auto& [name, value] : result->means) check_finite(stage, state_.step, "the validation's " + name, value);
     if (stage.validation.sheet_rows > 0) {
-      write_image(join(out_, "/sheets/", stage.name, "-step-", state_.step, ".png"), result->sheet, ImageFormat::kPng);
+      finish_sheet();
+      const std::string path = join(out_, "/sheets/", stage.name, "-step-", state_.step, ".png");
+      sheet_ = std::async(std::launch::async, [path, sheet = result->sheet] {
+        const SerialScope serial;
+        write_image(path, sheet, ImageFormat::kPng);
+      });
     }
     const auto psnr = result->means.find("psnr");
     if (psnr != result->means.end() && (!state_.best || psnr->second > *state_.best)) {
@@ -377,6 +387,11 @@ class Run {
     callbacks_.message(text);
     state_.validation_due = false;
     return true;
+  }
+
+  /// Waits for the sheet that is being written beside the steps; throws what kept it from being written.
+  void finish_sheet() {
+    if (sheet_.valid()) sheet_.get();
   }
 
   void save_checkpoint(const StageConfig& stage, const Optimizer& optimizer, WeightAverage* average) {
@@ -398,6 +413,7 @@ class Run {
     }
     optimizer.save(content);
     if (average) average->save(content);
+    finish_sheet();  // the state says that the validation is done, which is the sheet too
     write_safetensors(checkpoints_.state_path(state_.step), content);
     checkpoints_.keep_last(stage.checkpoints.keep_last);
   }
@@ -434,6 +450,7 @@ class Run {
   std::optional<SafeTensors> loaded_;  // the checkpoint, until its stage has taken what it needs
   std::unique_ptr<FrozenDecomposition> frozen_;
   std::unique_ptr<Metrics> metrics_;
+  std::future<void> sheet_;
 };
 
 }  // namespace

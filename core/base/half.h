@@ -9,14 +9,12 @@ namespace kind {
 /// keeps its sign and payload.
 inline float half_to_float(std::uint16_t half) {
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
-  const std::uint32_t exponent = (half >> 10) & 0x1fu;
-  const std::uint32_t mantissa = half & 0x3ffu;
-  if (exponent == 0) {  // zero or subnormal: mantissa * 2^-24, exact in float
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
-  }
-  const std::uint32_t float_exponent = exponent == 31 ? 255 : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | (float_exponent << 23) | (mantissa << 13));
+  const std::uint32_t magnitude = half & 0x7fffu;
+  // Both kinds are worked out, so that compilers can make vectors of loops over this.
+  constexpr std::uint32_t kRebias = (127 - 15) << 23;
+  const std::uint32_t normal = (magnitude << 13) + kRebias + (magnitude >= 0x7c00u ? kRebias : 0);  // or infinity, NaN
+  const float subnormal = static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-24f;      // exact; zero, too
+  return std::bit_cast<float>(sign | (magnitude < 0x400u ? std::bit_cast<std::uint32_t>(subnormal) : normal));
 }
 
 /// The IEEE 754 binary16 number nearest to `value`, ties to even (the standard's default rounding). What is at least

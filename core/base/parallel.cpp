@@ -12,6 +12,7 @@ namespace kind {
 namespace {
 
 std::atomic<int> requested_threads{0};
+thread_local bool serial = false;
 
 }  // namespace
 
@@ -25,11 +26,14 @@ void set_num_threads(int threads) {
   requested_threads.store(threads, std::memory_order_relaxed);
 }
 
+SerialScope::SerialScope() : before_(serial) { serial = true; }
+SerialScope::~SerialScope() { serial = before_; }
+
 void parallel_for(std::int64_t count, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) {
   if (count <= 0) return;
   const std::int64_t most = std::max<std::int64_t>(1, count / std::max<std::int64_t>(1, grain));
   const int threads = static_cast<int>(std::min<std::int64_t>(num_threads(), most));
-  if (threads == 1 || omp_in_parallel()) {
+  if (threads == 1 || serial || omp_in_parallel()) {
     body(0, count);
     return;
   }

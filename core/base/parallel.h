@@ -17,4 +17,16 @@ void set_num_threads(int threads);
 /// that a body throws is thrown again here.
 void parallel_for(std::int64_t count, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body);
 
+/// While one is alive, parallel_for on this thread runs serially: for work beside that of the other threads.
+class SerialScope {
+ public:
+  SerialScope();
+  ~SerialScope();
+  SerialScope(const SerialScope&) = delete;
+  SerialScope& operator=(const SerialScope&) = delete;
+
+ private:
+  bool before_;
+};
+
 }  // namespace kind

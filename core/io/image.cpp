@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cctype>
 #include <cmath>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/io/file.h"
 #include "core/io/image_codecs.h"
 
@@ -115,6 +117,9 @@ ImageInfo info_of(const std::string& path, Bytes bytes, const ReadLimits& limits
   return ppm_info(path, bytes, limits);
 }
 
+/// Rows that a thread takes at least, in loops over pixels.
+std::int64_t row_grain(const Image& image) { return std::max(1, 65536 / std::max(1, image.width)); }
+
 /// The tensor's channel planes from interleaved samples of type Sample.
 template <class Sample>
 void spread_planes(const Image& image, float* planes) {
@@ -123,15 +128,55 @@ void spread_planes(const Image& image, float* planes) {
   const auto maximum = static_cast<float>(image.maximum());
   std::vector<float> table(static_cast<std::size_t>(image.maximum()) + 1);
   for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<float>(i) / maximum;
-  const std::uint8_t* from = image.data.data();
-  for (std::size_t i = 0; i < plane_size; ++i) {
+  const auto channels = static_cast<std::size_t>(image.channels);
+  parallel_for(image.height, row_grain(image), [&](std::int64_t begin, std::int64_t end) {
+    const std::size_t first = static_cast<std::size_t>(begin) * static_cast<std::size_t>(image.width),
+                      last = static_cast<std::size_t>(end) * static_cast<std::size_t>(image.width);
     for (std::size_t c = 0; c < 3; ++c) {
-      Sample value;
-      std::memcpy(&value, from + (gray ? 0 : c) * sizeof(Sample), sizeof(Sample));
-      planes[c * plane_size + i] = table[value];
+      const std::uint8_t* from = image.data.data() + (gray ? 0 : c) * sizeof(Sample);
+      float* plane = planes + c * plane_size;
+      for (std::size_t i = first; i < last; ++i) {
+        Sample value;
+        std::memcpy(&value, from + i * channels * sizeof(Sample), sizeof(Sample));
+        plane[i] = table[value];
+      }
     }
-    from += static_cast<std::size_t>(image.channels) * sizeof(Sample);
-  }
+  });
+}
+
+/// The opposite: interleaved samples from channel planes. Throws Error for the first NaN.
+template <class Sample>
+void gather_planes(const float* planes, Image& image) {
+  const std::int64_t width = image.width, height = image.height, channels = image.channels;
+  const double maximum = image.maximum();
+  std::atomic<bool> found_nan{false};
+  parallel_for(height, row_grain(image), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<int> scaled(static_cast<std::size_t>(width));
+    int* row = scaled.data();
+    bool nan = false;
+    for (std::int64_t y = begin; y < end; ++y) {
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const float* from = planes + (c * height + y) * width;
+        for (std::int64_t x = 0; x < width; ++x) {
+          // In double, where the product is exact, so that halves are rounded up and nothing else is.
+          const double value = from[x] > 0 ? static_cast<double>(from[x] < 1 ? from[x] : 1.0f) : 0.0;
+          row[x] = static_cast<int>(value * maximum + 0.5);
+        }
+        for (std::int64_t x = 0; x < width; ++x) nan |= std::isnan(from[x]);
+        std::uint8_t* to = image.row(static_cast<int>(y)) + c * static_cast<std::int64_t>(sizeof(Sample));
+        for (std::int64_t x = 0; x < width; ++x) {
+          const auto sample = static_cast<Sample>(row[x]);
+          std::memcpy(to + x * channels * static_cast<std::int64_t>(sizeof(Sample)), &sample, sizeof(Sample));
+        }
+      }
+    }
+    if (nan) found_nan = true;
+  });
+  if (!found_nan) return;
+  const std::int64_t size = channels * height * width;
+  const std::int64_t at = std::find_if(planes, planes + size, [](float v) { return std::isnan(v); }) - planes;
+  fail("to_image: the value at channel ", at / (height * width), ", row ", at / width % height, ", column ", at % width,
+       " is not a number");
 }
 
 }  // namespace
@@ -306,18 +351,10 @@ Image to_image(const Tensor<float>& tensor, int bits) {
             shape[2] <= std::numeric_limits<int>::max() && shape[3] <= std::numeric_limits<int>::max(),
         "to_image: expected a tensor of shape [1, 3, h, w] or [1, 1, h, w], got ", shape.text());
   Image image(static_cast<int>(shape[3]), static_cast<int>(shape[2]), static_cast<int>(shape[1]), bits);
-  const double maximum = image.maximum();
-  const float* from = tensor.data();
-  for (int c = 0; c < image.channels; ++c) {
-    for (int y = 0; y < image.height; ++y) {
-      for (int x = 0; x < image.width; ++x, ++from) {
-        check(!std::isnan(*from), "to_image: the value at channel ", c, ", row ", y, ", column ", x,
-              " is not a number");
-        // In double, where the product is exact, so that halves are rounded up and nothing else is.
-        const double scaled = std::clamp(static_cast<double>(*from), 0.0, 1.0) * maximum;
-        image.set_sample(x, y, c, static_cast<int>(scaled + 0.5));
-      }
-    }
+  if (bits == 16) {
+    gather_planes<std::uint16_t>(tensor.data(), image);
+  } else {
+    gather_planes<std::uint8_t>(tensor.data(), image);
   }
   return image;
 }

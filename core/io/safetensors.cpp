@@ -17,6 +17,7 @@
 
 #include "core/base/error.h"
 #include "core/base/half.h"
+#include "core/base/parallel.h"
 #include "core/base/quote.h"
 #include "core/io/file.h"
 
@@ -238,13 +239,20 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   std::vector<std::int64_t> numbers_;
 };
 
+// Elements that a thread converts at least.
+constexpr std::int64_t kGrain = 262144;
+
 template <class From, class To, class Convert>
-void convert_elements(const std::vector<std::uint8_t>& data, Tensor<To>& tensor, const Convert& convert) {
-  for (std::int64_t i = 0; i < tensor.size(); ++i) {
-    From value;
-    std::memcpy(&value, data.data() + static_cast<std::size_t>(i) * sizeof(From), sizeof(From));
-    tensor[i] = static_cast<To>(convert(value));
-  }
+void convert_elements(const SharedBytes& data, Tensor<To>& tensor, const Convert& convert) {
+  const std::uint8_t* from = data.data();
+  To* to = tensor.data();
+  parallel_for(tensor.size(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      From value;
+      std::memcpy(&value, from + i * static_cast<std::int64_t>(sizeof(From)), sizeof(From));
+      to[i] = static_cast<To>(convert(value));
+    }
+  });
 }
 
 std::vector<std::int64_t> sizes_of(const Shape& shape) {
@@ -267,6 +275,19 @@ const SafeTensor& get_typed(const SafeTensors& from, const std::string& name, Dt
 }
 
 }  // namespace
+
+SharedBytes::SharedBytes(std::vector<std::uint8_t> bytes)
+    : owner_(std::make_shared<const std::vector<std::uint8_t>>(std::move(bytes))), bytes_(*owner_) {}
+
+SharedBytes SharedBytes::part(std::size_t start, std::size_t count) const {
+  SharedBytes part = *this;
+  part.bytes_ = bytes_.subspan(start, count);
+  return part;
+}
+
+bool SharedBytes::operator==(const SharedBytes& other) const {
+  return std::equal(bytes_.begin(), bytes_.end(), other.bytes_.begin(), other.bytes_.end());
+}
 
 const char* dtype_name(Dtype dtype) { return kDtypes[static_cast<std::size_t>(dtype)].name; }
 
@@ -296,10 +317,10 @@ Tensor<T> SafeTensors::get_tensor(const std::string& name) const {
       convert_elements<float>(from.data, tensor, same);
       return tensor;
     case Dtype::kF16:
-      convert_elements<std::uint16_t>(from.data, tensor, half_to_float);
+      convert_elements<std::uint16_t>(from.data, tensor, [](std::uint16_t v) { return half_to_float(v); });
       return tensor;
     case Dtype::kBF16:
-      convert_elements<std::uint16_t>(from.data, tensor, bfloat16_to_float);
+      convert_elements<std::uint16_t>(from.data, tensor, [](std::uint16_t v) { return bfloat16_to_float(v); });
       return tensor;
     default:
       fail(source, ": tensor ", quote(name), " is of type ", dtype_name(from.dtype),
@@ -315,7 +336,8 @@ std::vector<std::int64_t> SafeTensors::get_int64(const std::string& name) const 
 }
 
 std::vector<std::uint8_t> SafeTensors::get_bytes(const std::string& name) const {
-  return get_typed(*this, name, Dtype::kU8).data;
+  const std::span<const std::uint8_t> bytes = get_typed(*this, name, Dtype::kU8).data.bytes();
+  return {bytes.begin(), bytes.end()};
 }
 
 template <class T>
@@ -349,7 +371,8 @@ void SafeTensors::put_bytes(const std::string& name, const std::vector<std::uint
   tensors[name] = {Dtype::kU8, {static_cast<std::int64_t>(bytes.size())}, bytes};
 }
 
-SafeTensors parse_safetensors(std::span<const std::uint8_t> bytes, const std::string& source) {
+SafeTensors parse_safetensors(const SharedBytes& file, const std::string& source) {
+  const std::span<const std::uint8_t> bytes = file.bytes();
   const auto bad = [&](const auto&... parts) { fail("cannot read ", source, " as safetensors: ", parts...); };
   if (bytes.size() < 8) bad("the file ends early, it has ", bytes.size(), " bytes, expected at least 8");
   std::uint64_t header_size = 0;
@@ -393,8 +416,8 @@ SafeTensors parse_safetensors(std::span<const std::uint8_t> bytes, const std::st
       bad("tensor ", quote(from.name), " of type ", dtype_name(from.dtype), " and shape ", shape_text(from.shape),
           " has ", end - start, " bytes");
     }
-    const auto range = data.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(end - start));
-    content.tensors[from.name] = {from.dtype, from.shape, std::vector<std::uint8_t>(range.begin(), range.end())};
+    const std::size_t at = bytes.size() - data.size() + static_cast<std::size_t>(start);
+    content.tensors[from.name] = {from.dtype, from.shape, file.part(at, static_cast<std::size_t>(end - start))};
     position = end;
   }
   if (position != data.size()) bad("it has ", data.size(), " bytes of data, its tensors end at ", position);
@@ -439,7 +462,7 @@ void write_safetensors(const std::string& path, const SafeTensors& content) {
   AtomicFile file(path);
   file.write(bytes_of(&header_size, sizeof(header_size)));
   file.write(header);
-  for (const auto* entry : order) file.write(entry->second.data);
+  for (const auto* entry : order) file.write(entry->second.data.bytes());
   file.commit();
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,11 +20,30 @@ const char* dtype_name(Dtype dtype);
 /// Bytes of one element.
 std::size_t dtype_size(Dtype dtype);
 
+/// Bytes that never change. Copies share them, and so does a part of them, which keeps the whole alive.
+class SharedBytes {
+ public:
+  SharedBytes() = default;
+  SharedBytes(std::vector<std::uint8_t> bytes);  // not explicit: a vector is given where bytes are wanted
+  SharedBytes(std::initializer_list<std::uint8_t> bytes) : SharedBytes(std::vector<std::uint8_t>(bytes)) {}
+
+  const std::uint8_t* data() const { return bytes_.data(); }
+  std::size_t size() const { return bytes_.size(); }
+  std::span<const std::uint8_t> bytes() const { return bytes_; }
+  /// `count` bytes from `start`; both must lie within.
+  SharedBytes part(std::size_t start, std::size_t count) const;
+  bool operator==(const SharedBytes& other) const;
+
+ private:
+  std::shared_ptr<const std::vector<std::uint8_t>> owner_;
+  std::span<const std::uint8_t> bytes_;
+};
+
 /// One tensor of a file: its elements in C order, little-endian.
 struct SafeTensor {
   Dtype dtype = Dtype::kF32;
   std::vector<std::int64_t> shape;
-  std::vector<std::uint8_t> data;
+  SharedBytes data;
 };
 
 /// What a safetensors file holds: tensors and texts by name. The get functions throw Error naming `source` and the
@@ -59,8 +80,8 @@ struct SafeTensors {
 /// the first byte behind the header to the last of the file; texts only under "__metadata__".
 SafeTensors read_safetensors(const std::string& path);
 
-/// The same from a file's bytes; `source` names them in errors.
-SafeTensors parse_safetensors(std::span<const std::uint8_t> bytes, const std::string& source);
+/// The same from a file's bytes, which the tensors share; `source` names them in errors.
+SafeTensors parse_safetensors(const SharedBytes& bytes, const std::string& source);
 
 /// Writes the file as the whole content of `path` (see AtomicFile). The same content gives the same bytes: tensors by
 /// element type (widest first, as the reference writer orders them) and name, texts by name. Throws Error for a tensor

@@ -119,6 +119,25 @@ TEST_CASE("nested parallel_for runs serially and covers its range once, exceptio
   }
 }
 
+TEST_CASE("within a SerialScope parallel_for stays on its thread, others are not concerned") {
+  const ThreadScope scope(4);
+  const auto ranges = [] {
+    std::atomic<int> count{0};
+    parallel_for(100, 1, [&](std::int64_t, std::int64_t) { ++count; });
+    return count.load();
+  };
+  CHECK(ranges() > 1);
+  {
+    const SerialScope outer;
+    { const SerialScope inner; }
+    CHECK(ranges() == 1);
+    int elsewhere = 0;
+    std::thread([&] { elsewhere = ranges(); }).join();
+    CHECK(elsewhere > 1);
+  }
+  CHECK(ranges() > 1);
+}
+
 TEST_CASE("parallel_for may be called from several threads at once") {
   const ThreadScope scope(3);
   std::atomic<std::int64_t> total{0};
