@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <limits>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/memory.h"
@@ -13,9 +14,9 @@
 namespace kind {
 namespace {
 
-// Pixels of a layer that one step makes for every two threads, a half at the next level and a quarter below: enough to
-// share out among threads and to be worth the weights' transforms, few enough to stay in the cache until the next layer
-// reads them.
+// Pixels of a layer that one step makes for every two threads, and half as many at the next level: enough to share out
+// among threads and to be worth the weights' transforms, few enough to stay in the cache until the next layer reads
+// them.
 constexpr std::int64_t kStepPixels = 16 * 1024;
 // Rows of the picture that may wait for a step at a lower level, and as many more as these pixels make.
 constexpr std::int64_t kWaitingRows = 192;
@@ -97,7 +98,7 @@ ConvAlgorithm FusedNet::algorithm(const Node& node, std::int64_t n, std::int64_t
 
 void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
                         const std::vector<BlockMap>& maps, const std::vector<float*>& outputs,
-                        std::int64_t output_image, std::int64_t y0, std::int64_t y1) const {
+                        std::int64_t output_image, std::int64_t y0, std::int64_t y1, const float* prepared) const {
   const auto map = [&](Value v) { return maps[static_cast<std::size_t>(v)]; };
   const auto parts = [&] {
     return node.x.size() == 1 ? BlockParts(map(node.x[0])) : BlockParts(map(node.x[0]), map(node.x[1]));
@@ -106,7 +107,7 @@ void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgor
     case Kind::kConv: {
       const BlockTarget target{map(node.y), nullptr, nullptr, slope_};
       return block_conv(kernels, algorithm, node.kernel(), WeightUse::kForward, parts(), node.weight.value().data(),
-                        node.bias.value().data(), &target, 1, y0, y1);
+                        node.bias.value().data(), &target, 1, y0, y1, prepared);
     }
     case Kind::kPool:
       return block_pool(kernels, map(node.x[0]), map(node.y), y0, y1);
@@ -179,11 +180,20 @@ class FusedSchedule {
   }
   std::int64_t step_rows(std::size_t i) const {
     const int level = level_of(net_.nodes_[i]);
+    // A step at a lower level makes all rows above it wait, in the maps that skip it; many short ones transform the
+    // weights again and again. Pictures that may wait as a whole take one from the third level on.
+    const bool small = h_ * w_ <= kWaitingPixels;
+    const std::int64_t most = (small ? kWaitingPixels / w_ : kWaitingRows) >> level;
     const std::int64_t pixels = (kStepPixels >> std::min(level, 2)) * std::max(1, num_threads() / 2);
-    const std::int64_t wanted = pixels / FusedNet::at_level(w_, level);
-    // A step at a lower level makes all rows above it wait, in the maps that skip it.
-    const std::int64_t most = std::max(kWaitingRows, kWaitingPixels / w_) >> level;
+    const std::int64_t wanted = small && level >= 2 ? most : pixels / FusedNet::at_level(w_, level);
     return std::max(kSlotUnit, std::min(wanted, most) / kSlotUnit * kSlotUnit);
+  }
+  /// Rows that wait on the way down. Large pictures: what a level's layers make use of, and no more, since all maps
+  /// above wait as well.
+  std::int64_t pool_rows(std::size_t i) const {
+    constexpr std::int64_t kRows[] = {6, 6, 6, 8};
+    const int level = level_of(net_.nodes_[i]);
+    return h_ * w_ > kWaitingPixels && level < 4 ? kRows[level] : step_rows(i);
   }
   /// The first row of a value that one of its readers still needs.
   std::int64_t oldest(FusedNet::Value v) const {
@@ -211,7 +221,7 @@ class FusedSchedule {
         const std::int64_t rows = rows_of(net_.nodes_[i]), can = possible(i);
         // Only the way down waits for whole steps: behind it rows come in steps, and go on as they come.
         const Kind kind = net_.nodes_[i].kind;
-        const std::int64_t least = kind == Kind::kInput || kind == Kind::kPool ? step_rows(i) : 1;
+        const std::int64_t least = kind == Kind::kInput ? step_rows(i) : kind == Kind::kPool ? pool_rows(i) : 1;
         if (can > done_[i] && (can - done_[i] >= least || can == rows)) {
           next = i;
           break;
@@ -301,6 +311,8 @@ void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float
       times->push_back(describe(nodes_[i], schedule.algorithm(i), h, w));
     }
   }
+  // The layers' weights, where they are made once for all steps.
+  std::vector<std::optional<Buffer<float>>> prepared(nodes_.size());
   for (const FusedSchedule::Step& step : schedule.steps()) {
     const Node& node = nodes_[step.node];
     const auto start = std::chrono::steady_clock::now();
@@ -310,7 +322,18 @@ void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float
                    step.y1);
       }
     } else {
-      run_node(kernels, node, schedule.algorithm(step.node), schedule.maps(), outputs, 0, step.y0, step.y1);
+      std::optional<Buffer<float>>& weights = prepared[step.node];
+      if (node.kind == Kind::kConv && !weights) {
+        const std::int64_t oc = node.weight.shape()[0], ic = node.weight.shape()[1];
+        const ConvAlgorithm algorithm = schedule.algorithm(step.node);
+        const std::int64_t floats = prepared_floats(kernels, algorithm, ic, oc);
+        if (floats > 0) {
+          weights.emplace(floats);
+          prepare_weights(kernels, algorithm, node.weight.value().data(), ic, oc, weights->data());
+        }
+      }
+      run_node(kernels, node, schedule.algorithm(step.node), schedule.maps(), outputs, 0, step.y0, step.y1,
+               weights ? weights->data() : nullptr);
     }
     if (times) {
       LayerTime& time = (*times)[step.node];

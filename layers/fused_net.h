@@ -96,7 +96,7 @@ class FusedNet {
   /// Runs rows y0 <= y < y1 of a node's result (kUp: of its input).
   void run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
                 const std::vector<BlockMap>& maps, const std::vector<float*>& outputs, std::int64_t output_image,
-                std::int64_t y0, std::int64_t y1) const;
+                std::int64_t y0, std::int64_t y1, const float* prepared = nullptr) const;
 
   float slope_;
   std::vector<std::int64_t> input_sizes_;

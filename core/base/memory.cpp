@@ -30,8 +30,11 @@ constexpr std::size_t kMostHeld = 0;  // so that the sanitizer sees a use after 
 constexpr std::size_t kMostHeld = std::size_t{512} << 20;
 #endif
 
+// Large blocks come in eight sizes an octave, so that a block serves again for what is nearly as large.
 std::size_t rounded(std::size_t bytes) {
-  return (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  std::size_t unit = kAlignment;
+  while (unit < bytes / 16) unit *= 2;
+  return (std::max<std::size_t>(bytes, 1) + unit - 1) / unit * unit;
 }
 void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
 void release(void* block) { ::operator delete (block, std::align_val_t{kAlignment}); }

@@ -143,7 +143,7 @@ ConvAlgorithm choose_algorithm(std::int64_t ic, std::int64_t oc, std::int64_t n,
 
 void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel, WeightUse use,
                 const BlockParts& x, const float* weight, const float* bias, const BlockTarget* targets,
-                int target_count, std::int64_t y0, std::int64_t y1) {
+                int target_count, std::int64_t y0, std::int64_t y1, const float* prepared) {
   if (y0 >= y1) return;
   const Outputs outputs{targets, target_count, kernels.lanes};
   std::int64_t channels = 0;
@@ -155,7 +155,7 @@ void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64
     return direct_conv(kernels, kernel, x, weights, bias, outputs, y0, y1);
   }
   const WinogradKernels& f = algorithm == ConvAlgorithm::kWinograd4 ? kernels.f4 : kernels.f6;
-  winograd_conv(kernels, f, x, weights, bias, outputs, y0, y1);
+  winograd_conv(kernels, f, x, weights, bias, outputs, y0, y1, prepared);
 }
 
 void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse use, const BlockParts& x,

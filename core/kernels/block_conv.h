@@ -73,12 +73,18 @@ std::int64_t algorithm_rows(ConvAlgorithm algorithm);
 /// exchanged, which gives the gradient to the input.
 enum class WeightUse { kForward, kInputGradient };
 
+/// Transformed weights that calls of block_conv for the same layer can share: how many floats (none where the algorithm
+/// has none, or makes them slice by slice as it goes), and their making from weight [oc, ic, 3, 3].
+std::int64_t prepared_floats(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t ic, std::int64_t oc);
+void prepare_weights(const BlockKernels& kernels, ConvAlgorithm algorithm, const float* weight, std::int64_t ic,
+                     std::int64_t oc, float* prepared);
+
 /// SAME convolution with stride 1 and kernel 1 or 3, rows y0 <= y < y1 of the result; y0 must be a multiple of
 /// algorithm_rows(). weight [oc, ic, kernel, kernel], bias [oc] or null. `targets` (one or two) take the result's
 /// channels one after the other.
 void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel, WeightUse use,
                 const BlockParts& x, const float* weight, const float* bias, const BlockTarget* targets,
-                int target_count, std::int64_t y0, std::int64_t y1);
+                int target_count, std::int64_t y0, std::int64_t y1, const float* prepared = nullptr);
 
 /// SAME convolution to at most four channels, kernel 1 or 3, to planes of h * w: channel c of image i at
 /// y[c] + i * y_image. Then, where `sigmoid`, the sigmoid of max(v, slope v).

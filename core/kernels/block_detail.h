@@ -92,7 +92,7 @@ inline Buffer<float> zero_row(const BlockMap& map) {
 /// block_conv by Winograd's algorithm, kernel 3.
 void winograd_conv(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
                    const PackedWeights& weights, const float* bias, const Outputs& outputs, std::int64_t y0,
-                   std::int64_t y1);
+                   std::int64_t y1, const float* prepared);
 /// block_weight_gradient's sum by Winograd's algorithm, kernel 3, whole blocks of channels.
 void winograd_weight_gradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
                               const BlockMap& dy, float* dweight);

@@ -75,6 +75,28 @@ struct TileGrid {
   }
 };
 
+/// u[point][k][width] of one group of output channels.
+void transform_weights(const WinogradKernels& f, const PackedWeights& weights, std::int64_t group, float* u) {
+  constexpr std::int64_t kDepth = 32;
+  const std::int64_t width = weights.kernels.width, inputs = weights.inputs();
+  const bool turned = weights.use == WeightUse::kInputGradient;
+  Buffer<float> packed(kDepth * 9 * width);
+  for (std::int64_t k = 0; k < inputs; k += kDepth) {
+    const std::int64_t end = std::min(inputs, k + kDepth);
+    weights.pack(group * width, k, end, packed.data());
+    f.weight(packed.data() + (turned ? 8 * width : 0), turned ? -width : width, end - k, u + k * width, inputs * width);
+  }
+}
+
+/// The same of all groups, one after the other.
+void transform_all_weights(const WinogradKernels& f, const PackedWeights& weights, float* u) {
+  const std::int64_t width = weights.kernels.width, group_floats = f.points * weights.inputs() * width;
+  parallel_for(ceil_div(weights.outputs(), width), ceil_div(8192, weights.inputs() * 9),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t g = begin; g < end; ++g) transform_weights(f, weights, g, u + g * group_floats);
+               });
+}
+
 /// Winograd's convolution of a set of tile rows.
 class WinogradConv {
  public:
@@ -91,10 +113,13 @@ class WinogradConv {
         groups_(ceil_div(outputs.blocks() * kernels.lanes, kernels.width)),
         bias_(padded_bias(bias, weights.outputs(), groups_ * kernels.width)) {}
 
-  void run() {
-    const std::int64_t k = weights_.inputs();
-    if (groups_ * kernels_.width * k * f_.points <= kSharedWeightFloats) {
-      run_blocks();
+  void run(const float* prepared) {
+    if (prepared) {
+      run_blocks(prepared);
+    } else if (groups_ * group_floats() <= kSharedWeightFloats) {
+      Buffer<float> u(groups_ * group_floats());
+      transform_all_weights(f_, weights_, u.data());
+      run_blocks(u.data());
     } else {
       run_slices();
     }
@@ -107,19 +132,6 @@ class WinogradConv {
 
  private:
   std::int64_t group_floats() const { return f_.points * weights_.inputs() * kernels_.width; }
-
-  /// u[point][k][width] of one group.
-  void transform_weights(std::int64_t group, float* u) const {
-    constexpr std::int64_t kDepth = 32;
-    Buffer<float> packed(kDepth * 9 * kernels_.width);
-    for (std::int64_t k = 0; k < weights_.inputs(); k += kDepth) {
-      const std::int64_t end = std::min(weights_.inputs(), k + kDepth);
-      weights_.pack(group * kernels_.width, k, end, packed.data());
-      const bool turned = weights_.use == WeightUse::kInputGradient;
-      f_.weight(packed.data() + (turned ? 8 * kernels_.width : 0), turned ? -kernels_.width : kernels_.width, end - k,
-                u + k * kernels_.width, weights_.inputs() * kernels_.width);
-    }
-  }
 
   /// m[point][group][capacity][width] = v u for `count` tiles from tile `from` of v on, groups [g0, g1).
   void multiply(std::int64_t count, const float* v, std::int64_t v_capacity, std::int64_t from, const float* u,
@@ -165,12 +177,8 @@ class WinogradConv {
   }
 
   // Every thread takes blocks of tiles through all three steps; the weights are transformed once for all.
-  void run_blocks() {
+  void run_blocks(const float* u) {
     const std::int64_t k = weights_.inputs();
-    Buffer<float> u(groups_ * group_floats());
-    parallel_for(groups_, ceil_div(8192, k * 9), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t g = begin; g < end; ++g) transform_weights(g, u.data() + g * group_floats());
-    });
     const std::int64_t per_tile = f_.points * (k + groups_ * kernels_.width);
     const std::int64_t most = std::clamp<std::int64_t>(kBlockFloats / per_tile / kernels_.rows, 1, 64 / kernels_.rows);
     const std::int64_t capacity = std::min(most * kernels_.rows, round_up(tiles_, kernels_.rows));
@@ -180,7 +188,7 @@ class WinogradConv {
       for (std::int64_t block = begin; block < end; ++block) {
         const std::int64_t first = block * capacity, last = std::min(tiles_, first + capacity);
         grid_.transform_input(first, last, 0, capacity, v.data());
-        multiply(last - first, v.data(), capacity, 0, u.data(), groups_, m.data(), capacity);
+        multiply(last - first, v.data(), capacity, 0, u, groups_, m.data(), capacity);
         transform_output(first, last, 0, groups_, m.data(), capacity);
       }
     });
@@ -202,7 +210,8 @@ class WinogradConv {
         Buffer<float> m(f_.points * grid_.output_stride(capacity, slice));
         for (std::int64_t s = begin; s < end; ++s) {
           const std::int64_t groups = std::min(slice, groups_ - s * slice);
-          for (std::int64_t g = 0; g < groups; ++g) transform_weights(s * slice + g, u.data() + g * group_floats());
+          for (std::int64_t g = 0; g < groups; ++g)
+            transform_weights(f_, weights_, s * slice + g, u.data() + g * group_floats());
           for (std::int64_t t = 0; t < count; t += capacity) {
             const std::int64_t tiles = std::min(capacity, count - t);
             multiply(tiles, v.data(), super, t, u.data(), groups, m.data(), capacity);
@@ -360,12 +369,25 @@ class WinogradWeightGradient {
 
 }  // namespace
 
+std::int64_t prepared_floats(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t ic, std::int64_t oc) {
+  if (algorithm == ConvAlgorithm::kDirect) return 0;
+  const std::int64_t points = algorithm == ConvAlgorithm::kWinograd4 ? kernels.f4.points : kernels.f6.points;
+  const std::int64_t floats = points * ic * round_up(oc, kernels.width);
+  return floats <= kSharedWeightFloats ? floats : 0;
+}
+
+void prepare_weights(const BlockKernels& kernels, ConvAlgorithm algorithm, const float* weight, std::int64_t ic,
+                     std::int64_t oc, float* prepared) {
+  const WinogradKernels& f = algorithm == ConvAlgorithm::kWinograd4 ? kernels.f4 : kernels.f6;
+  transform_all_weights(f, {kernels, weight, oc, ic, 9, WeightUse::kForward}, prepared);
+}
+
 bool weights_by_slices(std::int64_t ic, std::int64_t oc) { return 64 * ic * oc > kSharedWeightFloats; }
 
 void winograd_conv(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
                    const PackedWeights& weights, const float* bias, const Outputs& outputs, std::int64_t y0,
-                   std::int64_t y1) {
-  WinogradConv(kernels, f, x, weights, bias, outputs, y0, y1).run();
+                   std::int64_t y1, const float* prepared) {
+  WinogradConv(kernels, f, x, weights, bias, outputs, y0, y1).run(prepared);
 }
 
 void winograd_weight_gradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
