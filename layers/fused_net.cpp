@@ -21,6 +21,8 @@ constexpr std::int64_t kStepPixels = 16 * 1024;
 // Rows of the picture that may wait for a step at a lower level, and as many more as these pixels make.
 constexpr std::int64_t kWaitingRows = 192;
 constexpr std::int64_t kWaitingPixels = 384 * 1024;
+// Pixels of a step that are worth the transform of many channels' weights.
+constexpr std::int64_t kSlicePixels = 1440;
 // Both tiles' rows divide it, so that a tile never crosses the end of a map's slots.
 constexpr std::int64_t kSlotUnit = 12;
 
@@ -188,12 +190,17 @@ class FusedSchedule {
     const std::int64_t wanted = small && level >= 2 ? most : pixels / FusedNet::at_level(w_, level);
     return std::max(kSlotUnit, std::min(wanted, most) / kSlotUnit * kSlotUnit);
   }
-  /// Rows that wait on the way down. Large pictures: what a level's layers make use of, and no more, since all maps
-  /// above wait as well.
+  /// Rows that wait on the way down. In large pictures, what a level's layers make use of and no more, since all maps
+  /// above wait as well: a tile's rows, but from the fourth level on, where weights are transformed in each step,
+  /// enough pixels to be worth that.
   std::int64_t pool_rows(std::size_t i) const {
-    constexpr std::int64_t kRows[] = {6, 6, 6, 8};
     const int level = level_of(net_.nodes_[i]);
-    return h_ * w_ > kWaitingPixels && level < 4 ? kRows[level] : step_rows(i);
+    if (h_ * w_ <= kWaitingPixels) return step_rows(i);
+    if (level < 3) return 6;
+    constexpr std::int64_t kUnit = 4;
+    const std::int64_t most = std::max(kWaitingRows, kWaitingPixels / w_) >> level;
+    const std::int64_t wanted = round_up(kSlicePixels, FusedNet::at_level(w_, level)) / FusedNet::at_level(w_, level);
+    return std::clamp(round_up(wanted, kUnit), kUnit, std::max(kSlotUnit, most / kUnit * kUnit));
   }
   /// The first row of a value that one of its readers still needs.
   std::int64_t oldest(FusedNet::Value v) const {

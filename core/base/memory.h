@@ -18,7 +18,7 @@ std::size_t block_bytes(std::int64_t count, std::size_t size);
 /// Gives a block from take_block(bytes) back.
 void give_block(void* block, std::size_t bytes) noexcept;
 
-/// One large block, taken from the system and given back to it: for work that lays its memory out ahead. In huge pages
+/// One large block for work that lays its memory out ahead; the last one given up is kept for the next. In huge pages
 /// where the system has them, since its first use would otherwise cost a page fault every 4 KiB.
 class Arena {
  public:
