@@ -29,10 +29,9 @@ Variable<T> ConvBlock<T>::operator()(Variable<T> x) const {
   return x;
 }
 
-template <class T>
-FusedNet::Value ConvBlock<T>::plan(FusedNet& net,
-                                   std::vector<FusedNet::Value> x) const requires std::same_as<T, float> {
-  for (const Conv2d<T>& convolution : convolutions_) x = {net.conv(x, convolution.weight(), convolution.bias())};
+template <>
+FusedNet::Value ConvBlock<float>::plan(FusedNet& net, std::vector<FusedNet::Value> x) const {
+  for (const Conv2d<float>& convolution : convolutions_) x = {net.conv(x, convolution.weight(), convolution.bias())};
   return x[0];
 }
 
@@ -55,9 +54,8 @@ Variable<T> UpBlock<T>::operator()(const Variable<T>& x, const Variable<T>& skip
   return block_(concat<T>({up_(x, skip.shape()[2], skip.shape()[3]), skip}, 1));
 }
 
-template <class T>
-FusedNet::Value UpBlock<T>::plan(FusedNet& net, FusedNet::Value x,
-                                 FusedNet::Value skip) const requires std::same_as<T, float> {
+template <>
+FusedNet::Value UpBlock<float>::plan(FusedNet& net, FusedNet::Value x, FusedNet::Value skip) const {
   return block_.plan(net, {net.up(x, up_.weight()), skip});
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <concepts>
 #include <vector>
 
 #include "layers/activation.h"
@@ -19,8 +18,8 @@ class ConvBlock {
 
   /// [n, in, h, w] to [n, out, h, w].
   Variable<T> operator()(Variable<T> x) const;
-  /// The same written down as layers of a fused net, from the concatenation of `x`.
-  FusedNet::Value plan(FusedNet& net, std::vector<FusedNet::Value> x) const requires std::same_as<T, float>;
+  /// The same written down as layers of a fused net, from the concatenation of `x`. Float alone.
+  FusedNet::Value plan(FusedNet& net, std::vector<FusedNet::Value> x) const;
   /// Names the convolutions `names`[i].weight and so on; there must be one name for each.
   void collect(const std::vector<std::string>& names, Parameters<T>& parameters) const;
 
@@ -40,12 +39,17 @@ class UpBlock {
 
   /// x [n, 2c, ceil(h / 2), ceil(w / 2)] and skip [n, c, h, w] to [n, c, h, w].
   Variable<T> operator()(const Variable<T>& x, const Variable<T>& skip) const;
-  FusedNet::Value plan(FusedNet& net, FusedNet::Value x, FusedNet::Value skip) const requires std::same_as<T, float>;
+  FusedNet::Value plan(FusedNet& net, FusedNet::Value x, FusedNet::Value skip) const;
   void collect(const std::string& up_name, const std::vector<std::string>& names, Parameters<T>& parameters) const;
 
  private:
   ConvTranspose2d<T> up_;
   ConvBlock<T> block_;
 };
+
+template <>
+FusedNet::Value ConvBlock<float>::plan(FusedNet& net, std::vector<FusedNet::Value> x) const;
+template <>
+FusedNet::Value UpBlock<float>::plan(FusedNet& net, FusedNet::Value x, FusedNet::Value skip) const;
 
 }  // namespace kind

@@ -1,5 +1,7 @@
 #include "nets/nets.h"
 
+#include <concepts>
+
 #include "core/base/error.h"
 #include "core/ops/shape_ops.h"
 #include "layers/pool.h"
@@ -65,8 +67,8 @@ typename Decomposition<T>::Output Decomposition<T>::operator()(const Variable<T>
   return {sigmoid(reflectance_(up9)), sigmoid(illumination_(side))};
 }
 
-template <class T>
-FusedNet Decomposition<T>::fused() const requires std::same_as<T, float> {
+template <>
+FusedNet Decomposition<float>::fused() const {
   FusedNet net = fused_net(activation_);
   const auto level1 = conv1_.plan(net, {net.input({3})});
   const auto level2 = conv2_.plan(net, {net.pool(level1)});
@@ -126,8 +128,8 @@ Variable<T> Restoration<T>::operator()(const Variable<T>& reflectance, const Var
   return sigmoid(output_(x));
 }
 
-template <class T>
-FusedNet Restoration<T>::fused() const requires std::same_as<T, float> {
+template <>
+FusedNet Restoration<float>::fused() const {
   FusedNet net = fused_net(activation_);
   const auto level1 = down1_.plan(net, {net.input({3, 1})});
   const auto level2 = down2_.plan(net, {net.pool(level1)});
@@ -176,8 +178,8 @@ Variable<T> Adjustment<T>::operator()(const Variable<T>& illumination, const Var
   return sigmoid(output_activation_ ? activation_(y) : y);
 }
 
-template <class T>
-FusedNet Adjustment<T>::fused() const requires std::same_as<T, float> {
+template <>
+FusedNet Adjustment<float>::fused() const {
   FusedNet net = fused_net(activation_);
   net.output({convs_.plan(net, {net.input({1, 1})})}, output_.weight(), output_.bias(), output_activation_);
   return net;

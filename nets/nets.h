@@ -1,6 +1,5 @@
 #pragma once
 
-#include <concepts>
 #include <cstdint>
 #include <string>
 
@@ -47,8 +46,8 @@ class Decomposition {
   Output operator()(const Variable<T>& picture) const;
   /// Named decomposition.conv1.weight and so on.
   Parameters<T> parameters() const;
-  /// The same net in one piece: the picture to reflectance and illumination, concatenated [n, 4, h, w].
-  FusedNet fused() const requires std::same_as<T, float>;
+  /// The same net in one piece, float alone: the picture to reflectance and illumination, concatenated [n, 4, h, w].
+  FusedNet fused() const;
 
  private:
   Activation activation_;
@@ -84,8 +83,8 @@ class Restoration {
   Variable<T> operator()(const Variable<T>& reflectance, const Variable<T>& illumination) const;
   /// Named restoration.conv1_1.weight and so on.
   Parameters<T> parameters() const;
-  /// The same net in one piece.
-  FusedNet fused() const requires std::same_as<T, float>;
+  /// The same net in one piece. Float alone.
+  FusedNet fused() const;
 
  private:
   Activation activation_;
@@ -121,8 +120,8 @@ class Adjustment {
   Variable<T> operator()(const Variable<T>& illumination, const Variable<T>& ratio) const;
   /// Named adjustment.conv1.weight and so on.
   Parameters<T> parameters() const;
-  /// The same net in one piece.
-  FusedNet fused() const requires std::same_as<T, float>;
+  /// The same net in one piece. Float alone.
+  FusedNet fused() const;
 
  private:
   Activation activation_;
@@ -130,5 +129,12 @@ class Adjustment {
   ConvBlock<T> convs_;
   Conv2d<T> output_;
 };
+
+template <>
+FusedNet Decomposition<float>::fused() const;
+template <>
+FusedNet Restoration<float>::fused() const;
+template <>
+FusedNet Adjustment<float>::fused() const;
 
 }  // namespace kind
