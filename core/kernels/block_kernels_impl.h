@@ -431,8 +431,8 @@ void sigmoid(float* x, std::int64_t count, float slope) {
     const float v = x[i], scaled = v * slope;
     const float activated = v > 0 ? v : scaled;
     float z = -activated;
-    z = z < -87.0f ? -87.0f : z;
-    z = z > 87.0f ? 87.0f : z;
+    z = z > -87.0f ? z : -87.0f;  // NaN, too, or it would have no whole number
+    z = z < 87.0f ? z : 87.0f;
     const float n = (z * 1.44269504f + 12582912.0f) - 12582912.0f;  // the nearest whole number
     const float r = (z - n * 0.693359375f) + n * 2.12194440e-4f;
     float p = 1.0f / 720;
@@ -498,7 +498,8 @@ void sum_row(const float* x, std::int64_t count, float* sum) {
   V::store(sum, total);
 }
 
-Reg larger(Reg a, Reg b) { return choose(b > a, b, a); }
+// Of equals the first; NaN is larger than any number.
+Reg larger(Reg a, Reg b) { return choose((b > a) | (b != b), b, a); }
 
 void pool_row(const float* top, const float* bottom, std::int64_t columns, float* y) {
   const float* second = bottom ? bottom : top;

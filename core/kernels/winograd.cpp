@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/memory.h"
@@ -137,13 +138,14 @@ class WinogradConv {
   void multiply(std::int64_t count, const float* v, std::int64_t v_capacity, std::int64_t from, const float* u,
                 std::int64_t groups, float* m, std::int64_t m_capacity) const {
     const std::int64_t blocks = grid_.x.blocks(), k = weights_.inputs();
-    const float* chunks[64];
+    std::vector<const float*> chunks(static_cast<std::size_t>(blocks));
     for (std::int64_t p = 0; p < f_.points; ++p) {
       for (std::int64_t b = 0; b < blocks; ++b) {
-        chunks[b] = v + p * grid_.input_stride(v_capacity) + (b * v_capacity + from) * kernels_.lanes;
+        chunks[static_cast<std::size_t>(b)] =
+            v + p * grid_.input_stride(v_capacity) + (b * v_capacity + from) * kernels_.lanes;
       }
       for (std::int64_t g = 0; g < groups; ++g) {
-        kernels_.multiply(count, blocks, chunks, kernels_.lanes, kernels_.lanes,
+        kernels_.multiply(count, blocks, chunks.data(), kernels_.lanes, kernels_.lanes,
                           u + g * group_floats() + p * k * kernels_.width,
                           m + p * grid_.output_stride(m_capacity, groups) + g * m_capacity * kernels_.width);
       }

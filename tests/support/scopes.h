@@ -2,9 +2,10 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <stdexcept>
-
 #include <string>
+#include <vector>
 
 #include "core/base/parallel.h"
 #include "core/kernels/kernels.h"
@@ -34,6 +35,12 @@ class IsaScope {
  private:
   std::string before_;
 };
+
+/// KIND_ISA's set alone, or all that this machine can run.
+inline std::vector<std::string> isas_under_test() {
+  const char* const forced = std::getenv("KIND_ISA");
+  return forced && *forced ? std::vector<std::string>{forced} : available_isas();
+}
 
 /// The thread counts under which results must have the same bits; more than most test machines have cores, too.
 inline constexpr int kThreadCounts[] = {1, 2, 3, 7};

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <limits>
@@ -199,12 +198,6 @@ void check_geometry(const std::vector<std::string>& isas, const Conv2dGeometry& 
       CHECK(violation(got, expected, magnitude) == "");
     }
   }
-}
-
-/// KIND_ISA's set alone, or all that this machine can run.
-std::vector<std::string> isas_under_test() {
-  const char* const forced = std::getenv("KIND_ISA");
-  return forced && *forced ? std::vector<std::string>{forced} : available_isas();
 }
 
 std::int64_t pick(Random& random, std::int64_t low, std::int64_t high) {
