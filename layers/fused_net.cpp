@@ -43,7 +43,7 @@ FusedNet::Value FusedNet::add_value(std::int64_t channels, int level, bool activ
 FusedNet::Value FusedNet::input(const std::vector<std::int64_t>& channels) {
   std::int64_t sum = 0;
   for (const std::int64_t c : channels) sum += c;
-  check(values_.empty() && sum >= 1 && sum <= 8, "fused net: expected one input of 1 to 8 channels");
+  check(values_.empty() && sum >= 1 && sum <= 4, "fused net: expected one input of 1 to 4 channels");
   input_sizes_ = channels;
   nodes_.push_back({Kind::kInput, {}, add_value(sum, 0, false), {}, {}, false});
   return 0;

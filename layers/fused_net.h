@@ -36,7 +36,7 @@ class FusedNet {
   /// Every convolution but the outputs is followed by max(v, slope v).
   explicit FusedNet(float slope) : slope_(slope) {}
 
-  /// The net's inputs, concatenated: `channels` of each, at most as many together as one channel block has (8).
+  /// The net's inputs, concatenated: `channels` of each, 1 to 4 together.
   Value input(const std::vector<std::int64_t>& channels);
   /// SAME convolution of the concatenation of `x` (one or two values of whole channel blocks, or the input), 3x3 or
   /// 1x1, bias, activation. weight [oc, ic, k, k], bias [oc].

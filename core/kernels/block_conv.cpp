@@ -23,14 +23,16 @@ void direct_conv(const BlockKernels& kernels, std::int64_t kernel, const BlockPa
   const std::int64_t groups = ceil_div(outputs.blocks() * lanes, width);
   const std::int64_t depth = std::min(k, lanes);
   const std::int64_t chunks = ceil_div(k, lanes) * taps;
-  check(k % depth == 0, "block_conv: ", k, " input channels are not whole blocks of ", lanes);
   Buffer<float> packed(groups * chunks * depth * width);
   parallel_for(groups, 1, [&](std::int64_t begin, std::int64_t end) {
     Buffer<float> block(depth * taps * width);
     for (std::int64_t g = begin; g < end; ++g) {
       float* to = packed.data() + g * chunks * depth * width;
       for (std::int64_t k0 = 0; k0 < k; k0 += depth) {
-        weights.pack(g * width, k0, k0 + depth, block.data());
+        // A last block with fewer channels: its other lanes hold zeros, which take part.
+        const std::int64_t last = std::min(k, k0 + depth);
+        weights.pack(g * width, k0, last, block.data());
+        std::fill(block.data() + (last - k0) * taps * width, block.data() + depth * taps * width, 0.0f);
         for (std::int64_t tap = 0; tap < taps; ++tap) {
           for (std::int64_t i = 0; i < depth; ++i, to += width) {
             const std::int64_t from = weights.use == WeightUse::kForward ? tap : taps - 1 - tap;
