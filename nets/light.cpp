@@ -3,6 +3,7 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 
 #include "core/base/error.h"
 
@@ -11,9 +12,11 @@ namespace {
 
 constexpr double kFloor = 1e-3;  // keeps the logarithm of black finite
 
-double fraction_of_sorted(const std::vector<float>& sorted, double fraction) {
-  const double at = fraction * static_cast<double>(sorted.size() - 1);
-  return static_cast<double>(sorted[static_cast<std::size_t>(at + 0.5)]);
+/// The value below which a fraction of all lie; moves the values about.
+double quantile(std::vector<float>& values, double fraction) {
+  const auto at = static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1) + 0.5);
+  std::nth_element(values.begin(), values.begin() + at, values.end());
+  return static_cast<double>(values[static_cast<std::size_t>(at)]);
 }
 
 }  // namespace
@@ -32,29 +35,28 @@ LightStatistics light_statistics(const Tensor<float>& picture, const Tensor<floa
   check(count > 0 && picture.size() == 3 * count,
         "light: expected a picture [1, 3, h, w] and its illumination [1, 1, h, w], got ", picture.shape().text(),
         " and ", illumination.shape().text());
-  std::vector<float> gray(static_cast<std::size_t>(count)), light(static_cast<std::size_t>(count));
+  std::vector<float> values(static_cast<std::size_t>(count));
   double gray_sum = 0, gray_squares = 0, light_sum = 0, light_squares = 0, saturation = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     const float r = picture[i], g = picture[count + i], b = picture[2 * count + i];
     const float y = 0.299f * r + 0.587f * g + 0.114f * b, l = illumination[i];
-    gray[static_cast<std::size_t>(i)] = y;
-    light[static_cast<std::size_t>(i)] = l;
+    values[static_cast<std::size_t>(i)] = y;
     gray_sum += static_cast<double>(y);
     gray_squares += static_cast<double>(y) * static_cast<double>(y);
     light_sum += static_cast<double>(l);
     light_squares += static_cast<double>(l) * static_cast<double>(l);
     saturation += static_cast<double>(std::max({r, g, b}) - std::min({r, g, b}));
   }
-  std::sort(gray.begin(), gray.end());
-  std::sort(light.begin(), light.end());
+  const double gray_median = quantile(values, 0.5), gray_bright = quantile(values, 0.95);
+  std::copy_n(illumination.data(), count, values.begin());
+  const double light_median = quantile(values, 0.5);
   const double n = static_cast<double>(count);
   const auto deviation = [n](double sum, double squares) {
     return std::sqrt(std::max(0.0, squares / n - sum / n * (sum / n)));
   };
-  return {{std::log(gray_sum / n + kFloor), deviation(gray_sum, gray_squares),
-           std::log(fraction_of_sorted(gray, 0.5) + kFloor), std::log(light_sum / n + kFloor),
-           deviation(light_sum, light_squares), std::log(fraction_of_sorted(light, 0.5) + kFloor),
-           fraction_of_sorted(gray, 0.95), saturation / n}};
+  return {{std::log(gray_sum / n + kFloor), deviation(gray_sum, gray_squares), std::log(gray_median + kFloor),
+           std::log(light_sum / n + kFloor), deviation(light_sum, light_squares), std::log(light_median + kFloor),
+           gray_bright, saturation / n}};
 }
 
 void LightConfig::validate(const std::string& path) const {
