@@ -163,6 +163,7 @@ int run(const Options& options) {
                 ssim_text(sums.ssim / std::max(1, sums.ssim_count), sums.ssim_count > 0).c_str(),
                 sums.chroma / sums.count, sums.count);
   }
+  check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to the standard output");
   return kExitDone;
 }
 

@@ -72,9 +72,12 @@ std::vector<fs::path> list_inputs(const std::vector<std::string>& inputs) {
     }
     const std::size_t before = files.size();
     for (const std::string& path : list_folder(input)) {
-      if (has_image_extension(path) && fs::is_regular_file(path, ignored)) files.emplace_back(path);
+      if (has_picture_name(path) && fs::is_regular_file(path, ignored)) files.emplace_back(path);
     }
-    check(files.size() > before, input, ": there are no pictures in this folder");
+    check(files.size() > before, input,
+          ": there are no pictures that are read (PNG, JPEG, BMP, PPM, PGM) in this folder; develop camera RAW files, "
+          "and "
+          "convert others, first");
   }
   return files;
 }

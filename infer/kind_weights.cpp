@@ -358,6 +358,11 @@ int run(int argc, char** argv) {
   types.require_option(1);
   add_output(convert_verb, output);
 
+  // Of a verb that does not exist the parser would only say that there is none.
+  const std::string verb = argc > 1 ? argv[1] : "";
+  const bool known =
+      !app.get_subcommands([&](const CLI::App* known_verb) { return known_verb->get_name() == verb; }).empty();
+  check(known || verb.empty() || verb[0] == '-', "there is no verb ", kind::quote(verb), "; see ", kProgram, " --help");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help and --version

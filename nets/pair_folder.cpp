@@ -38,7 +38,7 @@ Files list_pictures(const fs::path& folder, const std::vector<std::string>& pref
   Files files;
   for (const std::string& path : list_folder(folder.string())) {
     std::error_code ignored;  // of a link in a circle, which is no picture
-    if (!has_image_extension(path) || !fs::is_regular_file(path, ignored)) continue;
+    if (!has_picture_name(path) || !fs::is_regular_file(path, ignored)) continue;
     std::string stem = fs::path(path).stem().string();
     for (const std::string& prefix : prefixes) {
       // A letter behind it would make it part of a word: highway.png.

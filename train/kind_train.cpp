@@ -103,8 +103,9 @@ int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   const TrainConfig config = read_config(options);
   if (options.dry_run) {
+    const std::string plan = plan_training(config);
     std::cout << to_json(config).dump(2) << std::endl;
-    std::cerr << plan_training(config) << std::endl;
+    std::cerr << plan << std::endl;
     return kExitDone;
   }
   const std::string out =
@@ -165,7 +166,14 @@ int main(int argc, char** argv) {
       return kExitDone;
     }
     check(!options.config.empty(), "expected a config, such as configs/quick.json; see kind-train --help");
-    return run(options);
+    // What comes from an unset variable of a script is no wish for the default.
+    for (const char* name : {"--data", "--out"}) {
+      const CLI::Option* option = app.get_option(name);
+      check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
+    }
+    const int code = run(options);
+    check(static_cast<bool>(std::cout), "cannot write to the standard output");
+    return code;
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {

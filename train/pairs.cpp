@@ -123,7 +123,8 @@ void Pairs::split() {
     // Neighbours are often the same scene, so whole runs of names are held back, spread over the list.
     constexpr std::size_t kRuns = 3;
     const std::size_t count = pairs_.size(), held = static_cast<std::size_t>(config_.validation);
-    check(held < count, "data.validation: cannot hold back ", held, " of ", count, " pairs and train on the rest");
+    check(held < count, "data.validation: cannot hold back ", held, " of ", count,
+          " pairs and train on the rest; hold back fewer with --set data.validation=N");
     std::vector<bool> hold(count, false);
     const std::size_t runs = std::min(kRuns, held);
     for (std::size_t run = 0; run < runs; ++run) {

@@ -203,7 +203,8 @@ class Run {
       const TrainConfig before = parse_config<TrainConfig>(read_json_file(config_file.string()), config_file.string());
       const ordered_json a = comparable(before), b = comparable(config_);
       check(a == b, out_, ": the run in it was started with another config (", first_difference(a, b, ""),
-            " differs); resume it with the same one, or start another with --out");
+            " differs); resume it with the same one, which ", config_file.string(),
+            " holds, or start another with --out");
     }
     if (!newest) {
       callbacks_.message(out_ + ": there is no checkpoint to go on from; the run begins at its start");

@@ -328,8 +328,9 @@ const char* image_extension(ImageFormat format) {
 
 const char* writable_image_types() { return "png, jpg, bmp, ppm"; }
 
-bool has_image_extension(const std::string& path) {
+bool has_picture_name(const std::string& path) {
   const std::string extension = lower_extension(path);
+  if (std::filesystem::path(path).filename().string().rfind('.', 0) == 0) return false;
   return extension == ".pgm" || (!extension.empty() && image_format_from_extension(extension).has_value());
 }
 

@@ -87,9 +87,10 @@ const char* image_extension(ImageFormat format);
 /// For messages: "png, jpg, bmp, ppm".
 const char* writable_image_types();
 
-/// True where a file's extension is one of those that pictures we read usually have. For picking the pictures out of a
-/// folder; read_image itself does not look at names.
-bool has_image_extension(const std::string& path);
+/// True where a file's extension is one of those that pictures we read usually have, unless the file is hidden: macOS
+/// leaves ._x.jpg, which is none, beside x.jpg on cards. For picking the pictures out of a folder; read_image itself
+/// does not look at names.
+bool has_picture_name(const std::string& path);
 
 /// The colours as a [1, 3, h, w] tensor of sample / maximum(), in 0..1. Gray is spread over the three channels,
 /// alpha is left out.

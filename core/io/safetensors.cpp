@@ -186,7 +186,8 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
-    const std::string_view text = error.what();  // "[CODE] MESSAGE", which may quote the file at any length
+    std::string_view text = error.what();  // "[CODE] MESSAGE; last read: bytes of the file, as they are; ..."
+    text = text.substr(0, text.find("; last read:"));
     const std::size_t end_of_code = text.find("] ");
     bad("not valid JSON: ",
         printable(end_of_code == std::string_view::npos ? text : text.substr(end_of_code + 2), 200));

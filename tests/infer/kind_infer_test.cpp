@@ -233,11 +233,13 @@ TEST_CASE("kind-infer: a folder's pictures, sorted, without what is none by name
   for (const char* name : {"in/b.png", "in/A.JPEG", "in/c.txt", "in/deeper.png/d.png", "z.png"}) {
     write_image(dir / name, picture, ImageFormat::kPng);
   }
+  dir.put("in/._b.png", "what macOS leaves beside pictures");
   fs::create_symlink("circle.png", dir / "in/circle.png");
   CHECK(success(dir, "in -o out") == "out/A.jpg\nout/b.png\n");
   CHECK(success(dir, "z.png in/ -f png -o all") == "all/z.png\nall/A.png\nall/b.png\n");
   fs::create_directory(dir / "empty");
-  CHECK_THAT(failure(dir, "z.png empty -o more"), Contains("empty: there are no pictures in this folder"));
+  CHECK_THAT(failure(dir, "z.png empty -o more"),
+             Contains("empty: there are no pictures that are read (PNG, JPEG, BMP, PPM, PGM) in this folder"));
 }
 
 TEST_CASE("kind-infer: files that exist are replaced when asked to, inputs never") {

@@ -89,7 +89,7 @@ TEST_CASE("kind-weights: wrong usage is said in one line") {
   put_models(dir);
   const std::size_t files = dir.count();
   CHECK_THAT(failure(dir, ""), Contains("subcommand is required") && Contains("kind-weights --help"));
-  CHECK_THAT(failure(dir, "explode"), Contains("kind-weights --help"));
+  CHECK_THAT(failure(dir, "inspct a.st"), Contains("there is no verb 'inspct'; see kind-weights --help"));
   CHECK_THAT(failure(dir, "inspect"), Contains("files is required"));
   CHECK_THAT(failure(dir, "inspect a.st --jsn"), Contains("--jsn"));
   CHECK_THAT(failure(dir, "merge a.st d.st"), Contains("--output is required"));

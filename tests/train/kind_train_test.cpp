@@ -178,6 +178,10 @@ TEST_CASE("kind-train: what is wrong is said in one line, before anything is wri
                                                                   Contains("https://") && Contains("--data DIR") &&
                                                                   Contains("kind-train configs/quick.json"));
   CHECK_THAT(refused(dir, {"c.json", "--set", "patch=33"}), Contains("5 pairs are unusable"));
+  CHECK_THAT(refused(dir, {"c.json", "--set", "patch=33", "--dry-run"}), Contains("5 pairs are unusable"));
+  for (const char* option : {"--data", "--out"}) {
+    CHECK_THAT(refused(dir, {"c.json", option, ""}), Contains(option + std::string(": expected a value")));
+  }
   CHECK_THAT(refused(dir, {"c.json", "--set", "stages.restore.init=\"none.st\""}),
              Contains("stages.restore.init: there is no file none.st"));
   std::filesystem::create_directory(dir / "old");

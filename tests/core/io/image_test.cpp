@@ -263,10 +263,12 @@ TEST_CASE("image: file name extensions", "[unit]") {
     CHECK(image_format_from_extension(image_extension(format)) == format);
     CHECK_THAT(writable_image_types(), Contains(image_extension(format)));
   }
-  CHECK(has_image_extension("a/b.c/photo.JPG"));
-  CHECK(has_image_extension("photo.pgm"));
-  CHECK_FALSE(has_image_extension("photo"));
-  CHECK_FALSE(has_image_extension("a.png/photo"));
-  CHECK_FALSE(has_image_extension(".png"));
-  CHECK_FALSE(has_image_extension("photo.nef"));
+  CHECK(has_picture_name("a/b.c/photo.JPG"));
+  CHECK(has_picture_name("photo.pgm"));
+  CHECK_FALSE(has_picture_name("photo"));
+  CHECK_FALSE(has_picture_name("a.png/photo"));
+  CHECK_FALSE(has_picture_name(".png"));
+  CHECK_FALSE(has_picture_name("a/._photo.jpg"));
+  CHECK(has_picture_name(".a/photo.jpg"));
+  CHECK_FALSE(has_picture_name("photo.nef"));
 }
