@@ -34,6 +34,8 @@ class Arena {
     return static_cast<T*>(take_bytes(block_bytes(count, sizeof(T))));
   }
   void clear() noexcept;
+  /// Bytes that it holds.
+  std::size_t bytes() const { return bytes_; }
 
  private:
   void* take_bytes(std::size_t bytes);
