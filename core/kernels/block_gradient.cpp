@@ -25,11 +25,14 @@ struct StripSums {
   std::int64_t ic, oc;
 
   std::int64_t lanes() const { return kernels.lanes; }
-  std::int64_t pairs() const { return ceil_div(std::min(ic, lanes()), 2); }  // pairs of input lanes in a block
-  std::int64_t columns() const { return ceil_div(dy.blocks(), 2); }          // pairs of output blocks
-  std::int64_t strip_floats() const { return taps * 4 * lanes(); }
-  /// Sums of one input block: [position][pair of output blocks][pair of input lanes][strip].
-  std::int64_t block_floats() const { return positions * columns() * pairs() * strip_floats(); }
+  std::int64_t inputs() const { return strip_inputs(taps); }
+  std::int64_t input_groups() const {
+    return ceil_div(std::min(ic, lanes()), inputs());
+  }                                                                  // groups of input lanes in a block
+  std::int64_t columns() const { return ceil_div(dy.blocks(), 2); }  // pairs of output blocks
+  std::int64_t strip_floats() const { return taps * inputs() * 2 * lanes(); }
+  /// Sums of one input block: [position][pair of output blocks][group of input lanes][strip].
+  std::int64_t block_floats() const { return positions * columns() * input_groups() * strip_floats(); }
   bool transposed() const { return tap_rows == 2; }
 
   /// Adds the rows r0 <= r < r1 (image and row of x) to `sums`.
@@ -59,9 +62,9 @@ struct StripSums {
           }
         }
         const std::int64_t count = transposed() ? ceil_div(dy.w - position % 2, 2) : x[0].w;
-        for (std::int64_t pair = 0; pair < pairs(); ++pair) {
-          float* c = sums + ((position * columns() + column) * pairs() + pair) * strip_floats();
-          for (const float*& row : from) row += pair == 0 ? 0 : 2;
+        for (std::int64_t pair = 0; pair < input_groups(); ++pair) {
+          float* c = sums + ((position * columns() + column) * input_groups() + pair) * strip_floats();
+          for (const float*& row : from) row += pair == 0 ? 0 : inputs();
           kernels.weight_strip(taps, static_cast<std::int64_t>(from.size()), count, from.data(), 1, to0.data(),
                                to1.data(), transposed() ? 2 : 1, c);
         }
@@ -74,11 +77,12 @@ struct StripSums {
   void scatter(std::int64_t block, const float* sums, const Store& store) const {
     for (std::int64_t position = 0; position < positions; ++position) {
       for (std::int64_t column = 0; column < columns(); ++column) {
-        for (std::int64_t pair = 0; pair < pairs(); ++pair) {
-          for (std::int64_t i = 0; i < taps * 4 * lanes(); ++i, ++sums) {
-            const std::int64_t lane = i % lanes(), j = i / lanes() % 2, second = i / lanes() / 2 % 2;
-            const std::int64_t in = block * lanes() + 2 * pair + second, out = (2 * column + j) * lanes() + lane;
-            if (in < ic && out < oc && 2 * column + j < dy.blocks()) store(in, out, position, i / lanes() / 4, *sums);
+        for (std::int64_t pair = 0; pair < input_groups(); ++pair) {
+          for (std::int64_t i = 0; i < strip_floats(); ++i, ++sums) {
+            const std::int64_t lane = i % lanes(), j = i / lanes() % 2, nth = i / lanes() / 2 % inputs();
+            const std::int64_t in = block * lanes() + inputs() * pair + nth, out = (2 * column + j) * lanes() + lane;
+            if (in < ic && out < oc && 2 * column + j < dy.blocks())
+              store(in, out, position, i / lanes() / 2 / inputs(), *sums);
           }
         }
       }

@@ -65,9 +65,9 @@ struct BlockKernels {
   /// x = 1 / (1 + exp(-max(x, slope x))).
   void (*sigmoid)(float* x, std::int64_t count, float slope);
 
-  /// Adds one strip's share of a convolution's weight gradient, for two input channels, two output blocks and
-  /// `taps` (1 or 3) neighbouring columns:
-  ///   c[((tap * 2 + i) * 2 + j) * lanes + lane] += sum over r < rows, t < count of
+  /// Adds one strip's share of a convolution's weight gradient, for two output blocks, `taps` (1 or 3) neighbouring
+  /// columns, and as many input channels as keep the registers busy: strip_inputs(taps).
+  ///   c[((tap * inputs + i) * 2 + j) * lanes + lane] += sum over r < rows, t < count of
   ///       x[r][(t * x_step + tap) * lanes + i] * dy_j[r][t * dy_step * lanes + lane]
   void (*weight_strip)(std::int64_t taps, std::int64_t rows, std::int64_t count, const float* const* x,
                        std::int64_t x_step, const float* const* dy0, const float* const* dy1, std::int64_t dy_step,
@@ -87,6 +87,8 @@ struct BlockKernels {
 };
 
 inline constexpr std::int64_t kMostLanes = 16;
+/// Input channels of one weight_strip.
+constexpr std::int64_t strip_inputs(std::int64_t taps) { return taps == 3 ? 2 : 4; }
 
 namespace baseline {
 const BlockKernels* block_kernels();

@@ -454,9 +454,10 @@ void sigmoid(float* x, std::int64_t count, float slope) {
 template <int kTaps>
 void weight_strip_of(std::int64_t rows, std::int64_t count, const float* const* x, std::int64_t x_step,
                      const float* const* dy0, const float* const* dy1, std::int64_t dy_step, float* c) {
-  Reg sum[kTaps][2][2];
+  constexpr int kInputs = static_cast<int>(strip_inputs(kTaps));
+  Reg sum[kTaps][kInputs][2];
   for (int tap = 0; tap < kTaps; ++tap) {
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < kInputs; ++i) {
       for (int j = 0; j < 2; ++j) sum[tap][i][j] = V::set1(0);
     }
   }
@@ -467,8 +468,8 @@ void weight_strip_of(std::int64_t rows, std::int64_t count, const float* const* 
       const Reg d0 = V::load(g0), d1 = V::load(g1);
 #pragma GCC unroll 3
       for (int tap = 0; tap < kTaps; ++tap) {
-#pragma GCC unroll 2
-        for (int i = 0; i < 2; ++i) {
+#pragma GCC unroll 4
+        for (int i = 0; i < kInputs; ++i) {
           const Reg value = V::set1(from[tap * kLanes + i]);
           sum[tap][i][0] = V::fma(value, d0, sum[tap][i][0]);
           sum[tap][i][1] = V::fma(value, d1, sum[tap][i][1]);
@@ -477,9 +478,9 @@ void weight_strip_of(std::int64_t rows, std::int64_t count, const float* const* 
     }
   }
   for (int tap = 0; tap < kTaps; ++tap) {
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < kInputs; ++i) {
       for (int j = 0; j < 2; ++j) {
-        float* to = c + ((tap * 2 + i) * 2 + j) * kLanes;
+        float* to = c + ((tap * kInputs + i) * 2 + j) * kLanes;
         V::store(to, V::load(to) + sum[tap][i][j]);
       }
     }

@@ -249,6 +249,8 @@ class WinogradConv {
 // Sums of one part of the tiles, for all points: what different parts may hold together.
 constexpr std::int64_t kPartFloats = 4 * 1024 * 1024;
 constexpr std::int64_t kMostParts = 16;
+// Tiles that are worth the memory of a part.
+constexpr std::int64_t kLeastTiles = 96;
 
 /// The gradient to a 3x3 weight by the transposes of the same transforms: dU = V^T (A dy A^T) at each point, summed
 /// over the tiles, and dw = G^T dU G.
@@ -266,7 +268,7 @@ class WinogradWeightGradient {
   void run(float* dweight) {
     const std::int64_t sums = groups_ * group_floats();
     const std::int64_t parts =
-        std::clamp<std::int64_t>(std::min(kPartFloats / sums, tiles_ / (4 * kernels_.rows)), 1, kMostParts);
+        std::clamp<std::int64_t>(std::min(kPartFloats / sums, tiles_ / kLeastTiles), 1, kMostParts);
     Buffer<float> du(parts * sums);
     if (parts > 1) {
       run_parts(parts, du.data());
