@@ -14,9 +14,9 @@
 namespace kind {
 namespace {
 
-// Pixels of a layer that one step makes for every two threads, and half as many at the next level: enough to share out
-// among threads and to be worth the weights' transforms, few enough to stay in the cache until the next layer reads
-// them.
+// Pixels of a layer that one step makes for every thread (every two in large pictures, whose rows are long), and half
+// as many at the next level: enough to share out among threads and to be worth the weights' transforms, few enough to
+// stay in the cache until the next layer reads them.
 constexpr std::int64_t kStepPixels = 16 * 1024;
 // Rows of the picture that may wait for a step at a lower level, and as many more as these pixels make.
 constexpr std::int64_t kWaitingRows = 192;
@@ -186,7 +186,8 @@ class FusedSchedule {
     // weights again and again. Pictures that may wait as a whole take one from the third level on.
     const bool small = h_ * w_ <= kWaitingPixels;
     const std::int64_t most = (small ? kWaitingPixels / w_ : kWaitingRows) >> level;
-    const std::int64_t pixels = (kStepPixels >> std::min(level, 2)) * std::max(1, num_threads() / 2);
+    const std::int64_t pixels =
+        (kStepPixels >> std::min(level, 2)) * (small ? num_threads() : std::max(1, num_threads() / 2));
     const std::int64_t wanted = small && level >= 2 ? most : pixels / FusedNet::at_level(w_, level);
     return std::max(kSlotUnit, std::min(wanted, most) / kSlotUnit * kSlotUnit);
   }

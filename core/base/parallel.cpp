@@ -38,7 +38,7 @@ void parallel_for(std::int64_t count, std::int64_t grain, const std::function<vo
     return;
   }
   // More pieces than threads, taken in turn: a thread that the system holds up leaves its share to the others.
-  const std::int64_t pieces = std::min<std::int64_t>(most, std::int64_t{4} * threads);
+  const std::int64_t pieces = std::min<std::int64_t>(most, std::int64_t{8} * threads);
   std::atomic<std::int64_t> next{0};
   std::exception_ptr error;
 #pragma omp parallel num_threads(threads)
