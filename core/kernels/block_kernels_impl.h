@@ -141,12 +141,13 @@ struct F6 {
 // --- Winograd's transforms of tiles --------------------------------------------------------------------------------
 
 template <class F>
-void winograd_input(const float* const* rows, std::int64_t count, float* v, std::int64_t stride) {
+void winograd_input(const float* const* rows, std::int64_t count, std::int64_t first, std::int64_t group,
+                    std::int64_t group_stride, float* v, std::int64_t stride) {
   constexpr int kSide = F::kSide, kShared = kSide - F::kTile;
   alignas(64) float columns[kSide][kSide][kLanes];  // [row][column]: transformed along the columns
   for (std::int64_t t = 0; t < count; ++t) {
     // Neighbouring tiles share two columns, which are transformed once.
-    const int first = t == 0 ? 0 : kShared;
+    const int fresh = t == 0 ? 0 : kShared;
     if (t > 0) {
 #pragma GCC unroll 8
       for (int i = 0; i < kSide; ++i) {
@@ -154,7 +155,7 @@ void winograd_input(const float* const* rows, std::int64_t count, float* v, std:
         for (int s = 0; s < kShared; ++s) V::store(columns[i][s], V::load(columns[i][F::kTile + s]));
       }
     }
-    for (int x = first; x < kSide; ++x) {
+    for (int x = fresh; x < kSide; ++x) {
       Reg d[kSide], o[kSide];
 #pragma GCC unroll 8
       for (int i = 0; i < kSide; ++i) d[i] = V::load(rows[i] + (t * F::kTile + x) * kLanes);
@@ -162,7 +163,7 @@ void winograd_input(const float* const* rows, std::int64_t count, float* v, std:
 #pragma GCC unroll 8
       for (int i = 0; i < kSide; ++i) V::store(columns[i][x], o[i]);
     }
-    float* to = v + t * kLanes;
+    float* to = v + (first + t) / group * group_stride + (first + t) % group * kLanes;
     for (int i = 0; i < kSide; ++i) {
       Reg d[kSide], o[kSide];
 #pragma GCC unroll 8
@@ -290,6 +291,44 @@ void winograd_weight_gradient(const float* du, std::int64_t count, std::int64_t 
 }
 
 // --- Matrix products -------------------------------------------------------------------------------------------------
+
+template <int kCount>
+void multiply_group(std::int64_t chunks, const float* a, const float* b, float* c) {
+  Reg sum[kCount][2];
+#pragma GCC unroll 16
+  for (int t = 0; t < kCount; ++t) sum[t][0] = sum[t][1] = V::set1(0);
+  for (std::int64_t q = 0; q < chunks; ++q, a += kRows * kLanes) {
+#pragma GCC unroll 4
+    for (std::int64_t k = 0; k < kLanes; ++k, b += kWidth) {
+      const Reg b0 = V::load(b), b1 = V::load(b + kLanes);
+#pragma GCC unroll 16
+      for (int t = 0; t < kCount; ++t) {
+        const Reg value = V::set1(a[t * kLanes + k]);
+        sum[t][0] = V::fma(value, b0, sum[t][0]);
+        sum[t][1] = V::fma(value, b1, sum[t][1]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int t = 0; t < kCount; ++t) {
+    V::store(c + t * kWidth, sum[t][0]);
+    V::store(c + t * kWidth + kLanes, sum[t][1]);
+  }
+}
+
+template <int kCount>
+void multiply_last_group(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c) {
+  if constexpr (kCount > 0) {
+    if (count == kCount) return multiply_group<kCount>(chunks, a, b, c);
+    multiply_last_group<kCount - 1>(count, chunks, a, b, c);
+  }
+}
+
+void multiply_groups(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c) {
+  std::int64_t t = 0;
+  for (; t + kRows <= count; t += kRows) multiply_group<kRows>(chunks, a + t * chunks * kLanes, b, c + t * kWidth);
+  multiply_last_group<kRows - 1>(count - t, chunks, a + t * chunks * kLanes, b, c + t * kWidth);
+}
 
 template <int kCount, bool kWholeBlocks>
 void multiply_tile(std::int64_t chunks, const float* const* a, std::int64_t offset, std::int64_t step,
@@ -548,6 +587,7 @@ constexpr BlockKernels kBlockKernels{kLanes,
                                      winograd_kernels<F6>(),
                                      transpose,
                                      multiply,
+                                     multiply_groups,
                                      accumulate,
                                      store,
                                      project,

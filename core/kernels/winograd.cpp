@@ -28,6 +28,8 @@ std::int64_t block_floats() {
 
 // Tiles whose transform is kept while the slices of the weights pass them.
 constexpr std::int64_t kSliceTiles = 256;
+// Tiles whose products are kept while one slice's weights pass them.
+constexpr std::int64_t kSliceBlock = 24;
 // Output channels of a slice, in products' columns.
 constexpr std::int64_t kSliceGroups = 2;
 
@@ -70,8 +72,10 @@ struct TileGrid {
     }
   }
 
-  /// v[point][block][capacity][lane] of tiles first <= t < end, at tile `to` of v.
-  void transform_input(std::int64_t first, std::int64_t end, std::int64_t to, std::int64_t capacity, float* v) const {
+  /// v[point][group][block][tile of the group][lane] of tiles first <= t < end, at tile `to` of v, which has room for
+  /// `capacity`, a multiple of `group`.
+  void transform_input(std::int64_t first, std::int64_t end, std::int64_t to, std::int64_t capacity, std::int64_t group,
+                       float* v) const {
     const std::int64_t stride = input_stride(capacity), h = x[0].h;
     for_each_run(first, end,
                  [&](std::int64_t t, std::int64_t count, std::int64_t in, std::int64_t row, std::int64_t c) {
@@ -82,7 +86,8 @@ struct TileGrid {
                        const float* from = y < 0 || y >= h ? zeros.data() + kernels.lanes : x.row(in, block, y);
                        patch[r] = from + (c * f.tile - 1) * kernels.lanes;
                      }
-                     f.input(patch, count, v + (block * capacity + to + t - first) * kernels.lanes, stride);
+                     f.input(patch, count, to + t - first, group, x.blocks() * group * kernels.lanes,
+                             v + block * group * kernels.lanes, stride);
                    }
                  });
   }
@@ -146,20 +151,15 @@ class WinogradConv {
  private:
   std::int64_t group_floats() const { return f_.points * weights_.inputs() * kernels_.width; }
 
-  /// m[point][group][capacity][width] = v u for `count` tiles from tile `from` of v on, groups [g0, g1).
+  /// m[point][group][capacity][width] = v u for `count` tiles from tile `from` of v on, a multiple of a group.
   void multiply(std::int64_t count, const float* v, std::int64_t v_capacity, std::int64_t from, const float* u,
                 std::int64_t groups, float* m, std::int64_t m_capacity) const {
     const std::int64_t blocks = grid_.x.blocks(), k = weights_.inputs();
-    std::vector<const float*> chunks(static_cast<std::size_t>(blocks));
     for (std::int64_t p = 0; p < f_.points; ++p) {
-      for (std::int64_t b = 0; b < blocks; ++b) {
-        chunks[static_cast<std::size_t>(b)] =
-            v + p * grid_.input_stride(v_capacity) + (b * v_capacity + from) * kernels_.lanes;
-      }
+      const float* tiles = v + p * grid_.input_stride(v_capacity) + from * blocks * kernels_.lanes;
       for (std::int64_t g = 0; g < groups; ++g) {
-        kernels_.multiply(count, blocks, chunks.data(), kernels_.lanes, kernels_.lanes,
-                          u + g * group_floats() + p * k * kernels_.width,
-                          m + p * grid_.output_stride(m_capacity, groups) + g * m_capacity * kernels_.width);
+        kernels_.multiply_groups(count, blocks, tiles, u + g * group_floats() + p * k * kernels_.width,
+                                 m + p * grid_.output_stride(m_capacity, groups) + g * m_capacity * kernels_.width);
       }
     }
   }
@@ -202,7 +202,7 @@ class WinogradConv {
       Buffer<float> m(f_.points * grid_.output_stride(capacity, groups_));
       for (std::int64_t block = begin; block < end; ++block) {
         const std::int64_t first = block * capacity, last = std::min(tiles_, first + capacity);
-        grid_.transform_input(first, last, 0, capacity, v.data());
+        grid_.transform_input(first, last, 0, capacity, kernels_.rows, v.data());
         multiply(last - first, v.data(), capacity, 0, u, groups_, m.data(), capacity);
         transform_output(first, last, 0, groups_, m.data(), capacity);
       }
@@ -211,14 +211,14 @@ class WinogradConv {
 
   // Many channels: the tiles are transformed once for all threads, which then take the slices of the output channels.
   void run_slices() {
-    const std::int64_t super = std::min(kSliceTiles, tiles_);
+    const std::int64_t super = round_up(std::min(kSliceTiles, tiles_), kernels_.rows);
     const std::int64_t slice = std::min(groups_, kSliceGroups);
-    const std::int64_t capacity = 4 * kernels_.rows * ceil_div(24, 4 * kernels_.rows);
+    const std::int64_t capacity = kernels_.rows * ceil_div(kSliceBlock, kernels_.rows);
     Buffer<float> v(f_.points * grid_.input_stride(super));
     for (std::int64_t first = 0; first < tiles_; first += super) {
       const std::int64_t count = std::min(super, tiles_ - first);
       parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
-        grid_.transform_input(first + begin, first + end, begin, super, v.data());
+        grid_.transform_input(first + begin, first + end, begin, super, kernels_.rows, v.data());
       });
       parallel_for(ceil_div(groups_, slice), 1, [&](std::int64_t begin, std::int64_t end) {
         Buffer<float> u(slice * group_floats());
@@ -331,7 +331,7 @@ class WinogradWeightGradient {
         const std::int64_t last = tiles_ * (part + 1) / parts;
         for (std::int64_t t = tiles_ * part / parts; t < last; t += capacity) {
           const std::int64_t count = std::min(capacity, last - t);
-          grid_.transform_input(t, t + count, 0, capacity, v.data());
+          grid_.transform_input(t, t + count, 0, capacity, capacity, v.data());
           transform_gradient(t, t + count, 0, capacity, d.data());
           for (std::int64_t p = 0; p < f_.points; ++p) {
             for (std::int64_t g = 0; g < groups_; ++g) add(p, g, count, capacity, v.data(), d.data(), to);
@@ -350,7 +350,7 @@ class WinogradWeightGradient {
     for (std::int64_t first = 0; first < tiles_; first += capacity) {
       const std::int64_t count = std::min(capacity, tiles_ - first);
       parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
-        grid_.transform_input(first + begin, first + end, begin, capacity, v.data());
+        grid_.transform_input(first + begin, first + end, begin, capacity, capacity, v.data());
         transform_gradient(first + begin, first + end, begin, capacity, d.data());
       });
       parallel_for(f_.points * groups_, 1, [&](std::int64_t begin, std::int64_t end) {
