@@ -106,7 +106,7 @@ class FusedNet {
 };
 
 /// Whether training holds whole activations for backward() (false, the default) or only those between blocks of layers,
-/// and computes the rest again: less than half the memory for about a sixth more time. For the whole process.
+/// and computes the rest again: a fifth less memory for about a sixth more time. For the whole process.
 bool recompute_activations();
 void set_recompute_activations(bool recompute);
 
