@@ -292,54 +292,17 @@ void winograd_weight_gradient(const float* du, std::int64_t count, std::int64_t 
 
 // --- Matrix products -------------------------------------------------------------------------------------------------
 
-template <int kCount>
-void multiply_group(std::int64_t chunks, const float* a, const float* b, float* c) {
-  Reg sum[kCount][2];
-#pragma GCC unroll 16
-  for (int t = 0; t < kCount; ++t) sum[t][0] = sum[t][1] = V::set1(0);
-  for (std::int64_t q = 0; q < chunks; ++q, a += kRows * kLanes) {
-#pragma GCC unroll 4
-    for (std::int64_t k = 0; k < kLanes; ++k, b += kWidth) {
-      const Reg b0 = V::load(b), b1 = V::load(b + kLanes);
-#pragma GCC unroll 16
-      for (int t = 0; t < kCount; ++t) {
-        const Reg value = V::set1(a[t * kLanes + k]);
-        sum[t][0] = V::fma(value, b0, sum[t][0]);
-        sum[t][1] = V::fma(value, b1, sum[t][1]);
-      }
-    }
-  }
-#pragma GCC unroll 16
-  for (int t = 0; t < kCount; ++t) {
-    V::store(c + t * kWidth, sum[t][0]);
-    V::store(c + t * kWidth + kLanes, sum[t][1]);
-  }
-}
-
-template <int kCount>
-void multiply_last_group(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c) {
-  if constexpr (kCount > 0) {
-    if (count == kCount) return multiply_group<kCount>(chunks, a, b, c);
-    multiply_last_group<kCount - 1>(count, chunks, a, b, c);
-  }
-}
-
-void multiply_groups(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c) {
-  std::int64_t t = 0;
-  for (; t + kRows <= count; t += kRows) multiply_group<kRows>(chunks, a + t * chunks * kLanes, b, c + t * kWidth);
-  multiply_last_group<kRows - 1>(count - t, chunks, a + t * chunks * kLanes, b, c + t * kWidth);
-}
-
-template <int kCount, bool kWholeBlocks>
-void multiply_tile(std::int64_t chunks, const float* const* a, std::int64_t offset, std::int64_t step,
-                   std::int64_t depth, const float* b, float* c) {
+/// chunk(q) is where chunk q of the first pixel lies.
+template <int kCount, bool kWholeBlocks, class Chunk>
+void multiply_tile(std::int64_t chunks, const Chunk& chunk, std::int64_t step, std::int64_t depth, const float* b,
+                   float* c) {
   Reg sum[kCount][2];
 #pragma GCC unroll 16
   for (int t = 0; t < kCount; ++t) sum[t][0] = sum[t][1] = V::set1(0);
   for (std::int64_t q = 0; q < chunks; ++q) {
-    const float* from = a[q] + offset;
+    const float* from = chunk(q);
     const std::int64_t most = kWholeBlocks ? kLanes : depth;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (std::int64_t k = 0; k < most; ++k, b += kWidth) {
       const Reg b0 = V::load(b), b1 = V::load(b + kLanes);
 #pragma GCC unroll 16
@@ -358,29 +321,43 @@ void multiply_tile(std::int64_t chunks, const float* const* a, std::int64_t offs
 }
 
 // What is left of a group: each count has code of its own, so that its sums stay in registers.
-template <int kCount, bool kWholeBlocks>
-void multiply_rest(std::int64_t count, std::int64_t chunks, const float* const* a, std::int64_t offset,
-                   std::int64_t step, std::int64_t depth, const float* b, float* c) {
+template <int kCount, bool kWholeBlocks, class Chunk>
+void multiply_rest(std::int64_t count, std::int64_t chunks, const Chunk& chunk, std::int64_t step, std::int64_t depth,
+                   const float* b, float* c) {
   if constexpr (kCount > 0) {
-    if (count == kCount) return multiply_tile<kCount, kWholeBlocks>(chunks, a, offset, step, depth, b, c);
-    multiply_rest<kCount - 1, kWholeBlocks>(count, chunks, a, offset, step, depth, b, c);
+    if (count == kCount) return multiply_tile<kCount, kWholeBlocks>(chunks, chunk, step, depth, b, c);
+    multiply_rest<kCount - 1, kWholeBlocks>(count, chunks, chunk, step, depth, b, c);
   }
 }
 
 template <bool kWholeBlocks>
 void multiply_all(std::int64_t count, std::int64_t chunks, const float* const* a, std::int64_t step, std::int64_t depth,
                   const float* b, float* c) {
-  std::int64_t t = 0;
-  for (; t + kRows <= count; t += kRows) {
-    multiply_tile<kRows, kWholeBlocks>(chunks, a, t * step, step, depth, b, c + t * kWidth);
+  for (std::int64_t t = 0; t < count; t += kRows) {
+    const auto chunk = [a, offset = t * step](std::int64_t q) { return a[q] + offset; };
+    if (count - t >= kRows) {
+      multiply_tile<kRows, kWholeBlocks>(chunks, chunk, step, depth, b, c + t * kWidth);
+    } else {
+      multiply_rest<kRows - 1, kWholeBlocks>(count - t, chunks, chunk, step, depth, b, c + t * kWidth);
+    }
   }
-  multiply_rest<kRows - 1, kWholeBlocks>(count - t, chunks, a, t * step, step, depth, b, c + t * kWidth);
 }
 
 void multiply(std::int64_t count, std::int64_t chunks, const float* const* a, std::int64_t step, std::int64_t depth,
               const float* b, float* c) {
   if (depth == kLanes) return multiply_all<true>(count, chunks, a, step, depth, b, c);
   multiply_all<false>(count, chunks, a, step, depth, b, c);
+}
+
+void multiply_groups(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c) {
+  for (std::int64_t t = 0; t < count; t += kRows) {
+    const auto chunk = [from = a + t * chunks * kLanes](std::int64_t q) { return from + q * kRows * kLanes; };
+    if (count - t >= kRows) {
+      multiply_tile<kRows, true>(chunks, chunk, kLanes, kLanes, b, c + t * kWidth);
+    } else {
+      multiply_rest<kRows - 1, true>(count - t, chunks, chunk, kLanes, kLanes, b, c + t * kWidth);
+    }
+  }
 }
 
 void accumulate(std::int64_t count, const float* a, const float* b, float* c) {
