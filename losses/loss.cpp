@@ -50,6 +50,16 @@ class Total {
   Loss<T> loss_;
 };
 
+template <class T>
+void add_image_terms(const ImageLossConfig& config, const Variable<T>& output, const Variable<T>& target,
+                     Total<T>& total) {
+  const auto compare = [&](const auto& term) { return term(output, target); };
+  total.add_term("square", config.square, compare);
+  total.add_term("gradient", config.gradient, compare);
+  total.add_term("ssim", config.ssim, compare);
+  total.add_term("color", config.color, compare);
+}
+
 }  // namespace
 
 void GradientConfig::validate(const std::string& path) const {
@@ -107,18 +117,35 @@ Loss<T> decomposition_loss(const DecompositionLossConfig& config, const Variable
 template <class T>
 Loss<T> image_loss(const ImageLossConfig& config, const Variable<T>& output, const Variable<T>& target) {
   Total<T> total;
-  const auto compare = [&](const auto& term) { return term(output, target); };
-  total.add_term("square", config.square, compare);
-  total.add_term("gradient", config.gradient, compare);
-  total.add_term("ssim", config.ssim, compare);
-  total.add_term("color", config.color, compare);
+  add_image_terms(config, output, target, total);
   return total.take();
+}
+
+template <class T>
+Loss<T> output_loss(const ImageLossConfig& config, const PartsLossConfig& parts, const Variable<T>& restored,
+                    const Variable<T>& adjusted, const Variable<T>& target, const Variable<T>& r_high,
+                    const Variable<T>& l_high) {
+  Total<T> total;
+  add_image_terms(config, restored * adjusted, target, total);
+  total.add_term("reflectance", parts.reflectance, [&](const Square& term) { return term(restored, r_high); });
+  total.add_term("illumination", parts.illumination, [&](const Square& term) { return term(adjusted, l_high); });
+  return total.take();
+}
+
+template <class T>
+Loss<T> operator+(Loss<T> a, const Loss<T>& b) {
+  a.total = a.total + b.total;
+  a.terms.insert(a.terms.end(), b.terms.begin(), b.terms.end());
+  return a;
 }
 
 #define KIND_INSTANTIATE(T)                                                                                            \
   template Loss<T> decomposition_loss(const DecompositionLossConfig&, const Variable<T>&, const Variable<T>&,          \
                                       const Variable<T>&, const Variable<T>&, const Variable<T>&, const Variable<T>&); \
-  template Loss<T> image_loss(const ImageLossConfig&, const Variable<T>&, const Variable<T>&);
+  template Loss<T> image_loss(const ImageLossConfig&, const Variable<T>&, const Variable<T>&);                         \
+  template Loss<T> output_loss(const ImageLossConfig&, const PartsLossConfig&, const Variable<T>&, const Variable<T>&, \
+                               const Variable<T>&, const Variable<T>&, const Variable<T>&);                            \
+  template Loss<T> operator+(Loss<T>, const Loss<T>&);
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)
 #undef KIND_INSTANTIATE

@@ -186,6 +186,19 @@ struct ImageLossConfig {
   void validate(const std::string& path) const;
 };
 
+/// What keeps the parts of an output R_hat L_hat, trained together, near the reflectance and illumination that the
+/// decomposition finds in the bright picture.
+struct PartsLossConfig {
+  std::optional<SquareConfig> reflectance = {};
+  std::optional<SquareConfig> illumination = {};
+
+  template <class V>
+  void fields(V& v) {
+    v.field("reflectance", reflectance, "R_hat against R_high.");
+    v.field("illumination", illumination, "L_hat against L_high.");
+  }
+};
+
 struct LossTerm {
   std::string name;
   double raw;       ///< The term itself.
@@ -208,5 +221,17 @@ Loss<T> decomposition_loss(const DecompositionLossConfig& config, const Variable
 /// The loss of a batch of outputs [n, c, h, w] in 0..1 against targets of the same shape. Throws Error as above.
 template <class T>
 Loss<T> image_loss(const ImageLossConfig& config, const Variable<T>& output, const Variable<T>& target);
+
+/// The loss of an output R_hat L_hat [n, 3, h, w] against the bright picture, and of its parts (reflectances
+/// [n, 3, h, w], illuminations [n, 1, h, w], all in 0..1) against those of the bright picture, which are read only
+/// where `parts` has their term. Throws Error as above.
+template <class T>
+Loss<T> output_loss(const ImageLossConfig& config, const PartsLossConfig& parts, const Variable<T>& restored,
+                    const Variable<T>& adjusted, const Variable<T>& target, const Variable<T>& r_high,
+                    const Variable<T>& l_high);
+
+/// The sum of two losses: their totals added, their terms one after the other.
+template <class T>
+Loss<T> operator+(Loss<T> a, const Loss<T>& b);
 
 }  // namespace kind

@@ -15,7 +15,10 @@ void CameraConfig::validate(const std::string& path) const {
 
 void NetConfig::validate(const std::string& path) const {
   const int count = decomposition.has_value() + restoration.has_value() + adjustment.has_value();
-  check(count == 1, path, ": expected exactly one of \"decomposition\", \"restoration\", \"adjustment\", got ", count);
+  check(count == 1 || together(), path,
+        ": expected one of \"decomposition\", \"restoration\", \"adjustment\", or the last two together, with or "
+        "without the first; got ",
+        count);
 }
 
 void StageConfig::validate(const std::string& path) const {
@@ -25,20 +28,29 @@ void StageConfig::validate(const std::string& path) const {
   const DecompositionLossConfig& d = losses.decomposition;
   const ImageLossConfig& i = losses.image;
   if (net.decomposition) {
-    check(!i.square && !i.gradient && !i.ssim && !i.color, here,
-          ": square, gradient, ssim and color compare an output with a target; the decomposition net has none");
-    d.validate(here);
+    // Together with the others it may be led by their output alone.
+    if (!net.together() || losses.any_of_decomposition()) d.validate(here);
   } else {
-    check(!d.reconstruction && !d.reflectance_similarity && !d.illumination_smoothness && !d.mutual_consistency, here,
+    check(!losses.any_of_decomposition(), here,
           ": reconstruction, reflectance_similarity, illumination_smoothness and mutual_consistency are terms of the "
           "decomposition net only");
+  }
+  if (net.restoration || net.adjustment) {
     i.validate(here);
     check(!i.ssim || i.ssim->window <= patch, key_path(path, "patch"), ": patches of ", patch,
           " pixels are smaller than the window of ssim, ", i.ssim ? i.ssim->window : 0);
+  } else {
+    check(!i.square && !i.gradient && !i.ssim && !i.color, here,
+          ": square, gradient, ssim and color compare an output with a target; the decomposition net has none");
   }
-  check(!net.adjustment || !i.color, here, ": color compares RGB pictures; an illumination has one channel");
-  check(!net.adjustment || !i.gradient || i.gradient->channels == "rgb", here,
+  check(net.together() || (!losses.parts.reflectance && !losses.parts.illumination), here,
+        ": reflectance and illumination are terms of restoration and adjustment trained together");
+  const bool of_light = net.adjustment && !net.restoration;
+  check(!of_light || !i.color, here, ": color compares RGB pictures; an illumination has one channel");
+  check(!of_light || !i.gradient || i.gradient->channels == "rgb", here,
         ": an illumination has one channel; leave \"channels\" of gradient out");
+  check(!net.decomposition || ratio != "picture", key_path(path, "ratio"),
+        ": \"picture\" is the ratio of illuminations that stay the same; this stage trains the decomposition net");
 }
 
 void TrainConfig::validate(const std::string& path) const {

@@ -125,7 +125,7 @@ struct CheckpointConfig {
   }
 };
 
-/// Exactly one of the three.
+/// One of the three, or several together: restoration and adjustment, or all three.
 struct NetConfig {
   std::optional<DecompositionConfig> decomposition;
   std::optional<RestorationConfig> restoration;
@@ -135,8 +135,12 @@ struct NetConfig {
   void fields(V& v) {
     v.field("decomposition", decomposition, "Train the decomposition net of this form.");
     v.field("restoration", restoration, "Train the restoration net of this form; decomposition is frozen.");
-    v.field("adjustment", adjustment, "Train the adjustment net of this form; decomposition is frozen.");
+    v.field("adjustment", adjustment,
+            "Train the adjustment net of this form; decomposition is frozen. With restoration beside it (and "
+            "decomposition, which then is not frozen) the output R_hat L_hat is compared with the bright picture.");
   }
+  /// Whether the nets are trained by their output as a whole.
+  bool together() const { return restoration && adjustment; }
   void validate(const std::string& path) const;
 };
 
@@ -144,11 +148,17 @@ struct NetConfig {
 struct StageLosses {
   DecompositionLossConfig decomposition;
   ImageLossConfig image;
+  PartsLossConfig parts;
 
   template <class V>
   void fields(V& v) {
     decomposition.fields(v);
     image.fields(v);
+    parts.fields(v);
+  }
+  bool any_of_decomposition() const {
+    const DecompositionLossConfig& d = decomposition;
+    return d.reconstruction || d.reflectance_similarity || d.illumination_smoothness || d.mutual_consistency;
   }
 };
 
@@ -197,8 +207,9 @@ struct StageConfig {
     v.field(
         "ratio", ratio,
         "adjustment: the ratio of a crop is mean(target / (source + 1e-4)) (paper), or from r = mean(L_low / (L_high + "
-        "1e-4)) as 1 / r + 1e-4 upwards and r downwards (official).",
-        one_of("paper", "official"));
+        "1e-4)) as 1 / r + 1e-4 upwards and r downwards (official); or mean(target / (source + 1e-4)) of the whole "
+        "picture (picture), for which decomposition must be frozen.",
+        one_of("paper", "official", "picture"));
     v.field("validation", validation, "Looks at held-out pairs.");
     v.field("checkpoints", checkpoints, "What a killed run goes on from.");
     v.field("log_every", log_every, "Steps between lines of metrics.jsonl.", at_least(1));

@@ -27,39 +27,52 @@ Variable<float> channels(const Tensor<float>& batch, std::int64_t first, std::in
   return slice(Variable<float>(batch), 1, first, end);
 }
 
-class DecompositionSampler : public StageSampler {
+/// Planes first..end-1 of [c, h, w].
+Tensor<float> planes(const Tensor<float>& maps, std::int64_t first, std::int64_t end) {
+  const NoGrad no_grad;
+  return slice(Variable<float>(maps), 0, first, end).value();
+}
+
+/// The crop of an RGB picture at (y, x) into three planes of `to`, beginning at plane `at`, with the values that
+/// `range` goes from and to as 0 and 1.
+void put_crop(const Image& image, const Pairs::Range& range, std::int64_t y, std::int64_t x, Tensor<float>& to,
+              std::int64_t at) {
+  const std::int64_t size = to.shape()[1];
+  const float span = std::max(range.high - range.low, 0.001f);
+  std::array<float, 256> values;
+  for (int v = 0; v < 256; ++v) {
+    values[static_cast<std::size_t>(v)] = (static_cast<float>(v) / 255.0f - range.low) / span;
+  }
+  for (std::int64_t i = 0; i < size; ++i) {
+    const std::uint8_t* row = image.row(static_cast<int>(y + i)) + 3 * x;
+    for (std::int64_t c = 0; c < 3; ++c) {
+      float* plane = to.data() + ((at + c) * size + i) * size;
+      for (std::int64_t j = 0; j < size; ++j) plane[j] = values[row[3 * j + c]];
+    }
+  }
+}
+
+/// Both pictures of a pair as net_input would give them (the stretch is that of the whole picture) and, where all nets
+/// are trained together, the bright one as it is.
+class PictureSampler : public StageSampler {
  public:
-  DecompositionSampler(const Model<float>& model, const Pairs& pairs) : input_(model.config.input), pairs_(pairs) {}
+  PictureSampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs)
+      : count_(stage_planes(config)), stretch_(model.config.input.stretch), pairs_(pairs) {}
 
   Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random&) override {
+    constexpr Pairs::Range kAsItIs{0, 1};
     const Pairs::Pictures& pictures = pairs_.pictures(pair);
-    Tensor<float> planes(Shape{6, size, size});
-    put_crop(pictures.low, pairs_.all()[pair].low, y, x, planes, 0);
-    put_crop(pictures.high, pairs_.all()[pair].high, y, x, planes, 3);
-    return planes;
+    const Pairs::Pair& ranges = pairs_.all()[pair];
+    Tensor<float> sample(Shape{count_, size, size});
+    put_crop(pictures.low, stretch_ ? ranges.low : kAsItIs, y, x, sample, 0);
+    put_crop(pictures.high, stretch_ ? ranges.high : kAsItIs, y, x, sample, 3);
+    if (count_ > 6) put_crop(pictures.high, kAsItIs, y, x, sample, 6);
+    return sample;
   }
 
  private:
-  /// The crop as net_input would give it: the stretch is that of the whole picture.
-  void put_crop(const Image& image, const Pairs::Range& range, std::int64_t y, std::int64_t x, Tensor<float>& planes,
-                std::int64_t at) const {
-    const std::int64_t size = planes.shape()[1];
-    const float low = input_.stretch ? range.low : 0,
-                span = input_.stretch ? std::max(range.high - range.low, 0.001f) : 1;
-    std::array<float, 256> values;
-    for (int v = 0; v < 256; ++v) {
-      values[static_cast<std::size_t>(v)] = (static_cast<float>(v) / 255.0f - low) / span;
-    }
-    for (std::int64_t i = 0; i < size; ++i) {
-      const std::uint8_t* row = image.row(static_cast<int>(y + i)) + 3 * x;
-      for (std::int64_t c = 0; c < 3; ++c) {
-        float* to = planes.data() + ((at + c) * size + i) * size;
-        for (std::int64_t j = 0; j < size; ++j) to[j] = values[row[3 * j + c]];
-      }
-    }
-  }
-
-  InputConfig input_;
+  std::int64_t count_;
+  bool stretch_;
   const Pairs& pairs_;
 };
 
@@ -83,36 +96,64 @@ class RestorationSampler : public StageSampler {
   FrozenDecomposition& frozen_;
 };
 
+/// The ratio that adjustment is given to turn the dark illumination of a crop into the bright one, or the reverse.
+double ratio_of_crop(const std::string& form, const Tensor<float>& low, const Tensor<float>& high, bool upwards) {
+  if (form == "official") {
+    const double down = ratio_between(high, low);
+    return upwards ? 1 / down + 1e-4 : down;
+  }
+  return upwards ? ratio_between(low, high) : ratio_between(high, low);
+}
+
 class AdjustmentSampler : public StageSampler {
  public:
-  AdjustmentSampler(const StageConfig& config, FrozenDecomposition& frozen)
-      : official_ratio_(config.ratio == "official"), frozen_(frozen) {}
+  AdjustmentSampler(const StageConfig& config, FrozenDecomposition& frozen) : form_(config.ratio), frozen_(frozen) {}
 
   void prepare(std::size_t pair) override { frozen_.maps(pair); }
 
   Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) override {
     const Tensor<float> maps = frozen_.maps(pair).crop(pair, y, x, size, size);
-    const NoGrad no_grad;
-    const Variable<float> all(maps);
-    const Tensor<float> low = slice(all, 0, 3, 4).value(), high = slice(all, 0, 7, 8).value();
+    const Tensor<float> low = planes(maps, 3, 4), high = planes(maps, 7, 8);
     const bool upwards = random.below(2) == 0;
-    const Tensor<float>&source = upwards ? low : high, &target = upwards ? high : low;
-    double ratio = 0;
-    if (official_ratio_) {
-      const double down = ratio_between(high, low);
-      ratio = upwards ? 1 / down + 1e-4 : down;
-    } else {
-      ratio = ratio_between(source, target);
-    }
-    Tensor<float> planes(Shape{3, size, size});
-    put_planes(source, planes, 0);
-    put_planes(Tensor<float>::full(Shape{size, size}, static_cast<float>(ratio)), planes, 1);
-    put_planes(target, planes, 2);
-    return planes;
+    const FrozenDecomposition::Ratio whole = frozen_.ratio(pair);
+    const double ratio =
+        form_ == "picture" ? (upwards ? whole.up : whole.down) : ratio_of_crop(form_, low, high, upwards);
+    Tensor<float> sample(Shape{3, size, size});
+    put_planes(upwards ? low : high, sample, 0);
+    put_planes(Tensor<float>::full(Shape{size, size}, static_cast<float>(ratio)), sample, 1);
+    put_planes(upwards ? high : low, sample, 2);
+    return sample;
   }
 
  private:
-  bool official_ratio_;
+  std::string form_;
+  FrozenDecomposition& frozen_;
+};
+
+/// Restoration and adjustment together, on the maps of the frozen decomposition.
+class OutputSampler : public StageSampler {
+ public:
+  OutputSampler(const StageConfig& config, const Pairs& pairs, FrozenDecomposition& frozen)
+      : form_(config.ratio), pairs_(pairs), frozen_(frozen) {}
+
+  void prepare(std::size_t pair) override { frozen_.maps(pair); }
+
+  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random&) override {
+    const Tensor<float> maps = frozen_.maps(pair).crop(pair, y, x, size, size);
+    const double ratio = form_ == "picture" ? frozen_.ratio(pair).up
+                                            : ratio_of_crop(form_, planes(maps, 3, 4), planes(maps, 7, 8), true);
+    Tensor<float> sample(Shape{kOutputPlanes, size, size});
+    put_planes(maps, sample, 0);
+    put_crop(pairs_.pictures(pair).high, {0, 1}, y, x, sample, FrozenDecomposition::kPlanes);
+    put_planes(Tensor<float>::full(Shape{size, size}, static_cast<float>(ratio)), sample, kOutputPlanes - 1);
+    return sample;
+  }
+
+  static constexpr std::int64_t kOutputPlanes = FrozenDecomposition::kPlanes + 4;
+
+ private:
+  std::string form_;
+  const Pairs& pairs_;
   FrozenDecomposition& frozen_;
 };
 
@@ -141,39 +182,91 @@ std::vector<Place> places_of(const StageConfig& config, const Pairs& pairs, std:
 
 FrozenDecomposition::FrozenDecomposition(const Model<float>& model, const Pairs& pairs, std::size_t memory_bytes,
                                          std::string folder)
-    : model_(model), pairs_(pairs), store_(pairs.all().size(), memory_bytes, std::move(folder)) {}
+    : model_(model),
+      pairs_(pairs),
+      store_(pairs.all().size(), memory_bytes, std::move(folder)),
+      ratios_(pairs.all().size()) {}
 
 const MapStore& FrozenDecomposition::maps(std::size_t index) {
   if (store_.has(index)) return store_;
   const NoGrad no_grad;
   const Pairs::Pictures& pictures = pairs_.pictures(index);
-  Tensor<float> planes(Shape{kPlanes, pictures.low.height, pictures.low.width});
+  Tensor<float> all(Shape{kPlanes, pictures.low.height, pictures.low.width});
   std::int64_t at = 0;
   for (const Image* image : {&pictures.low, &pictures.high}) {
     const auto parts = (*model_.decomposition)(Variable<float>(net_input(to_tensor(*image), model_.config.input)));
-    put_planes(parts.reflectance.value(), planes, at);
-    put_planes(parts.illumination.value(), planes, at + 3);
+    put_planes(parts.reflectance.value(), all, at);
+    put_planes(parts.illumination.value(), all, at + 3);
     at += 4;
   }
-  store_.put(index, planes);
+  const Tensor<float> low = planes(all, 3, 4), high = planes(all, 7, 8);
+  ratios_[index] = Ratio{ratio_between(low, high), ratio_between(high, low)};
+  store_.put(index, all);
   return store_;
 }
 
 Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model) {
-  if (config.net.decomposition) return model.decomposition.value().parameters();
-  if (config.net.restoration) return model.restoration.value().parameters();
-  return model.adjustment.value().parameters();
+  Parameters<float> all;
+  const auto add = [&](const auto& wanted, const auto& net) {
+    if (!wanted) return;
+    const Parameters<float> more = net.value().parameters();
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  add(config.net.decomposition, model.decomposition);
+  add(config.net.restoration, model.restoration);
+  add(config.net.adjustment, model.adjustment);
+  return all;
 }
 
 std::int64_t stage_planes(const StageConfig& config) {
-  if (config.net.decomposition) return 6;
+  if (config.net.decomposition) return config.net.together() ? 9 : 6;
+  if (config.net.together()) return OutputSampler::kOutputPlanes;
   return config.net.restoration ? FrozenDecomposition::kPlanes : 3;
 }
+
+namespace {
+
+/// The ratio of each picture of a batch, as a map, without a gradient: a number that a user would give.
+Variable<float> ratio_maps(const std::string& form, const Tensor<float>& low, const Tensor<float>& high) {
+  Tensor<float> maps(low.shape());
+  const std::int64_t plane = low.shape()[2] * low.shape()[3];
+  for (std::int64_t n = 0; n < low.shape()[0]; ++n) {
+    const double ratio = ratio_of_crop(form, planes(low, n, n + 1), planes(high, n, n + 1), true);
+    std::fill_n(maps.data() + n * plane, plane, static_cast<float>(ratio));
+  }
+  return Variable<float>(maps);
+}
+
+Loss<float> whole_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch) {
+  const std::int64_t n = batch.shape()[0];
+  const Variable<float> low = channels(batch, 0, 3), high = channels(batch, 3, 6), target = channels(batch, 6, 9);
+  const auto parts = model.decomposition.value()(concat<float>({low, high}, 0));
+  const Variable<float>&r = parts.reflectance, &l = parts.illumination;
+  const Variable<float> r_low = slice(r, 0, 0, n), l_low = slice(l, 0, 0, n);
+  const Variable<float> r_high = slice(r, 0, n, 2 * n), l_high = slice(l, 0, n, 2 * n);
+  const Variable<float> ratio = ratio_maps(config.ratio, l_low.value(), l_high.value());
+  // R_high and L_high are what the others are to find, not to move.
+  Loss<float> loss = output_loss(config.losses.image, config.losses.parts, model.restoration.value()(r_low, l_low),
+                                 model.adjustment.value()(l_low, ratio), target, Variable<float>(r_high.value()),
+                                 Variable<float>(l_high.value()));
+  if (!config.losses.any_of_decomposition()) return loss;
+  return std::move(loss) + decomposition_loss(config.losses.decomposition, r_low, l_low, r_high, l_high, low, high);
+}
+
+}  // namespace
 
 Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch) {
   const Shape& shape = batch.shape();
   check(shape.rank() == 4 && shape[1] == stage_planes(config), "stage ", config.name, ": expected a batch of ",
         stage_planes(config), " planes, got ", shape.text());
+  if (config.net.together()) {
+    if (config.net.decomposition) return whole_loss(config, model, batch);
+    const Variable<float> l_low = channels(batch, 3, 4);
+    return output_loss(config.losses.image, config.losses.parts,
+                       model.restoration.value()(channels(batch, 0, 3), l_low),
+                       model.adjustment.value()(l_low, channels(batch, 11, 12)), channels(batch, 8, 11),
+                       channels(batch, 4, 7), channels(batch, 7, 8));
+  }
   if (config.net.decomposition) {
     const std::int64_t n = shape[0];
     const Variable<float> low = channels(batch, 0, 3), high = channels(batch, 3, 6);
@@ -193,7 +286,8 @@ Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, con
 
 std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs,
                                            FrozenDecomposition& frozen) {
-  if (config.net.decomposition) return std::make_unique<DecompositionSampler>(model, pairs);
+  if (config.net.decomposition) return std::make_unique<PictureSampler>(config, model, pairs);
+  if (config.net.together()) return std::make_unique<OutputSampler>(config, pairs, frozen);
   if (config.net.restoration) return std::make_unique<RestorationSampler>(config, frozen);
   return std::make_unique<AdjustmentSampler>(config, frozen);
 }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "core/base/random.h"
 #include "losses/loss.h"
@@ -21,10 +23,18 @@ class FrozenDecomposition {
   /// The store, holding that pair's maps.
   const MapStore& maps(std::size_t index);
 
+  /// What adjustment is asked for over the whole picture of a pair, upwards and downwards (see ratio_between). Needs
+  /// that pair's maps() to have been called.
+  struct Ratio {
+    double up, down;
+  };
+  Ratio ratio(std::size_t index) const { return *ratios_[index]; }
+
  private:
   const Model<float>& model_;
   const Pairs& pairs_;
   MapStore store_;
+  std::vector<std::optional<Ratio>> ratios_;
 };
 
 /// The parameters that a stage changes. The model must hold the stage's net.
@@ -47,6 +57,8 @@ class StageSampler {
 
   /// Planes [stage_planes, size, size] of a pair's crop at (y, x):
   ///   decomposition: I_low, I_high;  restoration: R_low, L_low, target, L_high;  adjustment: source, ratio map, target
+  ///   restoration and adjustment: R_low, L_low, R_high, L_high, bright picture, ratio map
+  ///   all three: I_low, I_high, bright picture
   /// Draws from `random` what a sample decides by chance.
   virtual Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) = 0;
 };

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <map>
 
+#include "core/ops/elementwise.h"
 #include "tests/losses/values.h"
 #include "tests/support/errors.h"
 #include "tests/support/reference.h"
@@ -149,6 +150,34 @@ TEST_CASE("whole losses agree with finite differences", "[losses][grad]") {
     CHECK(gradcheck([&](const std::vector<Variable<double>>& in) { return image_loss(config, in[0], target).total; },
                     std::vector<Tensor<double>>{random_pictures({1, 3, 11, 12}, 54)}));
   }
+}
+
+TEST_CASE("the loss of an output is that of the product, and of its parts", "[losses][grad]") {
+  const Variable<double> r(random_pictures({2, 3, 7, 6}, 61), true), l(random_pictures({2, 1, 7, 6}, 62), true);
+  const Variable<double> target(random_pictures({2, 3, 7, 6}, 63)), r_high(random_pictures({2, 3, 7, 6}, 64)),
+      l_high(random_pictures({2, 1, 7, 6}, 65));
+  const auto image = parsed<ImageLossConfig>(json::parse(R"({"square": {"norm": "l1"}, "ssim": {"window": 3}})"));
+  const auto parts = parsed<kind::PartsLossConfig>(
+      json::parse(R"({"reflectance": {"weight": 0.5}, "illumination": {"weight": 3, "norm": "l1"}})"));
+  const Loss<double> loss = output_loss(image, parts, r, l, target, r_high, l_high);
+  REQUIRE(loss.terms.size() == 4);
+  const Loss<double> product = image_loss(image, r * l, target);
+  CHECK(loss.terms[0].raw == product.terms[0].raw);
+  CHECK(loss.terms[1].raw == product.terms[1].raw);
+  CHECK(loss.terms[2].name == "reflectance");
+  CHECK(loss.terms[2].raw == Approx(kind::Square{kind::Norm::kL2}(r, r_high).value().item()));
+  CHECK(loss.terms[3].weighted == Approx(3 * kind::Square{kind::Norm::kL1}(l, l_high).value().item()));
+  CHECK(loss.total.value().item() == Approx(sum_of_weighted(loss)).epsilon(1e-14));
+  CHECK(output_loss(image, {}, r, l, target, {}, {}).terms.size() == 2);
+  CHECK(gradcheck(
+      [&](const std::vector<Variable<double>>& in) {
+        return output_loss(image, parts, in[0], in[1], target, r_high, l_high).total;
+      },
+      {r, l}));
+  const Loss<double> both = product + loss;
+  CHECK(both.terms.size() == 6);
+  CHECK(both.terms[5].name == "illumination");
+  CHECK(both.total.value().item() == Approx(sum_of_weighted(both)).epsilon(1e-14));
 }
 
 TEST_CASE("losses have the same bits for any number of threads", "[losses]") {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <set>
 
+#include "core/ops/elementwise.h"
+#include "core/ops/shape_ops.h"
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
 
@@ -266,6 +268,96 @@ TEST_CASE("adjustment samples go both ways, with the ratio of the crop") {
     }
     CHECK(ups > 15);
     CHECK(ups < 45);
+  }
+}
+
+TEST_CASE("the whole picture's ratio is given to its crops where the config says so") {
+  Setup s(2, R"({"adjustment": {}})", R"({"square": {}})");
+  s.stage.ratio = "picture";
+  const auto sampler = make_sampler(s.stage, s.model, *s.pairs, *s.frozen);
+  sampler->prepare(1);
+  const NoGrad no_grad;
+  const Pairs::Pictures& pictures = s.pairs->pictures(1);
+  const auto light = [&](const Image& image) {
+    return (*s.model.decomposition)(Variable<float>(to_tensor(image))).illumination.value();
+  };
+  const Tensor<float> low = light(pictures.low), high = light(pictures.high);
+  std::set<float> ratios;
+  Random random(1);
+  for (int i = 0; i < 30; ++i) ratios.insert(sampler->sample(1, i % 5, i % 7, 7, random)[49]);
+  CHECK((ratios ==
+         std::set<float>{static_cast<float>(ratio_between(low, high)), static_cast<float>(ratio_between(high, low))}));
+}
+
+TEST_CASE("samples of restoration and adjustment together: the frozen maps, the bright picture, the ratio") {
+  Setup s(2, R"({"restoration": {}, "adjustment": {}})", R"({"square": {}})", true);
+  Setup alone(2, R"({"restoration": {}})", R"({"square": {}})", true);
+  const Image& high = s.pairs->pictures(1).high;
+  Random random(1);
+  const std::vector<float> maps = alone.sampler->sample(1, 4, 9, 7, random).to_vector();
+  for (const std::string form : {"paper", "picture"}) {
+    s.stage.ratio = form;
+    const auto sampler = make_sampler(s.stage, s.model, *s.pairs, *s.frozen);
+    sampler->prepare(1);
+    const Tensor<float> planes = sampler->sample(1, 4, 9, 7, random);
+    REQUIRE(planes.shape() == Shape{stage_planes(s.stage), 7, 7});
+    CHECK(std::equal(maps.begin(), maps.end(), planes.data()));
+    // The bright picture as it is, not stretched: it is what a user compares with.
+    CHECK((std::vector<float>(planes.data() + 8 * 49, planes.data() + 11 * 49) == crop_of(to_tensor(high))));
+    Tensor<float> low_light(Shape{7, 7}), high_light(Shape{7, 7});
+    std::copy_n(maps.data() + 3 * 49, 49, low_light.data());
+    std::copy_n(maps.data() + 7 * 49, 49, high_light.data());
+    const double ratio = form == "picture" ? s.frozen->ratio(1).up : ratio_between(low_light, high_light);
+    for (int i = 0; i < 49; ++i) CHECK(planes[11 * 49 + i] == static_cast<float>(ratio));
+  }
+}
+
+TEST_CASE("the loss of nets trained together is that of R_hat L_hat, and every net of the stage learns") {
+  for (const bool whole : {false, true}) {
+    Setup s(3,
+            whole ? R"({"decomposition": {}, "restoration": {}, "adjustment": {}})"
+                  : R"({"restoration": {}, "adjustment": {}})",
+            whole ? R"({"square": {}, "illumination": {}, "reflectance": {}, "reconstruction": {"weight": 0.5}})"
+                  : R"({"square": {}, "illumination": {}, "reflectance": {}})",
+            true);
+    const Tensor<float> batch = s.batch(0);
+    REQUIRE(batch.shape()[1] == stage_planes(s.stage));
+    Loss<float> loss = stage_loss(s.stage, s.model, batch);
+    REQUIRE(loss.terms.size() == (whole ? 4 : 3));
+    // The same by the nets one after the other.
+    {
+      const NoGrad no_grad;
+      const auto part = [&](std::int64_t first, std::int64_t end) {
+        return slice(Variable<float>(batch), 1, first, end);
+      };
+      Variable<float> r = part(0, 3), l = whole ? r : part(3, 4), ratio, target;
+      if (whole) {
+        const auto low = (*s.model.decomposition)(r), high = (*s.model.decomposition)(part(3, 6));
+        r = low.reflectance, l = low.illumination, target = part(6, 9);
+        Tensor<float> maps(l.shape());
+        for (std::int64_t n = 0; n < 3; ++n) {
+          const double value =
+              ratio_between(slice(l, 0, n, n + 1).value(), slice(high.illumination, 0, n, n + 1).value());
+          std::fill_n(maps.data() + 49 * n, 49, static_cast<float>(value));
+        }
+        ratio = Variable<float>(maps);
+      } else {
+        target = part(8, 11), ratio = part(11, 12);
+      }
+      const Variable<float> output = (*s.model.restoration)(r, l) * (*s.model.adjustment)(l, ratio);
+      const double expected = static_cast<double>(Square{}(output, target).value().item());
+      CHECK(loss.terms[0].name == "square");
+      CHECK(loss.terms[0].raw == Approx(expected).epsilon(1e-5));
+    }
+    loss.total.backward();
+    const Parameters<float> parameters = stage_parameters(s.stage, s.model);
+    CHECK(parameters.size() == s.model.parameters().size() - (whole ? 0 : s.model.decomposition->parameters().size()));
+    for (const Parameter<float>& p : parameters) {
+      INFO(p.name);
+      const Tensor<float>& gradient = p.variable.grad();
+      REQUIRE(gradient.defined());
+      CHECK(std::any_of(gradient.data(), gradient.data() + gradient.size(), [](float g) { return g != 0; }));
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "nets/model.h"
 #include "tests/support/errors.h"
@@ -34,6 +35,13 @@ const char* const kRestore = R"({
   "losses": {"square": {}, "gradient": {}, "ssim": {"window": 5}, "color": {"weight": 0.5, "sigma": 1}},
   "target_power": 1.2, "batch": 1, "patch": 16, "steps": 6,
   "validation": {"every": 3, "sheet_rows": 1}, "checkpoints": {"every": 3, "keep_last": 1}, "log_every": 3})";
+
+const char* const kFinetune = R"({
+  "name": "finetune",
+  "net": {"restoration": {"initializer": "he_normal"}, "adjustment": {"initializer": "he_normal"}},
+  "losses": {"square": {"norm": "l1"}, "ssim": {"window": 5}, "illumination": {"weight": 0.1, "norm": "l1"}},
+  "batch": 2, "patch": 16, "steps": 4, "ema": 0.5,
+  "validation": {"every": 2, "sheet_rows": 1}, "checkpoints": {"every": 2, "keep_last": 1}, "log_every": 1})";
 
 json config_of(const std::string& root, const std::vector<const char*>& stages) {
   json config{{"data", {{"root", root}, {"validation", 2}}}, {"stages", json::array()}};
@@ -246,6 +254,35 @@ TEST_CASE("a run stopped again and again goes on to the same bytes", "[slow]") {
     return [=, count = 0]() mutable { return ++count == at; };
   });
   CHECK(pieces > 5);
+  CHECK(snapshot(dir / "pieces") == whole);
+}
+
+TEST_CASE("nets trained together: from a run's own nets, the same bytes for any threads and however often stopped",
+          "[slow]") {
+  const TempDir dir;
+  put_scenes(dir / "data", 6);
+  json config = config_of(dir / "data", {kDecom, kRestore, kAdjust, kFinetune, kFinetune});
+  for (json& stage : config["stages"]) stage["steps"] = 3;
+  config["stages"][3]["ratio"] = "picture";
+  json& whole_stage = config["stages"][4];
+  whole_stage["name"] = "whole";
+  whole_stage["net"]["decomposition"] = {{"initializer", "he_normal"}};
+  whole_stage["losses"]["reflectance_similarity"] = {{"weight", 0.1}};
+  REQUIRE(train_silently(config, dir / "whole"));
+  const auto whole = snapshot(dir / "whole");
+  const Model<float> model = load_model<float>(dir / "whole/model.safetensors");
+  std::set<std::string> terms;
+  for (const json& entry : metrics_of(dir / "whole")) {
+    if (entry["stage"] == "whole" && entry.contains("loss")) {
+      for (const std::string& name : keys(entry["loss"])) terms.insert(name);
+    }
+  }
+  CHECK((terms == std::set<std::string>{"illumination", "reflectance_similarity", "square", "ssim", "total"}));
+  const ThreadScope scope(3);
+  const int pieces = train_in_pieces(config, dir / "pieces", [](int) -> std::function<bool()> {
+    return [count = 0]() mutable { return ++count == 4; };
+  });
+  CHECK(pieces > 3);
   CHECK(snapshot(dir / "pieces") == whole);
 }
 
