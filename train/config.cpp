@@ -1,6 +1,7 @@
 #include "train/config.h"
 
 #include <set>
+#include <utility>
 
 #include "core/base/error.h"
 
@@ -45,6 +46,9 @@ void StageConfig::validate(const std::string& path) const {
   }
   check(net.together() || (!losses.parts.reflectance && !losses.parts.illumination), here,
         ": reflectance and illumination are terms of restoration and adjustment trained together");
+  for (const auto& [key, value] : {std::pair("brighter_inputs", brighter_inputs), {"darker_targets", darker_targets}}) {
+    check(net.together() || value == 0, key_path(path, key), ": is for restoration and adjustment trained together");
+  }
   const bool of_light = net.adjustment && !net.restoration;
   check(!of_light || !i.color, here, ": color compares RGB pictures; an illumination has one channel");
   check(!of_light || !i.gradient || i.gradient->channels == "rgb", here,

@@ -177,6 +177,8 @@ struct StageConfig {
   std::optional<double> ema;
   double target_power = 1;
   std::string ratio = "paper";
+  double brighter_inputs = 0;
+  double darker_targets = 0;
   ValidationConfig validation;
   CheckpointConfig checkpoints;
   std::int64_t log_every = 50;
@@ -210,6 +212,14 @@ struct StageConfig {
         "1e-4)) as 1 / r + 1e-4 upwards and r downwards (official); or mean(target / (source + 1e-4)) of the whole "
         "picture (picture), for which decomposition must be frozen.",
         one_of("paper", "official", "picture"));
+    v.field("brighter_inputs", brighter_inputs,
+            "nets trained together: share of samples whose input is an exposure between the two pictures, their "
+            "geometric mean with a random weight. So pictures that are hardly dark are learned, too.",
+            between(0, 1));
+    v.field("darker_targets", darker_targets,
+            "nets trained together: share of samples whose target and ratio are lowered by one random factor from 0.3 "
+            "to 1. So the ratio is learned to choose the light.",
+            between(0, 1));
     v.field("validation", validation, "Looks at held-out pairs.");
     v.field("checkpoints", checkpoints, "What a killed run goes on from.");
     v.field("log_every", log_every, "Steps between lines of metrics.jsonl.", at_least(1));

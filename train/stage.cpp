@@ -52,28 +52,65 @@ void put_crop(const Image& image, const Pairs::Range& range, std::int64_t y, std
   }
 }
 
-/// Both pictures of a pair as net_input would give them (the stretch is that of the whole picture) and, where all nets
-/// are trained together, the bright one as it is.
+/// Where the planes of a sample of nets that are trained together begin.
+enum TogetherPlanes : std::int64_t {
+  kInput = 0,
+  kBright = 3,
+  kTarget = 6,
+  kRatio = 9,
+  kLevel = 10,
+  kTogetherPlanes = 11
+};
+
+/// Both pictures of a pair as net_input would give them: the stretch is that of the whole picture.
 class PictureSampler : public StageSampler {
  public:
-  PictureSampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs)
-      : count_(stage_planes(config)), stretch_(model.config.input.stretch), pairs_(pairs) {}
+  PictureSampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs, FrozenDecomposition& frozen)
+      : config_(config), stretch_(model.config.input.stretch), pairs_(pairs), frozen_(frozen) {}
 
-  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random&) override {
+  void prepare(std::size_t pair) override {
+    if (of_picture()) frozen_.ratio(pair);
+  }
+
+  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) override {
     constexpr Pairs::Range kAsItIs{0, 1};
     const Pairs::Pictures& pictures = pairs_.pictures(pair);
     const Pairs::Pair& ranges = pairs_.all()[pair];
-    Tensor<float> sample(Shape{count_, size, size});
-    put_crop(pictures.low, stretch_ ? ranges.low : kAsItIs, y, x, sample, 0);
-    put_crop(pictures.high, stretch_ ? ranges.high : kAsItIs, y, x, sample, 3);
-    if (count_ > 6) put_crop(pictures.high, kAsItIs, y, x, sample, 6);
+    Tensor<float> sample(Shape{stage_planes(config_), size, size});
+    put_crop(pictures.low, stretch_ ? ranges.low : kAsItIs, y, x, sample, kInput);
+    put_crop(pictures.high, stretch_ ? ranges.high : kAsItIs, y, x, sample, kBright);
+    if (!config_.net.together()) return sample;
+    put_crop(pictures.high, kAsItIs, y, x, sample, kTarget);
+    double ratio = of_picture() ? frozen_.ratio(pair).up : 1, level = 1;
+    float* const planes = sample.data();
+    const std::int64_t plane = size * size;
+    if (random.uniform() < config_.brighter_inputs) {
+      // The weighted geometric mean: an exposure between the two, with the dark picture's noise in part.
+      const double bright = random.uniform();
+      const float share = static_cast<float>(bright);
+      for (std::int64_t i = 0; i < 3 * plane; ++i) {
+        planes[i] = std::pow(planes[i], 1 - share) * std::pow(planes[3 * plane + i], share);
+      }
+      if (of_picture()) ratio = std::pow(ratio, 1 - bright);
+    }
+    if (random.uniform() < config_.darker_targets) {
+      level = std::exp(random.uniform(std::log(kDarkestTarget), 0));
+      for (std::int64_t i = 0; i < 3 * plane; ++i) planes[kTarget * plane + i] *= static_cast<float>(level);
+    }
+    std::fill_n(planes + kRatio * plane, plane, static_cast<float>(ratio * level));
+    std::fill_n(planes + kLevel * plane, plane, static_cast<float>(level));
     return sample;
   }
 
  private:
-  std::int64_t count_;
+  static constexpr double kDarkestTarget = 0.3;
+
+  bool of_picture() const { return config_.net.together() && config_.ratio == "picture"; }
+
+  const StageConfig& config_;
   bool stretch_;
   const Pairs& pairs_;
+  FrozenDecomposition& frozen_;
 };
 
 class RestorationSampler : public StageSampler {
@@ -109,15 +146,22 @@ class AdjustmentSampler : public StageSampler {
  public:
   AdjustmentSampler(const StageConfig& config, FrozenDecomposition& frozen) : form_(config.ratio), frozen_(frozen) {}
 
-  void prepare(std::size_t pair) override { frozen_.maps(pair); }
+  void prepare(std::size_t pair) override {
+    frozen_.maps(pair);
+    if (form_ == "picture") frozen_.ratio(pair);
+  }
 
   Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) override {
     const Tensor<float> maps = frozen_.maps(pair).crop(pair, y, x, size, size);
     const Tensor<float> low = planes(maps, 3, 4), high = planes(maps, 7, 8);
     const bool upwards = random.below(2) == 0;
-    const FrozenDecomposition::Ratio whole = frozen_.ratio(pair);
-    const double ratio =
-        form_ == "picture" ? (upwards ? whole.up : whole.down) : ratio_of_crop(form_, low, high, upwards);
+    double ratio = 0;
+    if (form_ == "picture") {
+      const FrozenDecomposition::Ratio whole = frozen_.ratio(pair);
+      ratio = upwards ? whole.up : whole.down;
+    } else {
+      ratio = ratio_of_crop(form_, low, high, upwards);
+    }
     Tensor<float> sample(Shape{3, size, size});
     put_planes(upwards ? low : high, sample, 0);
     put_planes(Tensor<float>::full(Shape{size, size}, static_cast<float>(ratio)), sample, 1);
@@ -127,33 +171,6 @@ class AdjustmentSampler : public StageSampler {
 
  private:
   std::string form_;
-  FrozenDecomposition& frozen_;
-};
-
-/// Restoration and adjustment together, on the maps of the frozen decomposition.
-class OutputSampler : public StageSampler {
- public:
-  OutputSampler(const StageConfig& config, const Pairs& pairs, FrozenDecomposition& frozen)
-      : form_(config.ratio), pairs_(pairs), frozen_(frozen) {}
-
-  void prepare(std::size_t pair) override { frozen_.maps(pair); }
-
-  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random&) override {
-    const Tensor<float> maps = frozen_.maps(pair).crop(pair, y, x, size, size);
-    const double ratio = form_ == "picture" ? frozen_.ratio(pair).up
-                                            : ratio_of_crop(form_, planes(maps, 3, 4), planes(maps, 7, 8), true);
-    Tensor<float> sample(Shape{kOutputPlanes, size, size});
-    put_planes(maps, sample, 0);
-    put_crop(pairs_.pictures(pair).high, {0, 1}, y, x, sample, FrozenDecomposition::kPlanes);
-    put_planes(Tensor<float>::full(Shape{size, size}, static_cast<float>(ratio)), sample, kOutputPlanes - 1);
-    return sample;
-  }
-
-  static constexpr std::int64_t kOutputPlanes = FrozenDecomposition::kPlanes + 4;
-
- private:
-  std::string form_;
-  const Pairs& pairs_;
   FrozenDecomposition& frozen_;
 };
 
@@ -187,8 +204,7 @@ FrozenDecomposition::FrozenDecomposition(const Model<float>& model, const Pairs&
       store_(pairs.all().size(), memory_bytes, std::move(folder)),
       ratios_(pairs.all().size()) {}
 
-const MapStore& FrozenDecomposition::maps(std::size_t index) {
-  if (store_.has(index)) return store_;
+Tensor<float> FrozenDecomposition::decompose(std::size_t index) const {
   const NoGrad no_grad;
   const Pairs::Pictures& pictures = pairs_.pictures(index);
   Tensor<float> all(Shape{kPlanes, pictures.low.height, pictures.low.width});
@@ -199,10 +215,21 @@ const MapStore& FrozenDecomposition::maps(std::size_t index) {
     put_planes(parts.illumination.value(), all, at + 3);
     at += 4;
   }
-  const Tensor<float> low = planes(all, 3, 4), high = planes(all, 7, 8);
-  ratios_[index] = Ratio{ratio_between(low, high), ratio_between(high, low)};
-  store_.put(index, all);
+  return all;
+}
+
+const MapStore& FrozenDecomposition::maps(std::size_t index) {
+  if (!store_.has(index)) store_.put(index, decompose(index));
   return store_;
+}
+
+FrozenDecomposition::Ratio FrozenDecomposition::ratio(std::size_t index) {
+  if (!ratios_[index]) {
+    const Tensor<float> all = store_.has(index) ? store_.get(index) : decompose(index);
+    const Tensor<float> low = planes(all, 3, 4), high = planes(all, 7, 8);
+    ratios_[index] = Ratio{ratio_between(low, high), ratio_between(high, low)};
+  }
+  return *ratios_[index];
 }
 
 Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model) {
@@ -219,38 +246,52 @@ Parameters<float> stage_parameters(const StageConfig& config, const Model<float>
 }
 
 std::int64_t stage_planes(const StageConfig& config) {
-  if (config.net.decomposition) return config.net.together() ? 9 : 6;
-  if (config.net.together()) return OutputSampler::kOutputPlanes;
+  if (config.net.together()) return kTogetherPlanes;
+  if (config.net.decomposition) return 6;
   return config.net.restoration ? FrozenDecomposition::kPlanes : 3;
 }
 
 namespace {
 
-/// The ratio of each picture of a batch, as a map, without a gradient: a number that a user would give.
-Variable<float> ratio_maps(const std::string& form, const Tensor<float>& low, const Tensor<float>& high) {
+/// The ratio of each picture of a batch as a map, times `level`, without a gradient: a number that a user would give.
+Variable<float> ratio_maps(const std::string& form, const Tensor<float>& low, const Tensor<float>& high,
+                           const Tensor<float>& level) {
   Tensor<float> maps(low.shape());
   const std::int64_t plane = low.shape()[2] * low.shape()[3];
   for (std::int64_t n = 0; n < low.shape()[0]; ++n) {
     const double ratio = ratio_of_crop(form, planes(low, n, n + 1), planes(high, n, n + 1), true);
-    std::fill_n(maps.data() + n * plane, plane, static_cast<float>(ratio));
+    std::fill_n(maps.data() + n * plane, plane, static_cast<float>(ratio) * level[n * plane]);
   }
   return Variable<float>(maps);
 }
 
-Loss<float> whole_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch) {
+Loss<float> together_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch) {
   const std::int64_t n = batch.shape()[0];
-  const Variable<float> low = channels(batch, 0, 3), high = channels(batch, 3, 6), target = channels(batch, 6, 9);
-  const auto parts = model.decomposition.value()(concat<float>({low, high}, 0));
-  const Variable<float>&r = parts.reflectance, &l = parts.illumination;
-  const Variable<float> r_low = slice(r, 0, 0, n), l_low = slice(l, 0, 0, n);
-  const Variable<float> r_high = slice(r, 0, n, 2 * n), l_high = slice(l, 0, n, 2 * n);
-  const Variable<float> ratio = ratio_maps(config.ratio, l_low.value(), l_high.value());
+  const StageLosses& losses = config.losses;
+  const Variable<float> input = channels(batch, kInput, kBright), bright = channels(batch, kBright, kTarget),
+                        target = channels(batch, kTarget, kRatio), level = channels(batch, kLevel, kTogetherPlanes);
+  const bool learns = config.net.decomposition.has_value(), of_picture = config.ratio == "picture";
+  const bool reads_bright = learns || !of_picture || losses.parts.reflectance || losses.parts.illumination;
+  Variable<float> r_low, l_low, r_high, l_high;
+  {
+    std::optional<NoGrad> frozen;
+    if (!learns) frozen.emplace();
+    // Both pictures of a pair pass the net together.
+    const auto parts = model.decomposition.value()(reads_bright ? concat<float>({input, bright}, 0) : input);
+    r_low = slice(parts.reflectance, 0, 0, n), l_low = slice(parts.illumination, 0, 0, n);
+    if (reads_bright) {
+      r_high = slice(parts.reflectance, 0, n, 2 * n), l_high = slice(parts.illumination, 0, n, 2 * n);
+    }
+  }
+  const Variable<float> ratio = of_picture ? channels(batch, kRatio, kLevel)
+                                           : ratio_maps(config.ratio, l_low.value(), l_high.value(), level.value());
   // R_high and L_high are what the others are to find, not to move.
-  Loss<float> loss = output_loss(config.losses.image, config.losses.parts, model.restoration.value()(r_low, l_low),
-                                 model.adjustment.value()(l_low, ratio), target, Variable<float>(r_high.value()),
-                                 Variable<float>(l_high.value()));
-  if (!config.losses.any_of_decomposition()) return loss;
-  return std::move(loss) + decomposition_loss(config.losses.decomposition, r_low, l_low, r_high, l_high, low, high);
+  const Variable<float> wanted_r = reads_bright ? Variable<float>(r_high.value()) : Variable<float>();
+  const Variable<float> wanted_l = reads_bright ? Variable<float>(l_high.value()) * level : Variable<float>();
+  Loss<float> loss = output_loss(losses.image, losses.parts, model.restoration.value()(r_low, l_low),
+                                 model.adjustment.value()(l_low, ratio), target, wanted_r, wanted_l);
+  if (!losses.any_of_decomposition()) return loss;
+  return std::move(loss) + decomposition_loss(losses.decomposition, r_low, l_low, r_high, l_high, input, bright);
 }
 
 }  // namespace
@@ -259,14 +300,7 @@ Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, con
   const Shape& shape = batch.shape();
   check(shape.rank() == 4 && shape[1] == stage_planes(config), "stage ", config.name, ": expected a batch of ",
         stage_planes(config), " planes, got ", shape.text());
-  if (config.net.together()) {
-    if (config.net.decomposition) return whole_loss(config, model, batch);
-    const Variable<float> l_low = channels(batch, 3, 4);
-    return output_loss(config.losses.image, config.losses.parts,
-                       model.restoration.value()(channels(batch, 0, 3), l_low),
-                       model.adjustment.value()(l_low, channels(batch, 11, 12)), channels(batch, 8, 11),
-                       channels(batch, 4, 7), channels(batch, 7, 8));
-  }
+  if (config.net.together()) return together_loss(config, model, batch);
   if (config.net.decomposition) {
     const std::int64_t n = shape[0];
     const Variable<float> low = channels(batch, 0, 3), high = channels(batch, 3, 6);
@@ -286,8 +320,9 @@ Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, con
 
 std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs,
                                            FrozenDecomposition& frozen) {
-  if (config.net.decomposition) return std::make_unique<PictureSampler>(config, model, pairs);
-  if (config.net.together()) return std::make_unique<OutputSampler>(config, pairs, frozen);
+  if (config.net.decomposition || config.net.together()) {
+    return std::make_unique<PictureSampler>(config, model, pairs, frozen);
+  }
   if (config.net.restoration) return std::make_unique<RestorationSampler>(config, frozen);
   return std::make_unique<AdjustmentSampler>(config, frozen);
 }

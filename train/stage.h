@@ -23,14 +23,15 @@ class FrozenDecomposition {
   /// The store, holding that pair's maps.
   const MapStore& maps(std::size_t index);
 
-  /// What adjustment is asked for over the whole picture of a pair, upwards and downwards (see ratio_between). Needs
-  /// that pair's maps() to have been called.
+  /// What adjustment is asked for over the whole picture of a pair, upwards and downwards (see ratio_between).
   struct Ratio {
     double up, down;
   };
-  Ratio ratio(std::size_t index) const { return *ratios_[index]; }
+  Ratio ratio(std::size_t index);
 
  private:
+  Tensor<float> decompose(std::size_t index) const;
+
   const Model<float>& model_;
   const Pairs& pairs_;
   MapStore store_;
@@ -57,8 +58,7 @@ class StageSampler {
 
   /// Planes [stage_planes, size, size] of a pair's crop at (y, x):
   ///   decomposition: I_low, I_high;  restoration: R_low, L_low, target, L_high;  adjustment: source, ratio map, target
-  ///   restoration and adjustment: R_low, L_low, R_high, L_high, bright picture, ratio map
-  ///   all three: I_low, I_high, bright picture
+  ///   trained together: input, I_high, target, ratio map, level map (of the target, 1 where it is the bright picture)
   /// Draws from `random` what a sample decides by chance.
   virtual Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) = 0;
 };

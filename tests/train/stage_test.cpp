@@ -289,69 +289,111 @@ TEST_CASE("the whole picture's ratio is given to its crops where the config says
          std::set<float>{static_cast<float>(ratio_between(low, high)), static_cast<float>(ratio_between(high, low))}));
 }
 
-TEST_CASE("samples of restoration and adjustment together: the frozen maps, the bright picture, the ratio") {
-  Setup s(2, R"({"restoration": {}, "adjustment": {}})", R"({"square": {}})", true);
-  Setup alone(2, R"({"restoration": {}})", R"({"square": {}})", true);
-  const Image& high = s.pairs->pictures(1).high;
+TEST_CASE("samples of nets trained together: both pictures as the net sees them, the bright one as it is, the ratio") {
+  // Without the stretch, which would make both pictures of these pairs the same.
+  Setup s(2, R"({"restoration": {}, "adjustment": {}})", R"({"square": {}})");
+  const Pairs::Pictures& pictures = s.pairs->pictures(1);
   Random random(1);
-  const std::vector<float> maps = alone.sampler->sample(1, 4, 9, 7, random).to_vector();
-  for (const std::string form : {"paper", "picture"}) {
-    s.stage.ratio = form;
+  const std::vector<float> low = crop_of(to_tensor(pictures.low)), high = crop_of(to_tensor(pictures.high)),
+                           &target = high;
+  s.stage.ratio = "picture";
+  const float whole = static_cast<float>(s.frozen->ratio(1).up);
+  const auto near = [](const std::vector<float>& a, const float* b, double factor = 1) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      if (!(std::abs(static_cast<double>(a[i]) * factor - static_cast<double>(b[i])) < 1e-5)) return false;
+    }
+    return true;
+  };
+  {
     const auto sampler = make_sampler(s.stage, s.model, *s.pairs, *s.frozen);
     sampler->prepare(1);
     const Tensor<float> planes = sampler->sample(1, 4, 9, 7, random);
     REQUIRE(planes.shape() == Shape{stage_planes(s.stage), 7, 7});
-    CHECK(std::equal(maps.begin(), maps.end(), planes.data()));
-    // The bright picture as it is, not stretched: it is what a user compares with.
-    CHECK((std::vector<float>(planes.data() + 8 * 49, planes.data() + 11 * 49) == crop_of(to_tensor(high))));
-    Tensor<float> low_light(Shape{7, 7}), high_light(Shape{7, 7});
-    std::copy_n(maps.data() + 3 * 49, 49, low_light.data());
-    std::copy_n(maps.data() + 7 * 49, 49, high_light.data());
-    const double ratio = form == "picture" ? s.frozen->ratio(1).up : ratio_between(low_light, high_light);
-    for (int i = 0; i < 49; ++i) CHECK(planes[11 * 49 + i] == static_cast<float>(ratio));
+    CHECK(near(low, planes.data()));
+    CHECK(near(high, planes.data() + 3 * 49));
+    CHECK(near(target, planes.data() + 6 * 49));
+    CHECK((planes[9 * 49] == whole && planes[10 * 49 - 1] == whole && planes[10 * 49] == 1));
   }
+  s.stage.darker_targets = 1;
+  std::set<float> levels;
+  for (int i = 0; i < 50; ++i) {
+    const Tensor<float> planes = make_sampler(s.stage, s.model, *s.pairs, *s.frozen)->sample(1, 4, 9, 7, random);
+    const float level = planes[10 * 49];
+    levels.insert(level);
+    CHECK(near(low, planes.data()));
+    CHECK(near(target, planes.data() + 6 * 49, static_cast<double>(level)));
+    CHECK(planes[9 * 49] == Approx(whole * level));
+  }
+  CHECK(*levels.begin() >= 0.3f);
+  CHECK(*levels.begin() < 0.4f);
+  CHECK(*levels.rbegin() < 1.0f);
+  CHECK(*levels.rbegin() > 0.85f);
+
+  s.stage.darker_targets = 0;
+  s.stage.brighter_inputs = 0.5;
+  int mixed = 0;
+  for (int i = 0; i < 60; ++i) {
+    const Tensor<float> planes = make_sampler(s.stage, s.model, *s.pairs, *s.frozen)->sample(1, 4, 9, 7, random);
+    CHECK(near(target, planes.data() + 6 * 49));
+    if (near(low, planes.data())) continue;
+    ++mixed;
+    // The share of the bright picture is what the ratio lacks of the whole.
+    const double share = 1 - std::log(static_cast<double>(planes[9 * 49])) / std::log(static_cast<double>(whole));
+    CHECK((share >= 0 && share <= 1));
+    for (std::size_t k = 0; k < low.size(); ++k) {
+      const double expected =
+          std::pow(static_cast<double>(low[k]), 1 - share) * std::pow(static_cast<double>(high[k]), share);
+      CHECK(planes[static_cast<std::int64_t>(k)] == Approx(expected).margin(1e-4));
+    }
+  }
+  CHECK(mixed > 15);
+  CHECK(mixed < 45);
 }
 
 TEST_CASE("the loss of nets trained together is that of R_hat L_hat, and every net of the stage learns") {
-  for (const bool whole : {false, true}) {
+  for (const std::string kind : {"frozen, paper", "frozen, picture", "all"}) {
+    INFO(kind);
+    const bool all = kind == "all", of_picture = kind == "frozen, picture";
     Setup s(3,
-            whole ? R"({"decomposition": {}, "restoration": {}, "adjustment": {}})"
-                  : R"({"restoration": {}, "adjustment": {}})",
-            whole ? R"({"square": {}, "illumination": {}, "reflectance": {}, "reconstruction": {"weight": 0.5}})"
-                  : R"({"square": {}, "illumination": {}, "reflectance": {}})",
+            all ? R"({"decomposition": {}, "restoration": {}, "adjustment": {}})"
+                : R"({"restoration": {}, "adjustment": {}})",
+            all ? R"({"square": {}, "illumination": {}, "reflectance": {}, "reconstruction": {"weight": 0.5}})"
+                : (of_picture ? R"({"square": {}})" : R"({"square": {}, "illumination": {}, "reflectance": {}})"),
             true);
+    if (of_picture) s.stage.ratio = "picture";
+    s.stage.darker_targets = 0.7;
+    s.sampler->prepare(0), s.sampler->prepare(1), s.sampler->prepare(2);
     const Tensor<float> batch = s.batch(0);
-    REQUIRE(batch.shape()[1] == stage_planes(s.stage));
+    REQUIRE(batch.shape() == Shape{3, stage_planes(s.stage), 7, 7});
     Loss<float> loss = stage_loss(s.stage, s.model, batch);
-    REQUIRE(loss.terms.size() == (whole ? 4 : 3));
-    // The same by the nets one after the other.
+    REQUIRE(loss.terms.size() == (all ? 4 : (of_picture ? 1 : 3)));
     {
+      // The same by the nets one after the other.
       const NoGrad no_grad;
       const auto part = [&](std::int64_t first, std::int64_t end) {
         return slice(Variable<float>(batch), 1, first, end);
       };
-      Variable<float> r = part(0, 3), l = whole ? r : part(3, 4), ratio, target;
-      if (whole) {
-        const auto low = (*s.model.decomposition)(r), high = (*s.model.decomposition)(part(3, 6));
-        r = low.reflectance, l = low.illumination, target = part(6, 9);
-        Tensor<float> maps(l.shape());
-        for (std::int64_t n = 0; n < 3; ++n) {
-          const double value =
-              ratio_between(slice(l, 0, n, n + 1).value(), slice(high.illumination, 0, n, n + 1).value());
-          std::fill_n(maps.data() + 49 * n, 49, static_cast<float>(value));
-        }
-        ratio = Variable<float>(maps);
-      } else {
-        target = part(8, 11), ratio = part(11, 12);
+      const auto low = (*s.model.decomposition)(part(0, 3)), high = (*s.model.decomposition)(part(3, 6));
+      Tensor<float> maps(low.illumination.shape());
+      for (std::int64_t n = 0; n < 3; ++n) {
+        const float level = batch[(n * 11 + 10) * 49];
+        const float ratio = static_cast<float>(
+            ratio_between(slice(low.illumination, 0, n, n + 1).value(), slice(high.illumination, 0, n, n + 1).value()));
+        std::fill_n(maps.data() + 49 * n, 49, of_picture ? batch[(n * 11 + 9) * 49] : ratio * level);
       }
-      const Variable<float> output = (*s.model.restoration)(r, l) * (*s.model.adjustment)(l, ratio);
-      const double expected = static_cast<double>(Square{}(output, target).value().item());
+      const Variable<float> adjusted = (*s.model.adjustment)(low.illumination, Variable<float>(maps));
+      const Variable<float> output = (*s.model.restoration)(low.reflectance, low.illumination) * adjusted;
       CHECK(loss.terms[0].name == "square");
-      CHECK(loss.terms[0].raw == Approx(expected).epsilon(1e-5));
+      CHECK(loss.terms[0].raw == Approx(Square{}(output, part(6, 9)).value().item()).epsilon(1e-4));
+      if (!of_picture) {
+        CHECK(loss.terms[2].name == "illumination");
+        const Variable<float> wanted = high.illumination * part(10, 11);
+        CHECK(loss.terms[2].raw == Approx(Square{}(adjusted, wanted).value().item()).epsilon(1e-4));
+      }
     }
     loss.total.backward();
     const Parameters<float> parameters = stage_parameters(s.stage, s.model);
-    CHECK(parameters.size() == s.model.parameters().size() - (whole ? 0 : s.model.decomposition->parameters().size()));
+    CHECK(parameters.size() == s.model.parameters().size() - (all ? 0 : s.model.decomposition->parameters().size()));
     for (const Parameter<float>& p : parameters) {
       INFO(p.name);
       const Tensor<float>& gradient = p.variable.grad();
