@@ -1,21 +1,16 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <iostream>
-#include <map>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/io/image.h"
 #include "core/io/program.h"
 #include "core/kernels/kernels.h"
-#include "losses/metrics/color.h"
-#include "losses/metrics/psnr.h"
-#include "losses/metrics/ssim.h"
+#include "infer/eval_report.h"
 #include "nets/model_path.h"
 #include "nets/pair_folder.h"
-#include "nets/pipeline.h"
 
 namespace {
 
@@ -24,80 +19,28 @@ using namespace kind;
 struct Options {
   std::string model, data, split;
   std::vector<std::string> protocols{"none", "gt-ratio", "gt-mean"};
+  std::vector<std::string> metrics{"psnr", "ssim", "delta-e", "chroma"};
+  bool stages = false;
   int threads = 0;
   bool exact = false;
 };
 
-/// What each protocol compares with the bright picture.
-const char* const kProtocolHelp =
-    "What is scored: none (--auto), gt-ratio (ratio from the bright picture), gt-mean (the --auto output scaled to the "
-    "bright "
-    "picture's mean gray), input (the dark picture as it is), gamma (the dark picture to the power 1/2.2)";
-
-/// The values of the rounded 8-bit picture, 0..255.
-Tensor<float> rounded(const Tensor<float>& picture) {
-  Tensor<float> values(picture.shape());
-  for (std::int64_t i = 0; i < values.size(); ++i) {
-    values[i] = std::floor(255.0f * std::clamp(picture[i], 0.0f, 1.0f) + 0.5f);
-  }
-  return values;
+std::string protocol_help() {
+  std::string text = "What is scored";
+  for (const Way& way : protocols()) text += (text.back() == 'd' ? ": " : ", ") + way.name + " (" + way.what + ")";
+  return text;
 }
 
-double mean_gray(const Tensor<float>& picture) {
-  const Tensor<double> gray = gray_bt601(picture);
-  double sum = 0;
-  for (std::int64_t i = 0; i < gray.size(); ++i) sum += gray[i];
-  return sum / static_cast<double>(gray.size());
+std::string metric_help() {
+  std::string text = "Figures";
+  for (const Metric& metric : all_metrics()) text += (text.back() == 's' ? ": " : ", ") + metric.name;
+  return text + "; docs/metrics.md defines them";
 }
 
-template <class F>
-Tensor<float> mapped(const Tensor<float>& x, const F& f) {
-  Tensor<float> y(x.shape());
-  for (std::int64_t i = 0; i < x.size(); ++i) y[i] = f(x[i]);
-  return y;
-}
-
-/// The pictures that the asked protocols score, computed once each.
-class Scored {
- public:
-  Scored(const Model<float>& model, const Tensor<float>& low, const Tensor<float>& high)
-      : model_(model), low_(low), high_(high) {}
-
-  Tensor<float> of(const std::string& protocol) {
-    if (protocol == "input") return low_;
-    if (protocol == "gamma") return mapped(low_, [](float v) { return std::pow(v, 1 / 2.2f); });
-    if (protocol == "gt-ratio") {
-      const NoGrad no_grad;
-      const auto light = [&](const Tensor<float>& picture) {
-        const Variable<float> input(net_input(picture, model_.config.input));
-        return (*model_.decomposition)(input).illumination.value();
-      };
-      return enhance(model_, low_,
-                     {{LightLevel::Mode::kRatio, std::min(100.0, ratio_between(light(low_), light(high_)))}, {}})
-          .output;
-    }
-    if (!automatic_.defined()) automatic_ = enhance(model_, low_).output;
-    if (protocol == "none") return automatic_;
-    const float factor = static_cast<float>(mean_gray(high_) / std::max(mean_gray(automatic_), 1e-6));
-    return mapped(automatic_, [factor](float v) { return v * factor; });
-  }
-
- private:
-  const Model<float>& model_;
-  const Tensor<float>&low_, &high_;
-  Tensor<float> automatic_;
-};
-
-/// Means of the figures that are there; a PSNR of identical pictures is infinite and makes its mean so.
-struct Figures {
-  double psnr = 0, ssim = 0, chroma = 0;
-  int count = 0, ssim_count = 0;
-};
-
-std::string ssim_text(double ssim, bool there) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4f", ssim);
-  return there ? text : "-";
+std::vector<std::string> protocol_names() {
+  std::vector<std::string> names;
+  for (const Way& way : protocols()) names.push_back(way.name);
+  return names;
 }
 
 std::vector<std::size_t> chosen_pairs(const PairFolder& folder, const std::string& name) {
@@ -113,7 +56,17 @@ std::vector<std::size_t> chosen_pairs(const PairFolder& folder, const std::strin
   return pairs;
 }
 
+void check_no_repeats(const char* option, std::vector<std::string> names) {
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  check(twice == names.end(), option, ": ", twice == names.end() ? "" : *twice, " is named twice");
+}
+
 int run(const Options& options) {
+  check_no_repeats("--protocol", options.protocols);
+  check_no_repeats("--metrics", options.metrics);
+  std::vector<Metric> metrics;
+  for (const std::string& name : options.metrics) metrics.push_back(find_metric(name));
   if (options.threads > 0) set_num_threads(options.threads);
   set_exact_kernels(options.exact);
   const PairFolder folder = find_pairs(options.data);
@@ -133,36 +86,38 @@ int run(const Options& options) {
     }
   }
   check_no_problems(folder.root, problems);
-  const Model<float> model = load_model<float>(find_model(options.model));
-  std::map<std::string, Figures> figures;
-  std::printf("%-12s %-9s %8s %7s %7s\n", "pair", "protocol", "psnr", "ssim", "chroma");
+  const std::string model_path = find_model(options.model);
+  const Model<float> model = load_model<float>(model_path);
+  EvalReport report{model_path, options.data, options.split, {}, {}, {}, {}, {}};
+  report.metrics = metrics;
+  if (options.stages) {
+    check(model.decomposition.has_value(), model_path, ": --stages needs a decomposition net, this model has none");
+    report.ways = stages(model);
+    report.costs = stage_costs(model);
+  } else {
+    for (const std::string& name : options.protocols) {
+      for (const Way& way : protocols()) {
+        if (way.name == name) report.ways.push_back(way);
+      }
+    }
+  }
+  for (const std::size_t i : pairs) report.pairs.push_back(folder.pairs[i].stem);
+  std::fputs(heading_line(report).c_str(), stdout);
   for (const std::size_t i : pairs) {
     const PairFolder::Pair& pair = folder.pairs[i];
     const Tensor<float> low = to_tensor(read_image(pair.low)), high = to_tensor(read_image(pair.high));
     const Tensor<float> target = rounded(high);
-    const double target_chroma = mean_chroma(target);
-    Scored scored(model, low, high);
-    for (const std::string& protocol : options.protocols) {
-      const Tensor<float> output = rounded(scored.of(protocol));
-      const double psnr = psnr_rgb(output, target), chroma = mean_chroma(output) / std::max(target_chroma, 1e-6);
-      const std::optional<double> ssim = ssim_rgb(output, target);
-      Figures& sums = figures[protocol];
-      sums.psnr += psnr;
-      sums.chroma += chroma;
-      sums.ssim += ssim.value_or(0);
-      sums.ssim_count += ssim.has_value();
-      ++sums.count;
-      std::printf("%-12s %-9s %8.3f %7s %7.3f\n", pair.stem.c_str(), protocol.c_str(), psnr,
-                  ssim_text(ssim.value_or(0), ssim.has_value()).c_str(), chroma);
+    Outputs outputs(model, low, high);
+    for (const Way& way : report.ways) {
+      const Tensor<float> output = rounded(outputs.of(way.name));
+      EvalRow row{pair.stem, way.name, outputs.ratio(way.name), {}};
+      for (const Metric& metric : report.metrics) row.values.push_back(measure(metric, {output, target}));
+      report.rows.push_back(row);
+      std::fputs(row_line(report, row).c_str(), stdout);
       std::fflush(stdout);
     }
   }
-  for (const std::string& protocol : options.protocols) {
-    const Figures& sums = figures[protocol];
-    std::printf("%s psnr=%.2f ssim=%s chroma=%.3f pairs=%d\n", protocol.c_str(), sums.psnr / sums.count,
-                ssim_text(sums.ssim / std::max(1, sums.ssim_count), sums.ssim_count > 0).c_str(),
-                sums.chroma / sums.count, sums.count);
-  }
+  std::fputs(means_text(report).c_str(), stdout);
   check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to the standard output");
   return kExitDone;
 }
@@ -177,9 +132,12 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--data", options.data, "Folder of low/ and high/")->required()->type_name("DIR");
   app.add_option("--split", options.split, "Only the pairs that split.json lists under this name")
       ->check(CLI::IsMember({"train", "validation", "test"}));
-  app.add_option("--protocol", options.protocols, kProtocolHelp)
-      ->delimiter(',')
-      ->check(CLI::IsMember({"none", "gt-ratio", "gt-mean", "input", "gamma"}));
+  CLI::Option* protocol = app.add_option("--protocol", options.protocols, protocol_help())
+                              ->delimiter(',')
+                              ->check(CLI::IsMember(protocol_names()));
+  app.add_option("--metrics", options.metrics, metric_help())->delimiter(',');
+  app.add_flag("--stages", options.stages, "Instead of protocols: what each net, and the choice of the ratio, costs")
+      ->excludes(protocol);
   app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");

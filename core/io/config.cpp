@@ -65,16 +65,7 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 }
 
 std::string unknown_key_text(const std::string& key, const std::vector<std::string>& known) {
-  std::string nearest;
-  std::size_t least = std::max<std::size_t>(1, std::min<std::size_t>(key.size(), 64) / 2) + 1;  // farther is no typo
-  for (const std::string& name : known) {
-    if (key.size() > name.size() + least) continue;  // keeps hostile keys cheap
-    const std::size_t distance = edit_distance(key, name);
-    if (distance < least) {
-      least = distance;
-      nearest = name;
-    }
-  }
+  const std::string nearest = nearest_name(key, known);
   if (!nearest.empty()) return "unknown key; did you mean \"" + nearest + "\"?";
   return known.empty() ? "unknown key; no keys are known here" : "unknown key; known keys: " + quoted_list(known);
 }
@@ -287,6 +278,20 @@ void set_path(json& config, const std::string& assignment, const SetScope& scope
     }
   }
   config = std::move(changed);
+}
+
+std::string nearest_name(const std::string& word, const std::vector<std::string>& names) {
+  std::string nearest;
+  std::size_t least = std::max<std::size_t>(1, std::min<std::size_t>(word.size(), 64) / 2) + 1;  // farther is no typo
+  for (const std::string& name : names) {
+    if (word.size() > name.size() + least) continue;  // keeps hostile keys cheap
+    const std::size_t distance = edit_distance(word, name);
+    if (distance < least) {
+      least = distance;
+      nearest = name;
+    }
+  }
+  return nearest;
 }
 
 void check_known_keys(const json& object, const std::vector<std::string>& names, const std::string& path) {

@@ -98,6 +98,9 @@ struct SetScope {
 /// `scope` does not know, or if JSON is not what parse_json takes. Types and ranges are left to parse_config.
 void set_path(nlohmann::json& config, const std::string& assignment, const SetScope& scope = {});
 
+/// The one of `names` that `word` was most likely meant to be; empty where none is near.
+std::string nearest_name(const std::string& word, const std::vector<std::string>& names);
+
 /// Throws Error "PATH.KEY: unknown key; ..." with the nearest of `names`, where the object at `path` has a key that is
 /// none of them.
 void check_known_keys(const nlohmann::json& object, const std::vector<std::string>& names, const std::string& path);

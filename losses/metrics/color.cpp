@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numbers>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/base/sum.h"
+#include "losses/metrics/psnr.h"
 
 namespace kind {
 namespace {
@@ -64,9 +67,58 @@ double mean_chroma(const Tensor<T>& rgb) {
   return sum / static_cast<double>(s[0] * pixels);
 }
 
+double ciede2000(const std::array<double, 3>& lab1, const std::array<double, 3>& lab2) {
+  constexpr double kPi = std::numbers::pi, kDegree = kPi / 180;
+  const auto power7 = [](double x) { return x * x * x * x * x * x * x; };
+  const double far7 = power7(25);
+  const double chroma = (std::hypot(lab1[1], lab1[2]) + std::hypot(lab2[1], lab2[2])) / 2;
+  // a* is stretched near the gray axis.
+  const double stretch = 1 + 0.5 * (1 - std::sqrt(power7(chroma) / (power7(chroma) + far7)));
+  const double a1 = stretch * lab1[1], a2 = stretch * lab2[1];
+  const double c1 = std::hypot(a1, lab1[2]), c2 = std::hypot(a2, lab2[2]);
+  // Hues in 0..2 pi; a gray has none, and then the other's counts.
+  const auto hue = [](double a, double b) {
+    const double h = a == 0 && b == 0 ? 0 : std::atan2(b, a);
+    return h < 0 ? h + 2 * kPi : h;
+  };
+  const double h1 = hue(a1, lab1[2]), h2 = hue(a2, lab2[2]);
+  const bool gray = c1 * c2 == 0;
+  double dh = gray ? 0 : h2 - h1;
+  if (dh > kPi) dh -= 2 * kPi;
+  if (dh < -kPi) dh += 2 * kPi;
+  double h = h1 + h2;
+  if (!gray) {
+    if (std::abs(h1 - h2) > kPi) h += h < 2 * kPi ? 2 * kPi : -2 * kPi;
+    h /= 2;
+  }
+  const double dl = lab2[0] - lab1[0], dc = c2 - c1, dhue = 2 * std::sqrt(c1 * c2) * std::sin(dh / 2);
+  const double l = (lab1[0] + lab2[0]) / 2, c = (c1 + c2) / 2;
+  const double t = 1 - 0.17 * std::cos(h - 30 * kDegree) + 0.24 * std::cos(2 * h) +
+                   0.32 * std::cos(3 * h + 6 * kDegree) - 0.20 * std::cos(4 * h - 63 * kDegree);
+  const double from_blue = (h / kDegree - 275) / 25;
+  const double turn =
+      2 * std::sqrt(power7(c) / (power7(c) + far7)) * std::sin(60 * kDegree * std::exp(-from_blue * from_blue));
+  const double sl = 1 + 0.015 * (l - 50) * (l - 50) / std::sqrt(20 + (l - 50) * (l - 50));
+  const double sc = 1 + 0.045 * c, sh = 1 + 0.015 * c * t;
+  const double x = dl / sl, y = dc / sc, z = dhue / sh;
+  return std::sqrt(std::max(0.0, x * x + y * y + z * z - turn * y * z));
+}
+
+template <class T>
+double mean_delta_e(const Tensor<T>& a, const Tensor<T>& b) {
+  check_rgb_pair("mean_delta_e", a.shape(), b.shape());
+  const Tensor<double> x = srgb_to_lab(a), y = srgb_to_lab(b);
+  const std::int64_t pixels = x.size() / 3;
+  const double sum = parallel_sum(pixels, [&](std::int64_t i) {
+    return ciede2000({x[i], x[pixels + i], x[2 * pixels + i]}, {y[i], y[pixels + i], y[2 * pixels + i]});
+  });
+  return sum / static_cast<double>(pixels);
+}
+
 #define KIND_INSTANTIATE(T)                              \
   template Tensor<double> srgb_to_lab(const Tensor<T>&); \
-  template double mean_chroma(const Tensor<T>&);
+  template double mean_chroma(const Tensor<T>&);         \
+  template double mean_delta_e(const Tensor<T>&, const Tensor<T>&);
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)
 #undef KIND_INSTANTIATE

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "core/base/sum.h"
 
 namespace kind {
 namespace {
@@ -50,10 +51,19 @@ double psnr_gray(const Tensor<T>& a, const Tensor<T>& b) {
   return psnr(gray_bt601(a), gray_bt601(b));
 }
 
-#define KIND_INSTANTIATE(T)                                     \
-  template Tensor<double> gray_bt601(const Tensor<T>&);         \
-  template double psnr_rgb(const Tensor<T>&, const Tensor<T>&); \
-  template double psnr_gray(const Tensor<T>&, const Tensor<T>&);
+template <class T>
+double mean_absolute_error(const Tensor<T>& a, const Tensor<T>& b) {
+  check_rgb_pair("mean_absolute_error", a.shape(), b.shape());
+  const double sum = parallel_sum(
+      a.size(), [&](std::int64_t i) { return std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])); });
+  return sum / (255.0 * static_cast<double>(a.size()));
+}
+
+#define KIND_INSTANTIATE(T)                                      \
+  template Tensor<double> gray_bt601(const Tensor<T>&);          \
+  template double psnr_rgb(const Tensor<T>&, const Tensor<T>&);  \
+  template double psnr_gray(const Tensor<T>&, const Tensor<T>&); \
+  template double mean_absolute_error(const Tensor<T>&, const Tensor<T>&);
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)
 #undef KIND_INSTANTIATE

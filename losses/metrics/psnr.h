@@ -17,6 +17,10 @@ double psnr_rgb(const Tensor<T>& a, const Tensor<T>& b);
 template <class T>
 double psnr_gray(const Tensor<T>& a, const Tensor<T>& b);
 
+/// Mean of |a - b| / 255 over all values of two RGB pictures [1, 3, h, w] of values 0..255: 0..1. Errors as above.
+template <class T>
+double mean_absolute_error(const Tensor<T>& a, const Tensor<T>& b);
+
 /// Throws Error naming `metric` and both shapes unless a and b are RGB pictures [1, 3, h, w] of the same shape.
 void check_rgb_pair(const char* metric, const Shape& a, const Shape& b);
 

@@ -112,6 +112,77 @@ TEST_CASE("kind-eval: means over the split's pairs, by each protocol's definitio
   }
 }
 
+namespace {
+
+/// The figure NAME=value in the last line that begins with `way`.
+double figure(const std::string& text, const std::string& way, const std::string& name) {
+  const std::size_t line = text.rfind("\n" + way + " ");
+  REQUIRE(line != std::string::npos);
+  const std::size_t at = text.find(" " + name + "=", line);
+  REQUIRE(at < text.find('\n', line + 1));
+  return std::stod(text.substr(at + name.size() + 2));
+}
+
+}  // namespace
+
+TEST_CASE("kind-eval: stages are products of the maps they name") {
+  Fixture fixture;
+  fixture.model.config.restoration.emplace();
+  fixture.model.build(3);
+  save_model(fixture.model_path, fixture.model);
+  const auto [code, text] = fixture.run("--split test --stages --metrics psnr");
+  INFO(text);
+  CHECK(code == 0);
+  double upper = 0, unstretched = 0, restored = 0, unrestored = 0, adjusted = 0;
+  const NoGrad no_grad;
+  for (const int i : {2, 3}) {
+    const Tensor<float> low = to_tensor(scene(i, 0.2)), high = to_tensor(scene(i, 0.9)), target = values(high);
+    const auto low_maps = (*fixture.model.decomposition)(Variable<float>(net_input(low, {}))),
+               high_maps = (*fixture.model.decomposition)(Variable<float>(net_input(high, {})));
+    const auto score = [&](const Tensor<float>& color, const Tensor<float>& light, float first = 0, float last = 1) {
+      Tensor<float> product(color.shape());
+      for (std::int64_t p = 0; p < product.size(); ++p) {
+        product[p] = first + (last - first) * color[p] * light[p % light.size()];
+      }
+      return psnr_rgb(values(product), target) / 2;
+    };
+    const Tensor<float>& light = high_maps.illumination.value();
+    const auto [first, last] = std::minmax_element(high.data(), high.data() + high.size());
+    upper += score(high_maps.reflectance.value(), light);
+    unstretched += score(high_maps.reflectance.value(), light, *first, *last);
+    unrestored += score(low_maps.reflectance.value(), light);
+    restored += score((*fixture.model.restoration)(low_maps.reflectance, low_maps.illumination).value(), light);
+    const double ratio = ratio_between(low_maps.illumination.value(), light);
+    adjusted += score(high_maps.reflectance.value(),
+                      (*fixture.model.adjustment)(low_maps.illumination, ratio_map(light.shape(), ratio)).value());
+  }
+  CHECK(figure(text, "R_high*L_high", "psnr") == Approx(upper).margin(0.0051));
+  CHECK(figure(text, "unstretched(R_high*L_high)", "psnr") == Approx(unstretched).margin(0.0051));
+  CHECK(figure(text, "R_low*L_high", "psnr") == Approx(unrestored).margin(0.0051));
+  CHECK(figure(text, "restored*L_high", "psnr") == Approx(restored).margin(0.0051));
+  CHECK(figure(text, "R_high*L_hat(gt-ratio)", "psnr") == Approx(adjusted).margin(0.0051));
+  // The best ratio is the best, and the same pictures under two names have the same figures.
+  CHECK(figure(text, "restored*L_hat(best)", "psnr") >= figure(text, "restored*L_hat(gt-ratio)", "psnr"));
+  CHECK(figure(text, "restored*L_hat(best)", "psnr") >= figure(text, "restored*L_hat(auto)", "psnr"));
+  CHECK(figure(text, "R_high*L_hat(best)", "psnr") >= figure(text, "R_high*L_hat(gt-ratio)", "psnr"));
+  const std::string protocols = fixture.run("--split test --metrics psnr").second;
+  CHECK(figure(protocols, "gt-ratio", "psnr") == figure(text, "restored*L_hat(gt-ratio)", "psnr"));
+  CHECK(figure(protocols, "none", "psnr") == figure(text, "restored*L_hat(auto)", "psnr"));
+  CHECK(figure(protocols, "gt-mean", "psnr") == figure(text, "gt-mean", "psnr"));
+  CHECK_THAT(text, Contains("lost, dB of PSNR") && Contains("R_high*L_high -> restored*L_high"));
+  // Threads change nothing; a model without nets gets the rows that are left.
+  CHECK(fixture.run("--split test --stages --metrics psnr -t 1").second == text);
+  Model<float> decomposition;
+  decomposition.config.decomposition.emplace();
+  decomposition.build(3);
+  save_model(fixture.model_path, decomposition);
+  const auto [few_code, few] = fixture.run("--split test --stages --metrics psnr");
+  CHECK(few_code == 0);
+  CHECK(figure(few, "R_low*L_high", "psnr") == figure(text, "R_low*L_high", "psnr"));
+  CHECK(few.find("restored") == std::string::npos);
+  CHECK(few.find("L_hat") == std::string::npos);
+}
+
 TEST_CASE("kind-eval: bad data and usage get one line and exit code 2") {
   const Fixture fixture;
   const auto failure = [&](const std::string& arguments) {
@@ -121,6 +192,10 @@ TEST_CASE("kind-eval: bad data and usage get one line and exit code 2") {
     return text;
   };
   CHECK_THAT(failure("--protocol best"), Contains("best"));
+  CHECK_THAT(failure("--metrics psnr,simm"), Contains("no metric 'simm'; did you mean ssim?") && Contains("delta-e"));
+  CHECK_THAT(failure("--metrics psnr,psnr"), Contains("--metrics: psnr is named twice"));
+  CHECK_THAT(failure("--protocol none,none"), Contains("--protocol: none is named twice"));
+  CHECK_THAT(failure("--stages --protocol none"), Contains("--protocol"));
   CHECK_THAT(failure("--split validation"), Contains("has no pairs for validation"));
   CHECK_THAT(failure("--data '" + (fixture.dir / "nowhere") + "'"), Contains("--data"));
   write_image(fixture.data + "/low/4.png", scene(4, 0.2), ImageFormat::kPng);

@@ -9,6 +9,7 @@
 #include "tests/support/errors.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/reference.h"
+#include "tests/support/scopes.h"
 
 namespace {
 
@@ -106,6 +107,80 @@ TEST_CASE("chroma is the mean over the pixels of all pictures", "[metrics]") {
   CHECK(mean_chroma(kind::cast<float>(x)) == mean_chroma(x));
   CHECK_THAT(error_of([] { mean_chroma(Tensor<double>::zeros({1, 4, 1, 1})); }), Contains("mean_chroma: expected RGB"));
   CHECK_THAT(error_of([] { srgb_to_lab(Tensor<double>::zeros({1, 1, 2, 2})); }), Contains("[1, 1, 2, 2]"));
+}
+
+// The pairs that Sharma, Wu and Dalal published for checking programs; they sit on the formula's branches.
+TEST_CASE("CIEDE2000 of Sharma's pairs", "[metrics]") {
+  const double pairs[][7] = {
+      {50, 2.6772, -79.7751, 50, 0, -82.7485, 2.0425},
+      {50, 3.1571, -77.2803, 50, 0, -82.7485, 2.8615},
+      {50, 2.8361, -74.0200, 50, 0, -82.7485, 3.4412},
+      {50, -1.3802, -84.2814, 50, 0, -82.7485, 1.0000},
+      {50, -1.1848, -84.8006, 50, 0, -82.7485, 1.0000},
+      {50, -0.9009, -85.5211, 50, 0, -82.7485, 1.0000},
+      {50, 0, 0, 50, -1, 2, 2.3669},
+      {50, -1, 2, 50, 0, 0, 2.3669},
+      {50, 2.4900, -0.0010, 50, -2.4900, 0.0009, 7.1792},
+      {50, 2.4900, -0.0010, 50, -2.4900, 0.0010, 7.1792},
+      {50, 2.4900, -0.0010, 50, -2.4900, 0.0011, 7.2195},
+      {50, 2.4900, -0.0010, 50, -2.4900, 0.0012, 7.2195},
+      {50, -0.0010, 2.4900, 50, 0.0009, -2.4900, 4.8045},
+      {50, -0.0010, 2.4900, 50, 0.0010, -2.4900, 4.8045},
+      {50, -0.0010, 2.4900, 50, 0.0011, -2.4900, 4.7461},
+      {50, 2.5, 0, 50, 0, -2.5, 4.3065},
+      {50, 2.5, 0, 73, 25, -18, 27.1492},
+      {50, 2.5, 0, 61, -5, 29, 22.8977},
+      {50, 2.5, 0, 56, -27, -3, 31.9030},
+      {50, 2.5, 0, 58, 24, 15, 19.4535},
+      {50, 2.5, 0, 50, 3.1736, 0.5854, 1.0000},
+      {50, 2.5, 0, 50, 3.2972, 0, 1.0000},
+      {50, 2.5, 0, 50, 1.8634, 0.5757, 1.0000},
+      {50, 2.5, 0, 50, 3.2592, 0.3350, 1.0000},
+      {60.2574, -34.0099, 36.2677, 60.4626, -34.1751, 39.4387, 1.2644},
+      {63.0109, -31.0961, -5.8663, 62.8187, -29.7946, -4.0864, 1.2630},
+      {61.2901, 3.7196, -5.3901, 61.4292, 2.2480, -4.9620, 1.8731},
+      {35.0831, -44.1164, 3.7933, 35.0232, -40.0716, 1.5901, 1.8645},
+      {22.7233, 20.0904, -46.6940, 23.0331, 14.9730, -42.5619, 2.0373},
+      {36.4612, 47.8580, 18.3852, 36.2715, 50.5065, 21.2231, 1.4146},
+      {90.8027, -2.0831, 1.4410, 91.1528, -1.6435, 0.0447, 1.4441},
+      {90.9257, -0.5406, -0.9208, 88.6381, -0.8985, -0.7239, 1.5381},
+      {6.7747, -0.2908, -2.4247, 5.8714, -0.0985, -2.2286, 0.6377},
+      {2.0776, 0.0795, -1.1350, 0.9033, -0.0636, -0.5514, 0.9082},
+  };
+  for (const double* p : pairs) {
+    INFO(p[0] << " " << p[1] << " " << p[2] << " and " << p[3] << " " << p[4] << " " << p[5]);
+    CHECK(std::abs(kind::ciede2000({p[0], p[1], p[2]}, {p[3], p[4], p[5]}) - p[6]) < 0.00006);
+    CHECK(std::abs(kind::ciede2000({p[3], p[4], p[5]}, {p[0], p[1], p[2]}) - p[6]) < 0.00006);
+    CHECK(kind::ciede2000({p[0], p[1], p[2]}, {p[0], p[1], p[2]}) == 0);
+  }
+}
+
+TEST_CASE("delta-e and mae are means over the picture", "[metrics]") {
+  const Tensor<float> a({1, 3, 1, 2}, {255, 90, 0, 90, 0, 90}), b({1, 3, 1, 2}, {250, 90, 0, 90, 7, 90});
+  const Tensor<double> x = srgb_to_lab(a), y = srgb_to_lab(b);
+  const double first = kind::ciede2000({x[0], x[2], x[4]}, {y[0], y[2], y[4]});
+  CHECK(first > 0.1);
+  CHECK(kind::mean_delta_e(a, b) == Approx(first / 2));
+  CHECK(kind::mean_absolute_error(a, b) == Approx((5 + 7) / (6 * 255.0)));
+  // Black and white are 100 apart, by either.
+  CHECK(kind::mean_delta_e(pixel(0, 0, 0), pixel(255, 255, 255)) == Approx(100));
+  CHECK(kind::mean_absolute_error(pixel(0, 0, 0), pixel(255, 255, 255)) == 1);
+  const Shape shape{1, 3, 70, 150};
+  const Tensor<double> p = random_tensor(shape, 1, 0, 255), q = random_tensor(shape, 2, 0, 255);
+  std::vector<double> seen;
+  for (const int threads : kind::testing::kThreadCounts) {
+    const kind::testing::ThreadScope scope(threads);
+    seen.push_back(kind::mean_delta_e(p, q));
+    CHECK(seen.back() == seen.front());
+  }
+  CHECK_THAT(error_of([&] {
+               kind::mean_delta_e(a, Tensor<float>::zeros({1, 3, 2, 1}));
+             }),
+             Contains("mean_delta_e: expected two RGB pictures"));
+  CHECK_THAT(error_of([&] {
+               kind::mean_absolute_error(a, Tensor<float>::zeros({1, 3, 2, 1}));
+             }),
+             Contains("mean_absolute_error: expected"));
 }
 
 TEST_CASE("reference metrics", "[metrics][golden]") {

@@ -1,0 +1,132 @@
+#include "infer/eval_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "core/base/error.h"
+
+namespace kind {
+namespace {
+
+std::string padded(const std::string& text, std::size_t width, bool right) {
+  const std::string space(width > text.size() ? width - text.size() : 0, ' ');
+  return right ? space + text : text + space;
+}
+
+std::size_t pair_width(const EvalReport& report) {
+  std::size_t width = 4;
+  for (const std::string& pair : report.pairs) width = std::max(width, pair.size());
+  return width;
+}
+
+std::size_t way_width(const EvalReport& report) {
+  std::size_t width = 8;
+  for (const Way& way : report.ways) width = std::max(width, way.name.size());
+  return width;
+}
+
+std::size_t metric_width(const Metric& metric) { return std::max<std::size_t>(9, metric.name.size() + 1); }
+
+std::string interval_text(const MeanInterval& mean, int digits) {
+  return figure_text(mean.mean, digits) + " [" + figure_text(mean.low, digits) + ", " + figure_text(mean.high, digits) +
+         "]";
+}
+
+}  // namespace
+
+std::optional<MeanInterval> EvalReport::mean(const std::string& way, std::size_t metric) const {
+  std::vector<double> values;
+  for (const EvalRow& row : rows) {
+    if (row.way == way && row.values[metric]) values.push_back(*row.values[metric]);
+  }
+  return mean_interval(values);
+}
+
+std::optional<MeanInterval> EvalReport::cost(const Cost& cost) const {
+  const auto psnr = std::find_if(metrics.begin(), metrics.end(), [](const Metric& m) { return m.name == "psnr"; });
+  if (psnr == metrics.end()) return std::nullopt;
+  const std::size_t metric = static_cast<std::size_t>(psnr - metrics.begin());
+  std::vector<double> with, without;
+  for (const EvalRow& row : rows) {
+    if (row.way == cost.with) with.push_back(row.values[metric].value_or(0));
+    if (row.way == cost.without) without.push_back(row.values[metric].value_or(0));
+  }
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < std::min(with.size(), without.size()); ++i) {
+    if (std::isfinite(without[i] - with[i])) differences.push_back(without[i] - with[i]);
+  }
+  return mean_interval(differences);
+}
+
+std::string figure_text(const std::optional<double>& value, int digits) {
+  if (!value) return "-";
+  if (std::isinf(*value)) return *value > 0 ? "inf" : "-inf";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, *value);
+  return text;
+}
+
+std::string heading_line(const EvalReport& report) {
+  std::string line = padded("pair", pair_width(report), false) + "  " + padded("protocol", way_width(report), false) +
+                     padded("ratio", 8, true);
+  for (const Metric& metric : report.metrics) line += padded(metric.name, metric_width(metric), true);
+  return line + "\n";
+}
+
+std::string row_line(const EvalReport& report, const EvalRow& row) {
+  std::string line = padded(row.pair, pair_width(report), false) + "  " + padded(row.way, way_width(report), false) +
+                     padded(figure_text(row.ratio, 2), 8, true);
+  for (std::size_t i = 0; i < row.values.size(); ++i) {
+    const Metric& metric = report.metrics[i];
+    line += padded(figure_text(row.values[i], metric.digits), metric_width(metric), true);
+  }
+  return line + "\n";
+}
+
+std::string means_text(const EvalReport& report) {
+  std::string text = join("\nmeans over ", report.pairs.size(), report.pairs.size() == 1 ? " pair" : " pairs",
+                          " [95 % confidence interval]\n");
+  std::vector<std::vector<std::string>> table(report.ways.size() + 1);
+  table[0].push_back("protocol");
+  for (const Metric& metric : report.metrics) table[0].push_back(metric.name);
+  for (std::size_t w = 0; w < report.ways.size(); ++w) {
+    table[w + 1].push_back(report.ways[w].name);
+    for (std::size_t m = 0; m < report.metrics.size(); ++m) {
+      const std::optional<MeanInterval> mean = report.mean(report.ways[w].name, m);
+      table[w + 1].push_back(mean ? interval_text(*mean, report.metrics[m].digits) : "-");
+    }
+  }
+  for (const std::vector<std::string>& cells : table) {
+    std::string line;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      std::size_t width = 0;
+      for (const std::vector<std::string>& others : table) width = std::max(width, others[i].size());
+      line += i + 1 < cells.size() ? padded(cells[i], width + 2, false) : cells[i];
+    }
+    text += line + "\n";
+  }
+  text += "\n";
+  for (const Way& way : report.ways) text += padded(way.name, way_width(report), false) + "  " + way.what + "\n";
+  std::string costs;
+  for (const Cost& cost : report.costs) {
+    if (const std::optional<MeanInterval> loss = report.cost(cost)) {
+      costs += padded(interval_text(*loss, 2), 22, false) + cost.what + ": " + cost.without + " -> " + cost.with + "\n";
+    }
+  }
+  if (!costs.empty()) text += "\nlost, dB of PSNR\n" + costs;
+  text += "\n";
+  for (const Way& way : report.ways) {
+    text += way.name;
+    for (std::size_t m = 0; m < report.metrics.size(); ++m) {
+      const std::optional<MeanInterval> mean = report.mean(way.name, m);
+      const Metric& metric = report.metrics[m];
+      text +=
+          " " + metric.name + "=" + figure_text(mean ? std::optional<double>(mean->mean) : std::nullopt, metric.digits);
+    }
+    text += join(" pairs=", report.pairs.size(), "\n");
+  }
+  return text;
+}
+
+}  // namespace kind
