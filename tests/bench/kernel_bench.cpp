@@ -1,22 +1,31 @@
-// kind-kernel-bench: each entry of the kernel table on the convolutions of our nets, with Google Benchmark. The set is
-// KIND_ISA's, else the best; every case runs with one thread and with all (OMP_NUM_THREADS, where it is set).
+// kind-kernel-bench: the kernels on the layers of our nets, with Google Benchmark. The set is KIND_ISA's, else the
+// best; every case runs with one thread and with all (OMP_NUM_THREADS, where it is set).
+//
+//   fused/...                what the fast nets are made of, on channel blocks; of 3x3 convolutions each algorithm, the
+//                            one that the nets choose at this size labelled "chosen"
+//   infer/..., train/...     the entries of the kernel table, which nets call that run layer by layer
 //
 // Counters: GFLOP/s of direct-convolution work, its share of what multiply-adds on registers alone reach on as many
-// threads (measured just before the case, since shared machines drift), and the megabytes that the operands take.
+// threads (measured just before the case, since shared machines drift), the megabytes that the operands take, each
+// once, and how many gigabytes of them pass in a second.
 
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/memory.h"
 #include "core/base/parallel.h"
 #include "core/base/random.h"
 #include "core/io/program.h"
+#include "core/kernels/block_conv.h"
 #include "core/kernels/kernels.h"
 #include "core/tensor/tensor.h"
 #include "tests/bench/peak.h"
@@ -61,14 +70,15 @@ const std::vector<Layer>& layers_of(const std::string& net) {
 
 enum class Entry { kForward, kInputGradient, kWeightGradient };
 
+/// Pooling rounds up.
+std::int64_t side_at(std::int64_t size, int level) { return ((size - 1) >> level) + 1; }
+
 /// Where an up-convolution's picture is y of the table's convolution, forward is the input gradient and the other way
 /// round.
 Conv2dGeometry geometry_of(const Layer& layer, std::int64_t n, std::int64_t width, std::int64_t height) {
-  // Pooling rounds up.
-  const auto side = [](std::int64_t size, int level) { return ((size - 1) >> level) + 1; };
-  const std::int64_t h = side(height, layer.level), w = side(width, layer.level);
+  const std::int64_t h = side_at(height, layer.level), w = side_at(width, layer.level);
   if (layer.up) {
-    const std::int64_t to_h = side(height, layer.level - 1), to_w = side(width, layer.level - 1);
+    const std::int64_t to_h = side_at(height, layer.level - 1), to_w = side_at(width, layer.level - 1);
     return {n, layer.out, to_h, to_w, layer.in, h, w, 2, 2, 2, 2, 0, 0};
   }
   const std::int64_t pad = layer.kernel / 2;
@@ -118,54 +128,222 @@ double peak() {
   return best;
 }
 
-void run(benchmark::State& state, const Conv2dGeometry& g, Entry entry) {
-  set_num_threads(static_cast<int>(state.range(0)));
-  const std::int64_t x_count = g.n * g.ic * g.h * g.w, y_count = g.n * g.oc * g.oh * g.ow,
-                     weight_count = g.oc * g.ic * g.kh * g.kw;
-  Tensor<float> x = random_numbers(x_count, 1), y = random_numbers(y_count, 2),
-                weight = random_numbers(weight_count, 3), bias = random_numbers(g.oc, 4);
-  const Kernels<float>& table = kernels<float>();
-  const double limit = peak();
-  const auto before = std::chrono::steady_clock::now();
-  for (auto _ : state) {
-    switch (entry) {
-      case Entry::kForward:
-        table.conv2d(g, x.data(), weight.data(), bias.data(), y.data());
-        break;
-      case Entry::kInputGradient:
-        table.conv2d_input_gradient(g, weight.data(), y.data(), x.data());
-        break;
-      case Entry::kWeightGradient:
-        table.conv2d_weight_gradient(g, x.data(), y.data(), weight.data());
-        break;
+/// What a case does over and over, and what that is worth.
+struct Work {
+  std::function<void()> once;
+  double gigaflop;
+  std::int64_t floats;  // of all operands
+  bool chosen = false;  // by the nets, where there are several ways
+};
+
+/// Registers a case that runs with one thread and with all. `prepare` makes the operands, when the case's turn comes.
+void add(const std::string& name, const std::function<Work()>& prepare) {
+  const auto run = [=](benchmark::State& state) {
+    set_num_threads(static_cast<int>(state.range(0)));
+    const Work work = prepare();
+    const double limit = peak();
+    const auto before = std::chrono::steady_clock::now();
+    for (auto _ : state) work.once();
+    const double runs_a_second = static_cast<double>(state.iterations()) / seconds_since(before);
+    const double megabytes = 4e-6 * static_cast<double>(work.floats);
+    if (work.gigaflop > 0) {
+      state.counters["GFLOP/s"] = work.gigaflop * runs_a_second;
+      state.counters["of_peak"] = work.gigaflop * runs_a_second / limit;
     }
-  }
-  const double rate = gigaflop_of(g) * static_cast<double>(state.iterations()) / seconds_since(before);
-  state.counters["GFLOP/s"] = rate;
-  state.counters["of_peak"] = rate / limit;
-  state.counters["MB"] = 4e-6 * static_cast<double>(x_count + y_count + weight_count);
+    state.counters["MB"] = megabytes;
+    state.counters["GB/s"] = megabytes * 1e-3 * runs_a_second;
+    if (work.chosen) state.SetLabel("chosen");
+  };
+  const int most = num_threads();
+  benchmark::internal::Benchmark* const one = benchmark::RegisterBenchmark(name.c_str(), run);
+  one->ArgName("threads")->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+  if (most > 1) one->Arg(most);
 }
 
-/// Registers a layer's entries; those that only a step of training calls where `trains`.
-void add(const std::string& prefix, const Layer& layer, const Conv2dGeometry& g, bool trains) {
+std::int64_t x_count(const Conv2dGeometry& g) { return g.n * g.ic * g.h * g.w; }
+std::int64_t y_count(const Conv2dGeometry& g) { return g.n * g.oc * g.oh * g.ow; }
+std::int64_t weight_count(const Conv2dGeometry& g) { return g.oc * g.ic * g.kh * g.kw; }
+std::int64_t operands(const Conv2dGeometry& g) { return x_count(g) + y_count(g) + weight_count(g); }
+
+// --- The table -------------------------------------------------------------------------------------------------------
+
+Work table_work(const Conv2dGeometry& g, Entry entry) {
+  Tensor<float> x = random_numbers(x_count(g), 1), y = random_numbers(y_count(g), 2),
+                weight = random_numbers(weight_count(g), 3), bias = random_numbers(g.oc, 4);
+  const auto once = [=]() mutable {
+    const Kernels<float>& table = kernels<float>();
+    switch (entry) {
+      case Entry::kForward:
+        return table.conv2d(g, x.data(), weight.data(), bias.data(), y.data());
+      case Entry::kInputGradient:
+        return table.conv2d_input_gradient(g, weight.data(), y.data(), x.data());
+      case Entry::kWeightGradient:
+        return table.conv2d_weight_gradient(g, x.data(), y.data(), weight.data());
+    }
+  };
+  return {once, gigaflop_of(g), operands(g)};
+}
+
+/// A layer's entries; those that only a step of training calls where `trains`.
+void add_table(const std::string& prefix, const Layer& layer, const Conv2dGeometry& g, bool trains) {
+  const auto named = [&](const char* name, Entry entry) {
+    add(prefix + "/" + layer.name + "/" + name, [=] { return table_work(g, entry); });
+  };
+  named("forward", layer.up ? Entry::kInputGradient : Entry::kForward);
+  if (!trains) return;
+  named("input_gradient", layer.up ? Entry::kForward : Entry::kInputGradient);
+  named("weight_gradient", Entry::kWeightGradient);
+}
+
+// --- What the fast nets are made of ----------------------------------------------------------------------------------
+
+/// A map of random numbers in channel blocks.
+struct Map : BlockMap {
+  Map(std::int64_t images, std::int64_t channel_count, std::int64_t height, std::int64_t columns, std::uint64_t seed)
+      : BlockMap(block_kernels()->lanes, images, channel_count, height, columns, height), memory(floats()) {
+    place(memory.data());
+    Random random(seed);
+    for (std::int64_t in = 0; in < n; ++in) {
+      for (std::int64_t y = 0; y < h; ++y) {
+        for (std::int64_t c = 0; c < blocks() * lanes; ++c) {
+          float* const to = row(in, c / lanes, y) + c % lanes;
+          for (std::int64_t i = 0; i < w; ++i) {
+            to[i * lanes] = c < channels ? static_cast<float>(random.uniform(-1, 1)) : 0.0f;
+          }
+        }
+        clear_margins(in, y);
+      }
+    }
+  }
+
+  Buffer<float> memory;
+};
+
+constexpr float kSlope = 0.2f;
+
+const char* name_of(ConvAlgorithm algorithm) {
+  return algorithm == ConvAlgorithm::kDirect      ? "direct"
+         : algorithm == ConvAlgorithm::kWinograd4 ? "winograd4"
+                                                  : "winograd6";
+}
+
+/// Bias and activation are part of the forward pass, the activation's gradient of the gradient to the input, as in the
+/// nets; transforms of the weights of all of them.
+Work conv_work(const Conv2dGeometry& g, Entry entry, ConvAlgorithm algorithm) {
+  const auto x = std::make_shared<Map>(g.n, g.ic, g.h, g.w, 1), y = std::make_shared<Map>(g.n, g.oc, g.oh, g.ow, 2);
+  Tensor<float> weight = random_numbers(weight_count(g), 3), bias = random_numbers(g.oc, 4);
+  const ConvAlgorithm best = choose_algorithm(g.ic, g.oc, g.n, g.h, g.w, false);
+  const bool chosen = entry == Entry::kWeightGradient
+                          ? (algorithm == ConvAlgorithm::kDirect) == (best == ConvAlgorithm::kDirect)
+                          : algorithm == best;
+  std::function<void()> once;
+  switch (entry) {
+    case Entry::kForward:
+      once = [=] {
+        const BlockTarget target{*y, nullptr, nullptr, kSlope};
+        block_conv(*block_kernels(), algorithm, g.kh, WeightUse::kForward, *x, weight.data(), bias.data(), &target, 1,
+                   0, g.oh);
+      };
+      break;
+    case Entry::kInputGradient: {
+      const auto mask = std::make_shared<Map>(g.n, g.ic, g.h, g.w, 5);
+      once = [=] {
+        const BlockTarget target{*x, nullptr, mask->data, kSlope};
+        block_conv(*block_kernels(), algorithm, g.kh, WeightUse::kInputGradient, *y, weight.data(), nullptr, &target, 1,
+                   0, g.h);
+      };
+      break;
+    }
+    case Entry::kWeightGradient:
+      once = [=]() mutable {
+        block_weight_gradient(*block_kernels(), algorithm, g.kh, *x, *y, weight.data(), bias.data());
+      };
+      break;
+  }
+  return {once, gigaflop_of(g), operands(g), chosen};
+}
+
+/// An output of a net: a convolution to few channels, bias and sigmoid, to planes.
+Work project_work(const Conv2dGeometry& g) {
+  const auto x = std::make_shared<Map>(g.n, g.ic, g.h, g.w, 1);
+  Tensor<float> y = random_numbers(y_count(g), 2), weight = random_numbers(weight_count(g), 3),
+                bias = random_numbers(g.oc, 4);
+  const auto once = [=]() mutable {
+    float* planes[4] = {};
+    for (std::int64_t c = 0; c < g.oc; ++c) planes[c] = y.data() + c * g.oh * g.ow;
+    block_project(*block_kernels(), g.kh, WeightUse::kForward, *x, weight.data(), bias.data(), g.oc, true, 1, planes,
+                  g.oc * g.oh * g.ow, 0, g.oh);
+  };
+  return {once, gigaflop_of(g), operands(g), true};
+}
+
+/// x of the geometry is the larger map, as geometry_of says.
+Work up_work(const Conv2dGeometry& g, Entry entry) {
+  const auto large = std::make_shared<Map>(g.n, g.ic, g.h, g.w, 1),
+             small = std::make_shared<Map>(g.n, g.oc, g.oh, g.ow, 2);
+  Tensor<float> weight = random_numbers(weight_count(g), 3);
+  const auto once = [=]() mutable {
+    switch (entry) {
+      case Entry::kForward:
+        return block_up(*block_kernels(), *small, weight.data(), *large, 0, g.oh);
+      case Entry::kInputGradient:
+        return block_up_input_gradient(*block_kernels(), *large, weight.data(), BlockTarget{*small});
+      case Entry::kWeightGradient:
+        return block_up_weight_gradient(*block_kernels(), *small, *large, weight.data());
+    }
+  };
+  return {once, gigaflop_of(g), operands(g), true};
+}
+
+Work pool_work(std::int64_t n, std::int64_t channels, std::int64_t h, std::int64_t w, bool gradient) {
+  const std::int64_t oh = (h + 1) / 2, ow = (w + 1) / 2;
+  const auto x = std::make_shared<Map>(n, channels, h, w, 1), y = std::make_shared<Map>(n, channels, oh, ow, 2);
+  block_pool(*block_kernels(), *x, *y, 0, oh);
+  const std::int64_t floats = n * channels * (h * w + oh * ow);
+  if (!gradient) return {[=] { block_pool(*block_kernels(), *x, *y, 0, oh); }, 0, floats, true};
+  const auto dy = std::make_shared<Map>(n, channels, oh, ow, 3), dx = std::make_shared<Map>(n, channels, h, w, 4);
+  return {[=] { block_pool_gradient(*block_kernels(), *x, *y, *dy, nullptr, kSlope, *dx); }, 0, 2 * floats, true};
+}
+
+void add_fused(const std::string& prefix, const Layer& layer, const Conv2dGeometry& g, bool trains) {
+  const std::string name = prefix + "/" + layer.name + "/";
   struct Named {
     const char* name;
     Entry entry;
   };
-  const Named forward{"forward", layer.up ? Entry::kInputGradient : Entry::kForward};
-  const Named input_gradient{"input_gradient", layer.up ? Entry::kForward : Entry::kInputGradient};
-  std::vector<Named> entries{forward};
+  std::vector<Named> entries{{"forward", Entry::kForward}};
   if (trains) {
-    entries.push_back(input_gradient);
+    // Nobody asks for the gradient to the pictures.
+    if (layer.in >= kMostLanes) entries.push_back({"input_gradient", Entry::kInputGradient});
     entries.push_back({"weight_gradient", Entry::kWeightGradient});
   }
-  const int most = num_threads();
   for (const Named& named : entries) {
-    const std::string name = prefix + "/" + layer.name + "/" + named.name;
-    benchmark::internal::Benchmark* const one =
-        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { run(state, g, named.entry); });
-    one->ArgName("threads")->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
-    if (most > 1) one->Arg(most);
+    const Entry entry = named.entry;
+    if (layer.up) {
+      add(name + named.name, [=] { return up_work(g, entry); });
+    } else if (layer.out <= 4 && entry == Entry::kForward) {
+      add(name + named.name, [=] { return project_work(g); });
+    } else {
+      const bool tiles = layer.kernel == 3 && layer.in % kMostLanes == 0 && layer.out % kMostLanes == 0;
+      for (const auto algorithm : {ConvAlgorithm::kDirect, ConvAlgorithm::kWinograd4, ConvAlgorithm::kWinograd6}) {
+        // Weight gradients have tiles of 4x4 alone.
+        if (algorithm != ConvAlgorithm::kDirect && !tiles) continue;
+        if (algorithm == ConvAlgorithm::kWinograd6 && entry == Entry::kWeightGradient) continue;
+        add(name + named.name + "/" + name_of(algorithm), [=] { return conv_work(g, entry, algorithm); });
+      }
+    }
+  }
+}
+
+/// The maps that are pooled: those that the next level's first convolution, and not an up-convolution, reads.
+void add_pools(const std::string& prefix, const std::string& net, std::int64_t n, std::int64_t width,
+               std::int64_t height, bool trains) {
+  const int levels = net == "restoration" ? 4 : net == "decomposition" ? 2 : 0;
+  for (int level = 0; level < levels; ++level) {
+    const std::int64_t channels = std::int64_t{32} << level, h = side_at(height, level), w = side_at(width, level);
+    const std::string name = prefix + "/pool" + std::to_string(level + 1) + "/";
+    add(name + "forward", [=] { return pool_work(n, channels, h, w, false); });
+    if (trains) add(name + "input_gradient", [=] { return pool_work(n, channels, h, w, true); });
   }
 }
 
@@ -176,16 +354,22 @@ void add_all() {
     std::int64_t n, width, height;
     bool trains;
   };
-  for (const Case& c : {Case{"infer/decomposition", "decomposition", 1, 600, 400, false},
-                        Case{"infer/restoration", "restoration", 1, 600, 400, false},
-                        Case{"infer/adjustment", "adjustment", 1, 600, 400, false},
-                        Case{"train/decomposition", "decomposition", 20, 48, 48, true},
-                        Case{"train/restoration", "restoration", 4, 128, 128, true},
-                        Case{"train/adjustment", "adjustment", 10, 48, 48, true}}) {
-    std::set<std::vector<std::int64_t>> seen;  // one of each shape is enough
-    for (const Layer& layer : layers_of(c.net)) {
-      if (!seen.insert({layer.in, layer.out, layer.kernel, layer.level, layer.up}).second) continue;
-      add(c.prefix, layer, geometry_of(layer, c.n, c.width, c.height), c.trains);
+  const Case cases[] = {{"infer/decomposition", "decomposition", 1, 600, 400, false},
+                        {"infer/restoration", "restoration", 1, 600, 400, false},
+                        {"infer/adjustment", "adjustment", 1, 600, 400, false},
+                        {"train/decomposition", "decomposition", 20, 48, 48, true},
+                        {"train/restoration", "restoration", 4, 128, 128, true},
+                        {"train/adjustment", "adjustment", 10, 48, 48, true}};
+  for (const bool fused : {true, false}) {
+    if (fused && !block_kernels()) continue;
+    for (const Case& c : cases) {
+      const std::string prefix = fused ? std::string("fused/") + c.prefix : c.prefix;
+      std::set<std::vector<std::int64_t>> seen;  // one of each shape is enough
+      for (const Layer& layer : layers_of(c.net)) {
+        if (!seen.insert({layer.in, layer.out, layer.kernel, layer.level, layer.up}).second) continue;
+        (fused ? add_fused : add_table)(prefix, layer, geometry_of(layer, c.n, c.width, c.height), c.trains);
+      }
+      if (fused) add_pools(prefix, c.net, c.n, c.width, c.height, c.trains);
     }
   }
 }

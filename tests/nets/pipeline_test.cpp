@@ -188,6 +188,42 @@ TEST_CASE("enhance: the parts are the nets' of the stretched picture") {
   }
 }
 
+TEST_CASE("enhance: neither leaving out the maps nor giving the picture away changes a bit", "[isa]") {
+  const std::pair<LightLevel, Fusion> ways[] = {{{LightLevel::Mode::kAuto, 0}, Fusion::kNone},
+                                                {{LightLevel::Mode::kRatio, 3}, Fusion::kOfficial},
+                                                {{LightLevel::Mode::kTargetMean, 0.4}, Fusion::kNone}};
+  for (const int form : {0, 1, 2, 3}) {
+    Model<float> model = random_model(form != 1);
+    // Forms 2 and 3: without the stretch; with a decomposition that runs layer by layer, and a light rule.
+    model.config.input.stretch = form != 2;
+    if (form == 3) {
+      model.decomposition.reset();
+      model.config.decomposition->output_kernel = 5;
+      model.config.light.emplace().bias = 1;
+      model.build(8);
+    }
+    for (const auto& [h, w] : {std::pair{1, 1}, std::pair{37, 29}}) {
+      const Picture picture = random_picture(h, w, 9, 0.1, 0.4);
+      const std::vector<float> before = picture.to_vector();
+      for (const auto& [level, fusion] : ways) {
+        CAPTURE(form, h, w, level.value);
+        const Enhanced all = enhance(model, picture, {level, fusion, true});
+        const Enhanced lean = enhance(model, picture, {level, fusion, false});
+        CHECK((lean.output.to_vector() == all.output.to_vector()));
+        CHECK(lean.ratio == all.ratio);
+        for (const Tensor<float>* map : {&lean.reflectance, &lean.illumination, &lean.restored, &lean.adjusted}) {
+          CHECK_FALSE(map->defined());
+        }
+        CHECK((picture.to_vector() == before));
+        for (const bool maps : {true, false}) {
+          Picture given = picture.clone();
+          CHECK((enhance(model, std::move(given), {level, fusion, maps}).output.to_vector() == all.output.to_vector()));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("enhance: without a restoration net the reflectance is used as it is; the other nets are needed") {
   Model<float> model = random_model();
   const Picture picture = random_picture(4, 3);
