@@ -5,6 +5,7 @@
 #include "core/base/sum.h"
 #include "core/io/config.h"
 #include "losses/metrics/color.h"
+#include "losses/metrics/loe.h"
 #include "losses/metrics/psnr.h"
 #include "losses/metrics/ssim.h"
 
@@ -19,6 +20,8 @@ const std::vector<Metric>& all_metrics() {
       {"mae", 4, "mean absolute difference, values as 0 to 1; lower is better"},
       {"delta-e", 2, "mean CIEDE2000; lower is better, about 1 is just seen"},
       {"chroma", 3, "mean CIELAB chroma over the bright picture's; 1 is best, less is washed out"},
+      {"loe", 1, "lightness order error against the dark picture; lower is better"},
+      {"niqe", 3, "distance from good photographs' statistics (--niqe-model); lower is better"},
   };
   return all;
 }
@@ -49,6 +52,14 @@ std::optional<double> measure(const Metric& metric, const Scored& pictures) {
     const double target = mean_chroma(b);
     if (target < kGray) return std::nullopt;
     return mean_chroma(a) / target;
+  }
+  if (metric.name == "loe") {
+    check(pictures.low != nullptr, "loe: there is no dark picture to compare with");
+    return lightness_order_error(a, *pictures.low);
+  }
+  if (metric.name == "niqe") {
+    check(pictures.niqe != nullptr, "niqe: there is no model to compare with");
+    return niqe(a, *pictures.niqe);
   }
   fail("there is no metric ", quote(metric.name));
 }

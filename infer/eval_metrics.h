@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/tensor/tensor.h"
+#include "losses/metrics/niqe.h"
 
 namespace kind {
 
@@ -25,9 +26,12 @@ const Metric& find_metric(const std::string& name);
 struct Scored {
   const Tensor<float>& output;
   const Tensor<float>& target;
+  const Tensor<float>* low = nullptr;  // of loe alone
+  const NiqeModel* niqe = nullptr;     // of niqe alone
 };
 
-/// Nothing where the picture is too small for the metric, or the metric means nothing for it. May be infinite.
+/// Nothing where the picture is too small for the metric, or the metric means nothing for it. May be infinite. Throws
+/// Error where what the metric needs is not there.
 std::optional<double> measure(const Metric& metric, const Scored& pictures);
 
 }  // namespace kind

@@ -1,6 +1,7 @@
 #include "infer/eval_report.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 
@@ -28,6 +29,33 @@ std::size_t way_width(const EvalReport& report) {
 
 std::size_t metric_width(const Metric& metric) { return std::max<std::size_t>(9, metric.name.size() + 1); }
 
+/// As short as it can be and still be the same number.
+std::string exact_text(const std::optional<double>& value) {
+  if (!value) return "";
+  char text[64];
+  return std::string(text, std::to_chars(text, text + sizeof text, *value).ptr);
+}
+
+/// One cell, in quotes where it needs them.
+std::string cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+nlohmann::ordered_json number(const std::optional<double>& value) {
+  return value && std::isfinite(*value) ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+}
+
+nlohmann::ordered_json interval_json(const std::optional<MeanInterval>& mean) {
+  nlohmann::ordered_json json;
+  json["mean"] = mean ? number(mean->mean) : nullptr;
+  json["low"] = mean ? number(mean->low) : nullptr;
+  json["high"] = mean ? number(mean->high) : nullptr;
+  return json;
+}
+
 std::string interval_text(const MeanInterval& mean, int digits) {
   return figure_text(mean.mean, digits) + " [" + figure_text(mean.low, digits) + ", " + figure_text(mean.high, digits) +
          "]";
@@ -35,12 +63,16 @@ std::string interval_text(const MeanInterval& mean, int digits) {
 
 }  // namespace
 
-std::optional<MeanInterval> EvalReport::mean(const std::string& way, std::size_t metric) const {
-  std::vector<double> values;
+std::vector<double> EvalReport::values(const std::string& way, std::size_t metric) const {
+  std::vector<double> there;
   for (const EvalRow& row : rows) {
-    if (row.way == way && row.values[metric]) values.push_back(*row.values[metric]);
+    if (row.way == way && row.values[metric]) there.push_back(*row.values[metric]);
   }
-  return mean_interval(values);
+  return there;
+}
+
+std::optional<MeanInterval> EvalReport::mean(const std::string& way, std::size_t metric) const {
+  return mean_interval(values(way, metric));
 }
 
 std::optional<MeanInterval> EvalReport::cost(const Cost& cost) const {
@@ -127,6 +159,65 @@ std::string means_text(const EvalReport& report) {
     text += join(" pairs=", report.pairs.size(), "\n");
   }
   return text;
+}
+
+std::string pictures_csv(const EvalReport& report) {
+  std::string text = "pair,protocol,ratio";
+  for (const Metric& metric : report.metrics) text += "," + metric.name;
+  text += "\n";
+  for (const EvalRow& row : report.rows) {
+    text += cell(row.pair) + "," + cell(row.way) + "," + exact_text(row.ratio);
+    for (const std::optional<double>& value : row.values) text += "," + exact_text(value);
+    text += "\n";
+  }
+  return text;
+}
+
+std::string means_csv(const EvalReport& report) {
+  std::string text = "protocol,metric,mean,low,high,pairs\n";
+  for (const Way& way : report.ways) {
+    for (std::size_t m = 0; m < report.metrics.size(); ++m) {
+      const std::optional<MeanInterval> mean = report.mean(way.name, m);
+      text += cell(way.name) + "," + report.metrics[m].name;
+      text += mean ? join(",", exact_text(mean->mean), ",", exact_text(mean->low), ",", exact_text(mean->high))
+                   : std::string(",,,");
+      text += join(",", report.values(way.name, m).size(), "\n");
+    }
+  }
+  return text;
+}
+
+nlohmann::ordered_json report_json(const EvalReport& report) {
+  using Json = nlohmann::ordered_json;
+  Json json;
+  json["scored"] = report.scored;
+  json["data"] = report.data;
+  json["split"] = report.split.empty() ? Json(nullptr) : Json(report.split);
+  json["interval"] = {{"level", 0.95}, {"method", "percentile bootstrap over pairs"}, {"resamples", kResamples}};
+  json["metrics"] = Json::array();
+  for (const Metric& metric : report.metrics) json["metrics"].push_back({{"name", metric.name}, {"what", metric.what}});
+  json["protocols"] = Json::array();
+  for (const Way& way : report.ways) {
+    Json means;
+    for (std::size_t m = 0; m < report.metrics.size(); ++m) {
+      Json mean = interval_json(report.mean(way.name, m));
+      mean["pairs"] = report.values(way.name, m).size();
+      means[report.metrics[m].name] = mean;
+    }
+    json["protocols"].push_back({{"name", way.name}, {"what", way.what}, {"means", means}});
+  }
+  if (!report.costs.empty()) json["costs"] = Json::array();
+  for (const Cost& cost : report.costs) {
+    json["costs"].push_back(
+        {{"what", cost.what}, {"from", cost.without}, {"to", cost.with}, {"psnr", interval_json(report.cost(cost))}});
+  }
+  json["pictures"] = Json::array();
+  for (const EvalRow& row : report.rows) {
+    Json picture = {{"pair", row.pair}, {"protocol", row.way}, {"ratio", number(row.ratio)}};
+    for (std::size_t m = 0; m < row.values.size(); ++m) picture[report.metrics[m].name] = number(row.values[m]);
+    json["pictures"].push_back(picture);
+  }
+  return json;
 }
 
 }  // namespace kind

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,8 @@ struct EvalReport {
   std::vector<Cost> costs;
   std::vector<EvalRow> rows;  // pair by pair, in the order of ways
 
+  /// Of one metric, by the pairs that have it.
+  std::vector<double> values(const std::string& way, std::size_t metric) const;
   /// The mean of one metric over the pairs that have it; nothing where none has.
   std::optional<MeanInterval> mean(const std::string& way, std::size_t metric) const;
   /// How much higher the PSNR is by one way than by the other: mean over the pairs of the differences that are finite.
@@ -43,5 +46,13 @@ std::string row_line(const EvalReport& report, const EvalRow& row);
 /// What follows the table of pairs: the means with their intervals, what each stage costs, and last one line a way:
 /// "NAME psnr=20.91 ssim=0.8012 pairs=15".
 std::string means_text(const EvalReport& report);
+
+/// For spreadsheets: one line a picture and way, and one a way and metric. Full precision; empty where there is no
+/// figure.
+std::string pictures_csv(const EvalReport& report);
+std::string means_csv(const EvalReport& report);
+
+/// All of it; what is infinite is null.
+nlohmann::ordered_json report_json(const EvalReport& report);
 
 }  // namespace kind

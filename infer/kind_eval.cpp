@@ -1,13 +1,17 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
+#include <system_error>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/io/file.h"
 #include "core/io/image.h"
 #include "core/io/program.h"
 #include "core/kernels/kernels.h"
+#include "infer/eval_page.h"
 #include "infer/eval_report.h"
 #include "nets/model_path.h"
 #include "nets/pair_folder.h"
@@ -15,25 +19,30 @@
 namespace {
 
 using namespace kind;
+namespace fs = std::filesystem;
 
 struct Options {
-  std::string model, data, split;
-  std::vector<std::string> protocols{"none", "gt-ratio", "gt-mean"};
-  std::vector<std::string> metrics{"psnr", "ssim", "delta-e", "chroma"};
+  std::string model, results, data, split, out, niqe_model, fit_niqe, output;
+  std::vector<std::string> protocols, metrics{"psnr", "ssim", "delta-e", "chroma"};
   bool stages = false;
   int threads = 0;
   bool exact = false;
 };
 
+/// The files of one pair; `low` and `result` are empty where they are not wanted.
+struct Files {
+  std::string stem, low, high, result;
+};
+
 std::string protocol_help() {
-  std::string text = "What is scored";
-  for (const Way& way : protocols()) text += (text.back() == 'd' ? ": " : ", ") + way.name + " (" + way.what + ")";
+  std::string text = "What is scored (default: none,gt-ratio,gt-mean)";
+  for (const Way& way : protocols()) text += (way.name == "none" ? ": " : ", ") + way.name + " (" + way.what + ")";
   return text;
 }
 
 std::string metric_help() {
-  std::string text = "Figures";
-  for (const Metric& metric : all_metrics()) text += (text.back() == 's' ? ": " : ", ") + metric.name;
+  std::string text = "Figures (default: psnr,ssim,delta-e,chroma):";
+  for (const Metric& metric : all_metrics()) text += (text.back() == ':' ? " " : ", ") + metric.name;
   return text + "; docs/metrics.md defines them";
 }
 
@@ -41,6 +50,16 @@ std::vector<std::string> protocol_names() {
   std::vector<std::string> names;
   for (const Way& way : protocols()) names.push_back(way.name);
   return names;
+}
+
+void check_no_repeats(const char* option, std::vector<std::string> names) {
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  check(twice == names.end(), option, ": ", twice == names.end() ? "" : *twice, " is named twice");
+}
+
+bool wants(const Options& options, const char* metric) {
+  return std::find(options.metrics.begin(), options.metrics.end(), metric) != options.metrics.end();
 }
 
 std::vector<std::size_t> chosen_pairs(const PairFolder& folder, const std::string& name) {
@@ -56,80 +75,197 @@ std::vector<std::size_t> chosen_pairs(const PairFolder& folder, const std::strin
   return pairs;
 }
 
-void check_no_repeats(const char* option, std::vector<std::string> names) {
-  std::sort(names.begin(), names.end());
-  const auto twice = std::adjacent_find(names.begin(), names.end());
-  check(twice == names.end(), option, ": ", twice == names.end() ? "" : *twice, " is named twice");
+/// A text for the pair where one of its pictures cannot be read or has not the bright one's size.
+void check_sizes(const Files& files, std::vector<std::string>& problems) {
+  try {
+    const ImageInfo high = image_info(files.high);
+    for (const auto& [path, what] : {std::pair{files.low, "dark"}, std::pair{files.result, "result"}}) {
+      if (path.empty()) continue;
+      const ImageInfo other = image_info(path);
+      if (other.width != high.width || other.height != high.height) {
+        problems.push_back(join(files.stem, ": ", other.width, "x", other.height, " ", what, " and ", high.width, "x",
+                                high.height, " bright"));
+      }
+    }
+  } catch (const Error& error) {
+    problems.push_back(files.stem + ": " + error.what());
+  }
 }
 
-int run(const Options& options) {
-  check_no_repeats("--protocol", options.protocols);
-  check_no_repeats("--metrics", options.metrics);
-  std::vector<Metric> metrics;
-  for (const std::string& name : options.metrics) metrics.push_back(find_metric(name));
-  if (options.threads > 0) set_num_threads(options.threads);
-  set_exact_kernels(options.exact);
-  const PairFolder folder = find_pairs(options.data);
+/// The pairs to score. Every problem that their headers show is in one error.
+std::vector<Files> find_files(const Options& options) {
+  const bool needs_low = options.results.empty() || wants(options, "loe");
+  const PairFolder folder = needs_low ? find_pairs(options.data) : find_bright(options.data);
   check_no_problems(folder.root, folder.problems);
-  const std::vector<std::size_t> pairs = chosen_pairs(folder, options.split);
+  std::vector<Files> chosen;
+  for (const std::size_t i : chosen_pairs(folder, options.split)) {
+    chosen.push_back({folder.pairs[i].stem, folder.pairs[i].low, folder.pairs[i].high, ""});
+  }
   std::vector<std::string> problems;
-  for (const std::size_t i : pairs) {
-    const PairFolder::Pair& pair = folder.pairs[i];
-    try {
-      const ImageInfo low = image_info(pair.low), high = image_info(pair.high);
-      if (low.width != high.width || low.height != high.height) {
-        problems.push_back(
-            join(pair.stem, ": ", low.width, "x", low.height, " dark and ", high.width, "x", high.height, " bright"));
-      }
-    } catch (const Error& error) {
-      problems.push_back(pair.stem + ": " + error.what());
+  if (!options.results.empty()) {
+    std::map<std::string, std::string> results = pictures_by_stem(options.results, problems);
+    for (Files& files : chosen) {
+      files.result = results[files.stem];
+      if (files.result.empty()) problems.push_back(files.stem + ": there is no result for it in " + options.results);
+    }
+    for (const PairFolder::Pair& pair : folder.pairs) results.erase(pair.stem);
+    for (const auto& [stem, path] : results) {
+      if (!path.empty()) problems.push_back(stem + ": " + path + " has no bright picture in " + options.data);
     }
   }
+  for (const Files& files : chosen) check_sizes(files, problems);
   check_no_problems(folder.root, problems);
-  const std::string model_path = find_model(options.model);
-  const Model<float> model = load_model<float>(model_path);
-  EvalReport report{model_path, options.data, options.split, {}, {}, {}, {}, {}};
-  report.metrics = metrics;
-  if (options.stages) {
-    check(model.decomposition.has_value(), model_path, ": --stages needs a decomposition net, this model has none");
-    report.ways = stages(model);
-    report.costs = stage_costs(model);
-  } else {
-    for (const std::string& name : options.protocols) {
-      for (const Way& way : protocols()) {
-        if (way.name == name) report.ways.push_back(way);
+  return chosen;
+}
+
+/// What the report says of what is scored, and how. Loads the model where one is needed.
+EvalReport plan(const Options& options, std::optional<Model<float>>& model, std::optional<NiqeModel>& niqe) {
+  std::vector<std::string> names = options.protocols;
+  if (names.empty() && options.results.empty()) names = {"none", "gt-ratio", "gt-mean"};
+  if (names.empty()) names = {"none", "gt-mean"};
+  check_no_repeats("--protocol", names);
+  check_no_repeats("--metrics", options.metrics);
+  EvalReport report;
+  report.data = options.data;
+  report.split = options.split;
+  for (const std::string& name : options.metrics) report.metrics.push_back(find_metric(name));
+  check(
+      !wants(options, "niqe") || !options.niqe_model.empty(),
+      "--metrics: niqe compares with a model of good photographs, expected --niqe-model FILE; kind-eval --fit-niqe DIR "
+      "-o FILE makes one from a folder of them");
+  if (!options.niqe_model.empty()) {
+    niqe = parse_config<NiqeModel>(read_json_file(options.niqe_model), options.niqe_model);
+    for (Metric& metric : report.metrics) {
+      if (metric.name == "niqe") {
+        metric.what += join("; model ", options.niqe_model, " of ", niqe->pictures.size(), " photographs");
       }
     }
   }
-  for (const std::size_t i : pairs) report.pairs.push_back(folder.pairs[i].stem);
+  for (const std::string& name : names) {
+    check(options.results.empty() || name == "none" || name == "gt-mean", "--protocol: ", name,
+          " is not for --results, which takes none and gt-mean");
+    for (const Way& way : protocols()) {
+      if (way.name == name) report.ways.push_back(way);
+    }
+  }
+  if (!options.results.empty()) {
+    report.scored = options.results;
+    for (Way& way : report.ways) {
+      way.what =
+          way.name == "none" ? "the results as they are" : "the results, scaled to the bright picture's mean gray";
+    }
+    return report;
+  }
+  report.scored = find_model(options.model);
+  model = load_model<float>(report.scored);
+  check(model->decomposition.has_value(), report.scored, ": scoring needs a decomposition net, this model has none");
+  check(model->adjustment || options.stages, report.scored,
+        ": scoring needs an adjustment net, this model has none; --stages scores what nets there are");
+  if (options.stages) {
+    report.ways = stages(*model);
+    report.costs = stage_costs(*model);
+  }
+  return report;
+}
+
+/// Where --out writes to. Found out before anything is computed whether that can be done.
+void prepare_folder(const std::string& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error, "--out: ", folder, " cannot be made: ", error.message());
+  const AtomicFile writable((fs::path(folder) / "eval.json").string());
+}
+
+void write_files(const std::string& folder, const EvalReport& report, const EvalPage& page) {
+  const auto write = [&](const char* name, const std::string& text) {
+    const std::string path = (fs::path(folder) / name).string();
+    write_file_atomic(path, text);
+    std::cerr << path << "\n";
+  };
+  write("eval-pictures.csv", pictures_csv(report));
+  write("eval-means.csv", means_csv(report));
+  write("eval.json", report_json(report).dump(1) + "\n");
+  write("eval.html", page.html(report));
+}
+
+int evaluate(const Options& options) {
+  check(!options.data.empty(), "expected --data DIR, a folder of low/ and high/; see kind-eval --help");
+  std::optional<Model<float>> model;
+  std::optional<NiqeModel> niqe;
+  EvalReport report = plan(options, model, niqe);
+  const std::vector<Files> pairs = find_files(options);
+  for (const Files& files : pairs) report.pairs.push_back(files.stem);
+  if (!options.out.empty()) prepare_folder(options.out);
+  EvalPage page;
   std::fputs(heading_line(report).c_str(), stdout);
-  for (const std::size_t i : pairs) {
-    const PairFolder::Pair& pair = folder.pairs[i];
-    const Tensor<float> low = to_tensor(read_image(pair.low)), high = to_tensor(read_image(pair.high));
-    const Tensor<float> target = rounded(high);
-    Outputs outputs(model, low, high);
+  for (const Files& files : pairs) {
+    const Tensor<float> high = to_tensor(read_image(files.high)), target = rounded(high);
+    Tensor<float> low, low_values;
+    if (!files.low.empty()) {
+      low = to_tensor(read_image(files.low));
+      low_values = rounded(low);
+      if (!options.out.empty()) page.add(files.stem, "dark picture", "", low_values);
+    }
+    Outputs outputs = model ? Outputs(*model, low, high) : Outputs(to_tensor(read_image(files.result)), high);
     for (const Way& way : report.ways) {
       const Tensor<float> output = rounded(outputs.of(way.name));
-      EvalRow row{pair.stem, way.name, outputs.ratio(way.name), {}};
-      for (const Metric& metric : report.metrics) row.values.push_back(measure(metric, {output, target}));
+      EvalRow row{files.stem, way.name, outputs.ratio(way.name), {}};
+      for (const Metric& metric : report.metrics) {
+        row.values.push_back(
+            measure(metric, {output, target, low_values.defined() ? &low_values : nullptr, niqe ? &*niqe : nullptr}));
+      }
       report.rows.push_back(row);
+      if (!options.out.empty()) page.add(files.stem, way.name, way.name, output);
       std::fputs(row_line(report, row).c_str(), stdout);
       std::fflush(stdout);
     }
+    if (!options.out.empty()) page.add(files.stem, "bright picture", "", target);
   }
+  if (!options.out.empty()) write_files(options.out, report, page);
   std::fputs(means_text(report).c_str(), stdout);
   check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to the standard output");
   return kExitDone;
 }
 
+/// --fit-niqe DIR -o FILE.
+int fit_niqe_model(const Options& options) {
+  check(!options.output.empty(), "--fit-niqe: expected -o FILE, where the model is written to");
+  std::error_code ignored;
+  check(!fs::exists(options.output, ignored), options.output, ": exists already; remove it or name another");
+  const NiqeModel form;
+  std::vector<NiqeFeatures> features;
+  std::vector<std::string> names;
+  for (const std::string& path : list_folder(options.fit_niqe)) {
+    if (!has_picture_name(path) || !fs::is_regular_file(path, ignored)) continue;
+    const std::vector<NiqeFeatures> own =
+        niqe_features(rounded(to_tensor(read_image(path))), form.patch, kNiqeSharpness);
+    const std::string name = fs::path(path).filename().string();
+    std::cerr << name << ": " << own.size() << (own.size() == 1 ? " sharp patch\n" : " sharp patches\n");
+    if (own.empty()) continue;
+    features.insert(features.end(), own.begin(), own.end());
+    names.push_back(name);
+  }
+  const NiqeModel niqe_model = fit_niqe(features, form.patch, names);
+  write_file_atomic(options.output, to_json(niqe_model).dump() + "\n");
+  std::printf("%s\n", options.output.c_str());
+  check(std::fflush(stdout) == 0, "cannot write to the standard output");
+  return kExitDone;
+}
+
 int run_command_line(int argc, char** argv) {
-  CLI::App app("Scores a model on pairs of dark and bright pictures.", "kind-eval");
+  CLI::App app("Scores a model, or any program's results, on pairs of dark and bright pictures.", "kind-eval");
   Options options;
   app.set_version_flag(
       "--version", [] { return version_text("kind-eval", available_isas(), current_isa()); },
       "Print version, kernel sets and picture types");
-  app.add_option("--model", options.model, "Model file (default: $KIND_MODEL or the shipped one)")->type_name("MODEL");
-  app.add_option("--data", options.data, "Folder of low/ and high/")->required()->type_name("DIR");
+  CLI::Option* model = app.add_option("--model", options.model, "Model file (default: $KIND_MODEL or the shipped one)")
+                           ->type_name("MODEL");
+  CLI::Option* results = app.add_option("--results", options.results,
+                                        "Instead of a model: a folder of any program's results, matched with high/ by "
+                                        "name without extension; protocols none and gt-mean")
+                             ->excludes(model)
+                             ->type_name("DIR");
+  app.add_option("--data", options.data, "Folder of low/ and high/ (with --results high/ suffices)")->type_name("DIR");
   app.add_option("--split", options.split, "Only the pairs that split.json lists under this name")
       ->check(CLI::IsMember({"train", "validation", "test"}));
   CLI::Option* protocol = app.add_option("--protocol", options.protocols, protocol_help())
@@ -137,7 +273,15 @@ int run_command_line(int argc, char** argv) {
                               ->check(CLI::IsMember(protocol_names()));
   app.add_option("--metrics", options.metrics, metric_help())->delimiter(',');
   app.add_flag("--stages", options.stages, "Instead of protocols: what each net, and the choice of the ratio, costs")
-      ->excludes(protocol);
+      ->excludes(protocol)
+      ->excludes(results);
+  app.add_option("--out", options.out, "Also write eval.html, eval.json, eval-pictures.csv and eval-means.csv there")
+      ->type_name("DIR");
+  app.add_option("--niqe-model", options.niqe_model, "What niqe compares with, made by --fit-niqe")->type_name("FILE");
+  app.add_option("--fit-niqe", options.fit_niqe,
+                 "Score nothing; make a model for niqe from a folder of good photographs")
+      ->type_name("DIR");
+  app.add_option("-o,--output", options.output, "Where --fit-niqe writes its model")->type_name("FILE");
   app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
@@ -148,7 +292,21 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     fail(error.what(), "; see kind-eval --help");
   }
-  return run(options);
+  // What comes from an unset variable of a script is no wish for the default.
+  for (const char* name :
+       {"--model", "--results", "--data", "--split", "--out", "--niqe-model", "--fit-niqe", "--output"}) {
+    const CLI::Option* option = app.get_option(name);
+    check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
+  }
+  if (options.threads > 0) set_num_threads(options.threads);
+  set_exact_kernels(options.exact);
+  if (!options.fit_niqe.empty()) {
+    check(options.data.empty() && options.results.empty() && options.model.empty() && options.out.empty(),
+          "--fit-niqe: takes -o FILE alone, it scores nothing");
+    return fit_niqe_model(options);
+  }
+  check(options.output.empty(), "-o is for --fit-niqe; results are written with --out DIR");
+  return evaluate(options);
 }
 
 }  // namespace

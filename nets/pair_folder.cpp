@@ -116,6 +116,13 @@ PairFolder find_bright(const std::string& root) {
   return folder;
 }
 
+std::map<std::string, std::string> pictures_by_stem(const std::string& folder, std::vector<std::string>& problems) {
+  check(is_folder(folder), "there is no folder ", folder);
+  const Files files = list_pictures(folder, {"low", "high", "normal"}, problems);
+  check(!files.empty(), "there are no pictures in ", folder);
+  return {files.begin(), files.end()};
+}
+
 void check_no_problems(const std::string& root, const std::vector<std::string>& problems) {
   std::string text;
   for (const std::string& problem : problems) text += (text.empty() ? "" : "; ") + problem;

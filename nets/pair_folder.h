@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,10 @@ PairFolder find_pairs(const std::string& root);
 
 /// Lists bright pictures alone: those in high/ (or Normal/), or in the folder itself where there is none.
 PairFolder find_bright(const std::string& root);
+
+/// The paths of the pictures right in a folder by their stems, read as those of pairs are; `problems` gets a text for
+/// each stem that two have. Throws Error where there is no such folder, it cannot be listed or holds no picture.
+std::map<std::string, std::string> pictures_by_stem(const std::string& folder, std::vector<std::string>& problems);
 
 /// Throws Error with all of the problems in one line, unless there are none.
 void check_no_problems(const std::string& root, const std::vector<std::string>& problems);

@@ -272,7 +272,8 @@ ImageInfo image_info(const std::string& path, const ReadLimits& limits) {
   }
 }
 
-void write_image(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options) {
+std::vector<std::uint8_t> encode_image(const std::string& path, const Image& image, ImageFormat format,
+                                       const WriteOptions& options) {
   check(image.width > 0 && image.height > 0 &&
             image.data.size() == image.row_bytes() * static_cast<std::size_t>(image.height),
         "cannot write ", path, ": the picture is empty or its data does not fit its size");
@@ -281,24 +282,23 @@ void write_image(const std::string& path, const Image& image, ImageFormat format
         " files hold no alpha channel here, expected png");
   check(format == ImageFormat::kPng || format == ImageFormat::kPpm || image.bits == 8, "cannot write ", path, ": ",
         type, " files hold no 16-bit samples, expected png or ppm");
-  std::vector<std::uint8_t> bytes;
   switch (format) {
     case ImageFormat::kPng:
-      bytes = encode_png(path, image);
-      break;
+      return encode_png(path, image);
     case ImageFormat::kJpeg:
       check(options.jpeg_quality >= 1 && options.jpeg_quality <= 100, "cannot write ", path, ": the JPEG quality is ",
             options.jpeg_quality, ", expected 1 to 100");
-      bytes = encode_jpeg(path, image, options.jpeg_quality);
-      break;
+      return encode_jpeg(path, image, options.jpeg_quality);
     case ImageFormat::kBmp:
-      bytes = encode_bmp(path, image);
-      break;
+      return encode_bmp(path, image);
     case ImageFormat::kPpm:
-      bytes = encode_ppm(image);
-      break;
+      return encode_ppm(image);
   }
-  write_file_atomic(path, bytes);
+  fail("cannot write ", path, ": no such type of picture");
+}
+
+void write_image(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options) {
+  write_file_atomic(path, encode_image(path, image, format, options));
 }
 
 std::optional<ImageFormat> image_format_from_extension(std::string_view extension) {

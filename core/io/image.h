@@ -78,6 +78,10 @@ struct WriteOptions {
 /// Error.
 void write_image(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options = {});
 
+/// The bytes that write_image would write; errors as there, naming the picture `name`.
+std::vector<std::uint8_t> encode_image(const std::string& name, const Image& image, ImageFormat format,
+                                       const WriteOptions& options = {});
+
 /// The type that a file name extension, with or without the dot and in any case, asks for when writing.
 std::optional<ImageFormat> image_format_from_extension(std::string_view extension);
 

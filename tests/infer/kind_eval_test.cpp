@@ -9,10 +9,12 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "core/io/config.h"
 #include "losses/metrics/psnr.h"
 #include "losses/metrics/ssim.h"
 #include "nets/pipeline.h"
 #include "tests/support/pictures.h"
+#include "tests/support/reference.h"
 
 namespace kind::testing {
 namespace {
@@ -181,6 +183,175 @@ TEST_CASE("kind-eval: stages are products of the maps they name") {
   CHECK(figure(few, "R_low*L_high", "psnr") == figure(text, "R_low*L_high", "psnr"));
   CHECK(few.find("restored") == std::string::npos);
   CHECK(few.find("L_hat") == std::string::npos);
+}
+
+TEST_CASE("kind-eval: results of another program, by the same code") {
+  const Fixture fixture;
+  const std::string results = fixture.dir / "results";
+  fs::create_directories(results);
+  for (const int i : {2, 3}) {
+    write_image(results + "/" + std::to_string(i) + ".png",
+                to_image(enhance(fixture.model, to_tensor(scene(i, 0.2))).output), ImageFormat::kPng);
+  }
+  const auto score = [&](const std::string& arguments) {
+    const std::string command = "timeout 120 '" KIND_EVAL_PROGRAM "' --results '" + results + "' --data '" +
+                                fixture.data + "' " + arguments + " >'" + (fixture.dir / "out") + "' 2>&1 </dev/null";
+    const int status = std::system(command.c_str());
+    const std::vector<std::uint8_t> text = slurp(fixture.dir / "out");
+    return std::pair{WIFEXITED(status) ? WEXITSTATUS(status) : -1, std::string(text.begin(), text.end())};
+  };
+  const std::string model = fixture.run("--split test --metrics psnr,ssim,mae,chroma").second;
+  const auto [code, text] = score("--split test --metrics psnr,ssim,mae,chroma");
+  INFO(text);
+  CHECK(code == 0);
+  for (const char* metric : {"psnr", "ssim", "mae", "chroma"}) {
+    CHECK(figure(text, "none", metric) == figure(model, "none", metric));
+    // Scaled after rounding here.
+    CHECK(figure(text, "gt-mean", metric) == Approx(figure(model, "gt-mean", metric)).epsilon(0.02));
+  }
+  CHECK(text.find("gt-ratio") == std::string::npos);
+  CHECK_THAT(score("--split test --protocol gt-ratio").second, Contains("gt-ratio is not for --results"));
+  CHECK_THAT(score("--split test --stages").second, Contains("--stages"));
+  CHECK_THAT(score("").second, Contains("1: there is no result for it in " + results));
+  // Identical pictures; low/ is needed for loe alone.
+  fs::remove_all(results);
+  fs::rename(fixture.data + "/low", fixture.dir / "away");
+  fs::copy(fixture.data + "/high", results);
+  const auto [same_code, same] = score("--metrics psnr,ssim,delta-e");
+  CHECK(same_code == 0);
+  CHECK_THAT(same, Contains("none psnr=inf ssim=1.0000 delta-e=0.00 pairs=3"));
+  const auto [loe_code, loe] = score("--metrics psnr,loe");
+  CHECK(loe_code == 2);
+  CHECK_THAT(loe, Contains("found no dark one"));
+  write_image(results + "/2.png", Image(5, 6, 3), ImageFormat::kPng);
+  write_image(results + "/9.png", Image(5, 6, 3), ImageFormat::kPng);
+  CHECK_THAT(score("").second,
+             Contains("2: 5x6 result and 26x19 bright") && Contains("results/9.png has no bright picture"));
+}
+
+TEST_CASE("kind-eval: reference metrics", "[golden]") {
+  const auto folder = reference_dir();
+  if (!folder) return;
+  const TempDir dir;
+  const nlohmann::json expected = read_json_file(*folder + "/metrics/metrics.json");
+  for (const char* name : {"data/high", "results"}) fs::create_directories(dir / name);
+  for (const auto& entry : expected.items()) {
+    fs::copy(*folder + "/metrics/" + entry.key() + "_a.png", dir / ("data/high/" + entry.key() + ".png"));
+    fs::copy(*folder + "/metrics/" + entry.key() + "_b.png", dir / ("results/" + entry.key() + ".png"));
+  }
+  const std::string command = "'" KIND_EVAL_PROGRAM "' --results '" + (dir / "results") + "' --data '" +
+                              (dir / "data") + "' --protocol none --metrics psnr,ssim,psnr-gray,ssim-gray --out '" +
+                              (dir / "out") + "' >/dev/null 2>&1 </dev/null";
+  REQUIRE(std::system(command.c_str()) == 0);
+  const nlohmann::json report = read_json_file(dir / "out/eval.json");
+  REQUIRE(report.at("pictures").size() == 4);
+  for (const nlohmann::json& picture : report["pictures"]) {
+    const nlohmann::json& figures = expected.at(picture.at("pair").get<std::string>());
+    INFO(picture.dump());
+    const auto check = [&](const char* ours, const char* theirs, double tolerance) {
+      CHECK(picture.at(ours).is_null() == figures.at(theirs).is_null());
+      if (picture.at(ours).is_null()) return;
+      CHECK(std::abs(picture.at(ours).get<double>() - figures.at(theirs).get<double>()) < tolerance);
+    };
+    check("psnr", "psnr_rgb", 1e-4);
+    check("ssim", "ssim_rgb", 1e-5);
+    check("psnr-gray", "psnr_gray_bt601_float", 1e-4);
+    check("ssim-gray", "ssim_gray_bt601_float", 1e-5);
+  }
+}
+
+TEST_CASE("kind-eval: files of --out") {
+  const Fixture fixture;
+  const std::string out = fixture.dir / "out-folder";
+  const std::string arguments = "--split test --metrics psnr,loe,chroma --protocol none,gt-ratio --out '" + out + "'";
+  const auto [code, text] = fixture.run(arguments);
+  INFO(text);
+  CHECK(code == 0);
+  const nlohmann::json report = read_json_file(out + "/eval.json");
+  CHECK(report.at("split") == "test");
+  CHECK(report.at("pictures").size() == 4);
+  REQUIRE(report.at("protocols").size() == 2);
+  const nlohmann::json& means = report["protocols"][1].at("means");
+  CHECK(report["protocols"][1].at("name") == "gt-ratio");
+  CHECK(means.at("psnr").at("mean").get<double>() == Approx(figure(text, "gt-ratio", "psnr")).margin(0.0051));
+  CHECK(means["psnr"].at("low") <= means["psnr"]["mean"]);
+  CHECK(means["psnr"].at("high") >= means["psnr"]["mean"]);
+  CHECK(means["psnr"].at("pairs") == 2);
+  // 26 x 19 pixels are too few for loe.
+  CHECK(means.at("loe").at("mean").is_null());
+  CHECK(means["loe"].at("pairs") == 0);
+  CHECK_THAT(text, Contains("none psnr=") && Contains("loe=- chroma="));
+  const auto content = [&](const std::string& name) {
+    const std::vector<std::uint8_t> bytes = slurp(out + "/" + name);
+    return std::string(bytes.begin(), bytes.end());
+  };
+  const std::string csv = content("eval-pictures.csv"), page = content("eval.html");
+  CHECK(csv.rfind("pair,protocol,ratio,psnr,loe,chroma\n2,none,", 0) == 0);
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 5);
+  CHECK_THAT(csv, Contains(",,"));
+  CHECK_THAT(content("eval-means.csv"),
+             Contains("protocol,metric,mean,low,high,pairs\n") && Contains("\nnone,loe,,,,0\n"));
+  // Two pictures and two outputs for each of two pairs, all within the page.
+  std::size_t pictures = 0;
+  for (std::size_t at = 0; (at = page.find("src=\"data:image/jpeg;base64,/9j/", at)) != std::string::npos; ++at)
+    ++pictures;
+  CHECK(pictures == 8);
+  CHECK(page.find("src=\"http") == std::string::npos);
+  CHECK(page.find("href=") == std::string::npos);
+  // Another number of threads writes the same bytes.
+  const std::string json = content("eval.json");
+  CHECK(fixture.run(arguments + " -t 1").first == 0);
+  CHECK(content("eval.json") == json);
+  CHECK(content("eval.html") == page);
+  CHECK(content("eval-pictures.csv") == csv);
+  // Identical pictures: infinite in text, null in JSON.
+  fs::remove_all(fixture.data + "/low");
+  fs::copy(fixture.data + "/high", fixture.data + "/low");
+  CHECK_THAT(fixture.run("--split test --metrics psnr,mae --protocol input --out '" + out + "'").second,
+             Contains("input psnr=inf mae=0.0000"));
+  const nlohmann::json same = read_json_file(out + "/eval.json");
+  CHECK(same.at("pictures").at(0).at("psnr").is_null());
+  CHECK(same["pictures"][0].at("mae") == 0);
+  CHECK_THAT(content("eval-pictures.csv"), Contains("2,input,,inf,0\n"));
+}
+
+TEST_CASE("kind-eval: a model for niqe from a folder of photographs") {
+  const Fixture fixture;
+  const std::string photographs = fixture.dir / "photographs", file = fixture.dir / "niqe.json";
+  fs::create_directories(photographs);
+  const auto fit = [&](const std::string& arguments) {
+    const std::string command =
+        "timeout 120 '" KIND_EVAL_PROGRAM "' " + arguments + " >'" + (fixture.dir / "out") + "' 2>&1 </dev/null";
+    const int status = std::system(command.c_str());
+    const std::vector<std::uint8_t> text = slurp(fixture.dir / "out");
+    return std::pair{WIFEXITED(status) ? WEXITSTATUS(status) : -1, std::string(text.begin(), text.end())};
+  };
+  const std::string arguments = "--fit-niqe '" + photographs + "' -o '" + file + "'";
+  write_image(photographs + "/a.png", test_picture(300, 200, 3), ImageFormat::kPng);
+  write_image(photographs + "/small.png", test_picture(95, 200, 3), ImageFormat::kPng);
+  CHECK_THAT(fit(arguments).second, Contains("a.png: 6 sharp patches") && Contains("small.png: 0 sharp patches") &&
+                                        Contains("at least 37 sharp patches"));
+  write_image(photographs + "/b.png", test_picture(800, 500, 3), ImageFormat::kPng);
+  const auto [code, text] = fit(arguments);
+  INFO(text);
+  CHECK(code == 0);
+  const nlohmann::json model = read_json_file(file);
+  CHECK(model.at("pictures") == nlohmann::json{"a.png", "b.png"});
+  CHECK(model.at("patch") == 96);
+  CHECK(model.at("patches") == 46);
+  // Never over a file that is there.
+  CHECK_THAT(fit(arguments).second, Contains("niqe.json: exists already"));
+  CHECK_THAT(fit("--fit-niqe '" + photographs + "'").second, Contains("expected -o FILE"));
+  CHECK_THAT(fixture.run("-o '" + file + "2'").second, Contains("-o is for --fit-niqe"));
+  CHECK_THAT(fixture.run("--metrics niqe").second, Contains("--niqe-model FILE"));
+  const auto [small_code, small] = fixture.run("--metrics niqe --protocol input --niqe-model '" + file + "'");
+  CHECK(small_code == 0);
+  CHECK_THAT(small, Contains("input niqe=- pairs=3"));
+  for (const char* side : {"/low/1.png", "/high/1.png"}) {
+    write_image(fixture.data + side, test_picture(300, 200, 3), ImageFormat::kPng);
+  }
+  CHECK(figure(fixture.run("--split train --metrics niqe --protocol input --niqe-model '" + file + "'").second, "input",
+               "niqe") < 20);
 }
 
 TEST_CASE("kind-eval: bad data and usage get one line and exit code 2") {
