@@ -223,6 +223,11 @@ TEST_CASE("kind-eval: results of another program, by the same code") {
   const auto [loe_code, loe] = score("--metrics psnr,loe");
   CHECK(loe_code == 2);
   CHECK_THAT(loe, Contains("found no dark one"));
+  // Names as LOL v2 has them.
+  fs::rename(results + "/1.png", results + "/low1.png");
+  CHECK_THAT(score("--metrics psnr").second, Contains("none psnr=inf pairs=3"));
+  write_image(results + "/normal1.png", Image(5, 6, 3), ImageFormat::kPng);
+  CHECK_THAT(score("").second, Contains("low1.png and ") && Contains("normal1.png have this name"));
   write_image(results + "/2.png", Image(5, 6, 3), ImageFormat::kPng);
   write_image(results + "/9.png", Image(5, 6, 3), ImageFormat::kPng);
   CHECK_THAT(score("").second,
@@ -258,6 +263,23 @@ TEST_CASE("kind-eval: reference metrics", "[golden]") {
     check("psnr-gray", "psnr_gray_bt601_float", 1e-4);
     check("ssim-gray", "ssim_gray_bt601_float", 1e-5);
   }
+}
+
+TEST_CASE("kind-eval: where results cannot be had") {
+  const Fixture fixture;
+  const auto failure = [&](const std::string& results) {
+    const std::string command = "timeout 120 '" KIND_EVAL_PROGRAM "' --results '" + results + "' --data '" +
+                                fixture.data + "' >'" + (fixture.dir / "out") + "' 2>&1 </dev/null";
+    const int status = std::system(command.c_str());
+    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 2));
+    const std::vector<std::uint8_t> text = slurp(fixture.dir / "out");
+    CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+    return std::string(text.begin(), text.end());
+  };
+  CHECK_THAT(failure(fixture.dir / "nowhere"), Contains("there is no folder " + (fixture.dir / "nowhere")));
+  fs::create_directories(fixture.dir / "empty");
+  CHECK_THAT(failure(fixture.dir / "empty"), Contains("there are no pictures in " + (fixture.dir / "empty")));
+  CHECK_THAT(failure(""), Contains("--results: expected a value, got an empty one"));
 }
 
 TEST_CASE("kind-eval: files of --out") {

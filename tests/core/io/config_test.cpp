@@ -10,6 +10,7 @@
 
 namespace {
 
+using kind::nearest_name;
 using kind::parse_config;
 using nlohmann::json;
 
@@ -472,6 +473,17 @@ TEST_CASE("json files: what cannot be read is refused by name") {
   CHECK_THAT(read_error(path), Catch::StartsWith(path + ": line 2, column 2: syntax error"));
   std::ofstream(path) << "{}" << std::string(std::size_t{16} << 20, ' ');
   CHECK(read_error(path) == "cannot read " + path + ": it has 16777218 bytes, the limit is 16777216");
+}
+
+TEST_CASE("nearest_name: what a word was meant to be") {
+  const std::vector<std::string> names = {"psnr", "ssim", "psnr-gray", "delta-e"};
+  CHECK(nearest_name("psnrr", names) == "psnr");
+  CHECK(nearest_name("simm", names) == "ssim");
+  CHECK(nearest_name("psnr-grey", names) == "psnr-gray");
+  CHECK(nearest_name("deltae", names) == "delta-e");
+  CHECK(nearest_name("lpips", names).empty());
+  CHECK(nearest_name("psnr", {}).empty());
+  CHECK(nearest_name(std::string(100000, 'x'), names).empty());
 }
 
 TEST_CASE("set_path: reaches keys, elements by name and by index, and makes objects") {

@@ -90,7 +90,7 @@ TEST_CASE("niqe features of noise", "[metrics]") {
   }
   const auto features = niqe_features(noise, 256);
   REQUIRE(features.size() == 1);
-  for (const std::size_t scale : {0, 18}) {
+  for (const std::size_t scale : {0u, 18u}) {
     CHECK(features[0][scale] > 1.8);
     CHECK(features[0][scale] < 3.5);
     for (std::size_t k = 2; k < 18; k += 4) {
@@ -128,7 +128,7 @@ TEST_CASE("niqe is lower for pictures like the model's than for noisy and soft o
   const NiqeModel model = model_of_waves();
   CHECK(model.patches > 36);
   CHECK(model.pictures.size() == 6);
-  for (const std::uint64_t seed : {21, 22, 23}) {
+  for (const std::uint64_t seed : {21u, 22u, 23u}) {
     const double good = niqe(waves(seed, 4 * kPatch), model).value();
     CHECK(niqe(waves(seed, 4 * kPatch, 25), model).value() > 1.5 * good);
     CHECK(niqe(waves(seed, 4 * kPatch, 0, 3), model).value() > 1.5 * good);
