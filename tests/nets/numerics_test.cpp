@@ -5,11 +5,11 @@
 // Gradients: of the nets' parameters and inputs, given at the outputs what the authors' losses send back. A net is
 // piecewise smooth, and where a value lies within a rounding error of a branch (zero before an activation, another
 // value of a pooling window) single precision takes the other one than double. Then the two gradients differ by what
-// that one element sends back, however small the rounding error was: 2e-3 of a tensor's largest element in deep layers
-// of small crops, by fast and exact kernels alike. So the net in double takes the branches of the net in single
-// precision (tests/nets/branches.h), and that it may is checked, too: of all branches only a few are others than its
-// own values would take, and those values are within rounding errors of the branch. What the losses send back is
-// computed once, in double, since their absolute values have branches of their own.
+// that one element sends back, however small the rounding error was: up to 6e-2 of a tensor's largest element by fast
+// kernels and 2e-2 by exact ones. So the net in double takes the branches of the net in single precision
+// (tests/nets/branches.h), and that it may is checked, too: of all branches only a few are others than its own values
+// would take, and those values are within rounding errors of the branch. What the losses send back is computed once, in
+// double, since their absolute values have branches of their own.
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -37,8 +37,8 @@ struct Bounds {
   double outputs, gradients;
 };
 constexpr Bounds kFast{1e-4, 1e-3}, kExact{1e-5, 2e-4};
-// Of all branches, the part that rounding errors may turn.
-constexpr double kMostTurned = 1e-5;
+// Of all branches, the part that rounding errors may turn: most in even areas, where all values of a window are alike.
+constexpr double kMostTurned = 1e-4;
 
 const std::string kSources = KIND_SOURCE_DIR;
 
