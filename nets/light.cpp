@@ -10,7 +10,8 @@
 namespace kind {
 namespace {
 
-constexpr double kFloor = 1e-3;  // keeps the logarithm of black finite
+constexpr double kFloor = 1e-3;         // keeps the logarithm of black finite
+constexpr double kBrightPicture = 0.3;  // from here on a picture's own mean says how bright it is meant to be
 
 /// The value below which a fraction of all lie; moves the values about.
 double quantile(std::vector<float>& values, double fraction) {
@@ -19,44 +20,44 @@ double quantile(std::vector<float>& values, double fraction) {
   return static_cast<double>(values[static_cast<std::size_t>(at)]);
 }
 
+double log_of(double value) { return std::log(value + kFloor); }
+
 }  // namespace
 
-const char* const LightStatistics::kNames[LightStatistics::kCount] = {"log mean gray",
-                                                                      "deviation of gray",
-                                                                      "log median gray",
-                                                                      "log mean illumination",
-                                                                      "deviation of illumination",
-                                                                      "log median illumination",
-                                                                      "95th percentile of gray",
+const char* const LightStatistics::kNames[LightStatistics::kCount] = {"log 25th percentile of value",
+                                                                      "log 75th percentile of value",
+                                                                      "log 95th percentile of value",
+                                                                      "log mean value",
+                                                                      "log mean value of the centre",
+                                                                      "log mean value above 0.3",
                                                                       "mean saturation"};
 
-LightStatistics light_statistics(const Tensor<float>& picture, const Tensor<float>& illumination) {
-  const std::int64_t count = illumination.size();
-  check(count > 0 && picture.size() == 3 * count,
-        "light: expected a picture [1, 3, h, w] and its illumination [1, 1, h, w], got ", picture.shape().text(),
-        " and ", illumination.shape().text());
+LightStatistics light_statistics(const Tensor<float>& picture) {
+  const Shape& shape = picture.shape();
+  check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 3 && picture.size() > 0,
+        "light: expected a picture [1, 3, h, w], got ", shape.text());
+  const std::int64_t h = shape[2], w = shape[3], count = h * w;
+  // The middle half of each side, as cameras weigh it when they meter; one pixel at least.
+  const std::int64_t top = h / 4, bottom = std::max(h - h / 4, top + 1), left = w / 4,
+                     right = std::max(w - w / 4, left + 1);
   std::vector<float> values(static_cast<std::size_t>(count));
-  double gray_sum = 0, gray_squares = 0, light_sum = 0, light_squares = 0, saturation = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float r = picture[i], g = picture[count + i], b = picture[2 * count + i];
-    const float y = 0.299f * r + 0.587f * g + 0.114f * b, l = illumination[i];
-    values[static_cast<std::size_t>(i)] = y;
-    gray_sum += static_cast<double>(y);
-    gray_squares += static_cast<double>(y) * static_cast<double>(y);
-    light_sum += static_cast<double>(l);
-    light_squares += static_cast<double>(l) * static_cast<double>(l);
-    saturation += static_cast<double>(std::max({r, g, b}) - std::min({r, g, b}));
+  double sum = 0, centre = 0, saturation = 0;
+  for (std::int64_t y = 0; y < h; ++y) {
+    for (std::int64_t x = 0; x < w; ++x) {
+      const std::int64_t i = y * w + x;
+      const float r = picture[i], g = picture[count + i], b = picture[2 * count + i];
+      const float value = std::max({r, g, b});
+      values[static_cast<std::size_t>(i)] = value;
+      sum += static_cast<double>(value);
+      if (y >= top && y < bottom && x >= left && x < right) centre += static_cast<double>(value);
+      saturation += static_cast<double>(value - std::min({r, g, b}));
+    }
   }
-  const double gray_median = quantile(values, 0.5), gray_bright = quantile(values, 0.95);
-  std::copy_n(illumination.data(), count, values.begin());
-  const double light_median = quantile(values, 0.5);
-  const double n = static_cast<double>(count);
-  const auto deviation = [n](double sum, double squares) {
-    return std::sqrt(std::max(0.0, squares / n - sum / n * (sum / n)));
-  };
-  return {{std::log(gray_sum / n + kFloor), deviation(gray_sum, gray_squares), std::log(gray_median + kFloor),
-           std::log(light_sum / n + kFloor), deviation(light_sum, light_squares), std::log(light_median + kFloor),
-           gray_bright, saturation / n}};
+  const double mean = log_of(sum / static_cast<double>(count));
+  const double low = quantile(values, 0.25), high = quantile(values, 0.75), highest = quantile(values, 0.95);
+  return {{log_of(low), log_of(high), log_of(highest), mean,
+           log_of(centre / static_cast<double>((bottom - top) * (right - left))),
+           std::max(0.0, mean - std::log(kBrightPicture)), saturation / static_cast<double>(count)}};
 }
 
 void LightConfig::validate(const std::string& path) const {
@@ -65,43 +66,48 @@ void LightConfig::validate(const std::string& path) const {
   check(lowest <= highest, key_path(path, "lowest"), ": expected at most highest (", highest, "), got ", lowest);
 }
 
-double automatic_ratio(const LightConfig& config, const LightStatistics& statistics) {
-  double log_ratio = config.bias;
-  for (std::size_t i = 0; i < config.weights.size(); ++i) log_ratio += config.weights[i] * statistics.values[i];
-  return std::clamp(std::exp(log_ratio), config.lowest, config.highest);
+double automatic_level(const LightConfig& config, const LightStatistics& statistics) {
+  double log_level = config.bias;
+  for (std::size_t i = 0; i < config.weights.size(); ++i) log_level += config.weights[i] * statistics.values[i];
+  return std::clamp(std::exp(log_level), config.lowest, config.highest);
 }
 
-LightConfig fit_light(const std::vector<LightStatistics>& statistics, const std::vector<double>& ratios,
-                      double penalty) {
+LightConfig fit_light(const std::vector<LightSample>& samples, double penalty) {
   constexpr int k = LightStatistics::kCount;
-  const std::size_t count = ratios.size();
-  check(count >= 2 && statistics.size() == count,
-        "light: expected the statistics and ratios of at least two pictures, got ", statistics.size(), " and ", count);
-  Eigen::MatrixXd x(static_cast<Eigen::Index>(count), static_cast<Eigen::Index>(k));
-  Eigen::VectorXd y(static_cast<Eigen::Index>(count));
-  for (std::size_t s = 0; s < count; ++s) {
-    check(ratios[s] > 0 && std::isfinite(ratios[s]), "light: expected ratios greater than 0, got ", ratios[s]);
-    const Eigen::Index row = static_cast<Eigen::Index>(s);
-    y[row] = std::log(ratios[s]);
-    for (int i = 0; i < k; ++i) x(row, i) = statistics[s].values[i];
+  const Eigen::Index n = static_cast<Eigen::Index>(samples.size());
+  Eigen::MatrixXd x(n, k);
+  Eigen::VectorXd y(n), weight(n);
+  int used = 0;
+  LightConfig config;
+  config.lowest = 1, config.highest = 0;
+  for (Eigen::Index row = 0; row < n; ++row) {
+    const LightSample& s = samples[static_cast<std::size_t>(row)];
+    check(s.level > 0 && s.level <= 1, "light: expected levels above 0 and at most 1, got ", s.level);
+    check(s.weight >= 0 && std::isfinite(s.weight), "light: expected weights from 0, got ", s.weight);
+    used += s.weight > 0 ? 1 : 0;
+    y[row] = std::log(s.level);
+    weight[row] = s.weight;
+    for (int i = 0; i < k; ++i) x(row, i) = s.statistics.values[i];
+    config.lowest = std::min(config.lowest, s.level);
+    config.highest = std::max(config.highest, s.level);
   }
-  const double n = static_cast<double>(count), mean_log = y.mean();
-  const Eigen::RowVectorXd mean = x.colwise().mean();
+  check(used >= 2, "light: expected at least two pictures with a weight above 0 to fit the rule on, got ", used);
+  weight /= weight.sum();
+  const double mean_log = weight.dot(y);
+  const Eigen::RowVectorXd mean = weight.transpose() * x;
   x.rowwise() -= mean;
-  const Eigen::RowVectorXd deviation = (x.colwise().squaredNorm() / n).cwiseSqrt();
+  const Eigen::RowVectorXd deviation = (weight.transpose() * x.cwiseAbs2()).cwiseSqrt();
   // A statistic that is the same in all pictures says nothing; dividing by 1 leaves its column at 0.
   const Eigen::RowVectorXd scale = deviation.unaryExpr([](double d) { return d > 1e-6 ? d : 1.0; });
   x.array().rowwise() /= scale.array();
-  const Eigen::MatrixXd normal = x.transpose() * x / n + penalty * Eigen::MatrixXd::Identity(k, k);
-  const Eigen::VectorXd solution = normal.ldlt().solve(x.transpose() * (y.array() - mean_log).matrix() / n);
-  LightConfig config;
+  const Eigen::MatrixXd weighted = x.transpose() * weight.asDiagonal();
+  const Eigen::MatrixXd normal = weighted * x + penalty * Eigen::MatrixXd::Identity(k, k);
+  const Eigen::VectorXd solution = normal.ldlt().solve(weighted * (y.array() - mean_log).matrix());
   config.bias = mean_log;
   for (int i = 0; i < k; ++i) {
     config.weights[static_cast<std::size_t>(i)] = solution[i] / scale[i];
     config.bias -= solution[i] / scale[i] * mean[i];
   }
-  config.lowest = *std::min_element(ratios.begin(), ratios.end());
-  config.highest = *std::max_element(ratios.begin(), ratios.end());
   return config;
 }
 

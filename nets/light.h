@@ -1,6 +1,5 @@
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "core/io/config.h"
@@ -10,40 +9,49 @@ namespace kind {
 
 /// What the automatic light level looks at, all of the dark picture alone. `kNames` gives their order.
 struct LightStatistics {
-  static constexpr int kCount = 8;
+  static constexpr int kCount = 7;
   static const char* const kNames[kCount];
   double values[kCount];
 };
 
-/// Statistics of a picture [1, 3, h, w] (as the nets saw it) and its illumination [1, 1, h, w], both in 0..1.
-LightStatistics light_statistics(const Tensor<float>& picture, const Tensor<float>& illumination);
+/// Statistics of a picture [1, 3, h, w] in 0..1, as the nets see it. Throws Error for other shapes.
+LightStatistics light_statistics(const Tensor<float>& picture);
 
-/// The automatic light level: log ratio = bias + sum of weights[i] * statistics[i], limited to [log lowest, log
-/// highest]. Fitted on training pairs by fit_light.
+/// The automatic light level, which is the mean of the output's RGB: log level = bias + sum of weights[i] *
+/// statistics[i], limited to [log lowest, log highest]. Without a fit (fit_light) it is the same for all pictures.
 struct LightConfig {
-  double bias = 0;
+  double bias = -0.821;  // the logarithm of 0.44, the geometric mean of well exposed pictures' means
   std::vector<double> weights = std::vector<double>(LightStatistics::kCount, 0.0);
-  double lowest = 1;
-  double highest = 20;
+  double lowest = 0.2;
+  double highest = 0.7;
+  double highest_ratio = 20;
 
   template <class V>
   void fields(V& v) {
-    v.field("bias", bias, "Logarithm of the ratio where every statistic is 0.");
+    v.field("bias", bias, "Logarithm of the level where every statistic is 0.");
     v.field("weights", weights, "Of the statistics, in the order of the docs.");
-    v.field("lowest", lowest, "Smallest ratio that is chosen.", greater_than(0));
-    v.field("highest", highest, "Largest ratio that is chosen.", greater_than(0));
+    v.field("lowest", lowest, "Smallest level that is asked for.", greater_than(0), at_most(1));
+    v.field("highest", highest, "Largest level that is asked for.", greater_than(0), at_most(1));
+    v.field("highest_ratio", highest_ratio, "Largest ratio that adjustment is given to reach it; the least is 1.",
+            at_least(1), at_most(100));
   }
   void validate(const std::string& path) const;
 };
 
-/// The ratio for a picture with these statistics.
-double automatic_ratio(const LightConfig& config, const LightStatistics& statistics);
+/// The level for a picture with these statistics, in lowest..highest.
+double automatic_level(const LightConfig& config, const LightStatistics& statistics);
 
-/// Ridge regression of log(ratio) on the statistics, each standardised first so that one `penalty` fits all:
-/// minimises sum of (log ratio - prediction)^2 + penalty * count * |standardised weights|^2 (Hoerl and Kennard 1970).
-/// Needs at least two samples; throws Error for fewer, or for a ratio that is not positive. The limits become the
-/// smallest and largest ratio of the samples.
-LightConfig fit_light(const std::vector<LightStatistics>& statistics, const std::vector<double>& ratios,
-                      double penalty = 0.01);
+/// A picture to fit the rule on.
+struct LightSample {
+  LightStatistics statistics;
+  double level;   ///< Mean of the RGB that the output should have, above 0.
+  double weight;  ///< Of its error; at least 0.
+};
+
+/// Weighted ridge regression of log(level) on the statistics, each standardised first so that one `penalty` fits all:
+/// minimises the weighted mean of (log level - prediction)^2 + penalty * |standardised weights|^2 (Hoerl and Kennard
+/// 1970). The limits become the least and greatest level of the samples. Needs at least two samples with a weight above
+/// 0; throws Error for fewer, or for a level or weight out of range.
+LightConfig fit_light(const std::vector<LightSample>& samples, double penalty = 0.003);
 
 }  // namespace kind

@@ -37,7 +37,7 @@ struct ModelConfig {
     v.field("restoration", restoration, "The restoration net; null where the file has none.");
     v.field("adjustment", adjustment, "The adjustment net; null where the file has none.");
     v.field("input", input, "How a picture becomes the nets' input.");
-    v.field("light", light, "How the light level is chosen from a dark picture alone; null for the general rule.");
+    v.field("light", light, "How the light level is chosen from a dark picture alone; null for one level for all.");
   }
 };
 

@@ -108,10 +108,57 @@ double ratio_for_mean(Nets& nets, const Tensor<float>& input, Enhanced maps, Fus
   return std::exp(best);
 }
 
-// Where the model has no rule of its own: the ratio that brings the illumination's mean to a middle level.
-double general_ratio(const Tensor<float>& illumination) {
-  constexpr double kMiddle = 0.45;
-  return std::clamp(kMiddle / (mean_of(illumination) + 1e-4), 1.0, 20.0);
+/// At most kProbes of a map's pixels, on a grid as fine as that allows.
+Tensor<float> probe(const Tensor<float>& map) {
+  constexpr std::int64_t kProbes = 16384;
+  const std::int64_t c = map.shape()[1], h = map.shape()[2], w = map.shape()[3];
+  std::int64_t stride = 1;
+  while (((h + stride - 1) / stride) * ((w + stride - 1) / stride) > kProbes) ++stride;
+  if (stride == 1) return map;
+  const std::int64_t rows = (h + stride - 1) / stride, columns = (w + stride - 1) / stride;
+  Tensor<float> few(Shape{1, c, rows, columns});
+  std::int64_t to = 0;
+  for (std::int64_t channel = 0; channel < c; ++channel) {
+    for (std::int64_t y = 0; y < rows; ++y) {
+      for (std::int64_t x = 0; x < columns; ++x) few[to++] = map[(channel * h + y * stride) * w + x * stride];
+    }
+  }
+  return few;
+}
+
+/// The ratio from 1 to the rule's highest that brings the output's mean to the level of the rule, found on a grid of
+/// the pixels: by false position in its logarithm, with the side that stays put counted half (the Illinois form, Dowell
+/// and Jarratt 1971).
+double automatic_ratio(Nets& nets, const LightConfig& light, const Tensor<float>& input, const Enhanced& maps) {
+  constexpr int kSteps = 12;
+  constexpr double kCloseEnough = 0.002;
+  const double level = automatic_level(light, light_statistics(input));
+  const Tensor<float> illumination = probe(maps.illumination), restored = probe(maps.restored);
+  const auto error = [&](double log_ratio) {
+    const Tensor<float> adjusted = nets.adjust(illumination, std::exp(log_ratio));
+    return mean_of(product(restored, adjusted, Tensor<float>(restored.shape()))) - level;
+  };
+  double low = 0, high = std::log(light.highest_ratio), at_low = error(low);
+  if (at_low >= 0) return 1;
+  double at_high = error(high);
+  if (at_high <= 0) return light.highest_ratio;
+  int last = 0;
+  double middle = high;
+  for (int i = 0; i < kSteps; ++i) {
+    middle = (low * at_high - high * at_low) / (at_high - at_low);
+    const double at = error(middle);
+    if (std::abs(at) < kCloseEnough) break;
+    if (at > 0) {
+      high = middle, at_high = at;
+      if (last == 1) at_low /= 2;
+      last = 1;
+    } else {
+      low = middle, at_low = at;
+      if (last == -1) at_high /= 2;
+      last = -1;
+    }
+  }
+  return std::exp(middle);
 }
 
 double choose_ratio(const Model<float>& model, Nets& nets, const Tensor<float>& input, const Enhanced& maps,
@@ -128,8 +175,7 @@ double choose_ratio(const Model<float>& model, Nets& nets, const Tensor<float>& 
     case LightLevel::Mode::kAuto:
       break;
   }
-  if (!model.config.light) return general_ratio(maps.illumination);
-  return automatic_ratio(*model.config.light, light_statistics(input, maps.illumination));
+  return automatic_ratio(nets, model.config.light.value_or(LightConfig{}), input, maps);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ Tensor<float> net_input(Tensor<float> picture, const InputConfig& config);
 /// How bright the result becomes.
 struct LightLevel {
   enum class Mode {
-    kAuto,        // ratio from the dark picture alone: the model's own rule, or the general one
+    kAuto,        // from the dark picture alone: the model's own rule, or one level for all
     kRatio,       // value = the ratio that adjustment is given, 0 < ratio <= 100
     kTargetMean,  // value = mean of the output's RGB in 0..1; the ratio that comes nearest to it
   } mode = Mode::kAuto;

@@ -85,11 +85,10 @@ class PictureSampler : public StageSampler {
     float* const planes = sample.data();
     const std::int64_t plane = size * size;
     if (random.uniform() < config_.brighter_inputs) {
-      // The weighted geometric mean: an exposure between the two, with the dark picture's noise in part.
       const double bright = random.uniform();
       const float share = static_cast<float>(bright);
       for (std::int64_t i = 0; i < 3 * plane; ++i) {
-        planes[i] = std::pow(planes[i], 1 - share) * std::pow(planes[3 * plane + i], share);
+        planes[i] = exposure_between(planes[i], planes[3 * plane + i], share);
       }
       if (of_picture()) ratio = std::pow(ratio, 1 - bright);
     }
@@ -325,6 +324,11 @@ std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Mode
   }
   if (config.net.restoration) return std::make_unique<RestorationSampler>(config, frozen);
   return std::make_unique<AdjustmentSampler>(config, frozen);
+}
+
+float exposure_between(float low, float high, float share) {
+  if (share <= 0) return low;
+  return share >= 1 ? high : std::pow(low, 1 - share) * std::pow(high, share);
 }
 
 std::int64_t epoch_steps(const StageConfig& config, std::size_t pairs) {

@@ -77,6 +77,10 @@ Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSam
 void prepare_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                    std::uint64_t stage, std::int64_t step);
 
+/// A value of an exposure between a dark and a bright one, all in 0..1: their geometric mean, with the bright one's
+/// weight `share` in 0..1. It has the dark picture's noise in part.
+float exposure_between(float low, float high, float share);
+
 /// Steps of a stage: config.steps, or its epochs times the steps of one.
 std::int64_t total_steps(const StageConfig& config, std::size_t pairs);
 /// Steps of one epoch.

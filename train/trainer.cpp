@@ -419,24 +419,31 @@ class Run {
     checkpoints_.keep_last(stage.checkpoints.keep_last);
   }
 
+  /// The level of a bright picture is its mean. Exposures between the two of a pair and the bright picture itself have
+  /// the same; so the rule learns to leave bright pictures as they are.
   bool fit_light_rule() {
-    std::vector<LightStatistics> statistics;
-    std::vector<double> ratios;
+    constexpr double kShares[] = {0, 0.5, 1}, kOtherWeight = 0.25;
+    std::vector<LightSample> samples;
+    double highest_ratio = 1;
     for (const std::size_t index : pairs_.train()) {
       if (callbacks_.stop()) return false;
-      const std::int64_t h = pairs_.all()[index].height, w = pairs_.all()[index].width;
-      const Tensor<float> maps = frozen().maps(index).get(index);
-      const auto light = [&](std::int64_t plane) {
-        Tensor<float> map(Shape{1, 1, h, w});
-        std::copy_n(maps.data() + plane * h * w, h * w, map.data());
-        return map;
-      };
-      const Tensor<float> low = light(3);
-      statistics.push_back(
-          light_statistics(net_input(to_tensor(pairs_.pictures(index).low), model_.config.input), low));
-      ratios.push_back(ratio_between(low, light(7)));
+      const Tensor<float> target = to_tensor(pairs_.pictures(index).high);
+      double level = 0;
+      for (std::int64_t i = 0; i < target.size(); ++i) level += static_cast<double>(target[i]);
+      level = std::max(level / static_cast<double>(target.size()), 1e-3);
+      const Tensor<float> low = net_input(to_tensor(pairs_.pictures(index).low), model_.config.input),
+                          high = net_input(target, model_.config.input);
+      for (const double share : kShares) {
+        Tensor<float> picture(low.shape());
+        for (std::int64_t i = 0; i < low.size(); ++i) {
+          picture[i] = exposure_between(low[i], high[i], static_cast<float>(share));
+        }
+        samples.push_back({light_statistics(picture), level, share > 0 ? kOtherWeight : 1});
+      }
+      highest_ratio = std::max(highest_ratio, frozen().ratio(index).up);
     }
-    model_.config.light = fit_light(statistics, ratios);
+    model_.config.light = fit_light(samples);
+    model_.config.light->highest_ratio = std::min(highest_ratio, 100.0);
     return true;
   }
 

@@ -22,142 +22,128 @@ std::vector<LightStatistics> random_statistics(std::size_t count, std::uint64_t 
   return all;
 }
 
-const double kTrue[kCount] = {0.3, -0.2, 0.05, 0.4, -0.15, 0.1, 0.02, -0.08};
-constexpr double kTrueBias = 0.7;
+const double kTrue[kCount] = {0.09, -0.06, 0.015, 0.012, -0.045, 0.03, 0.006};
+constexpr double kTrueBias = -2.5;
 
-std::vector<double> ratios_of(const std::vector<LightStatistics>& statistics, double noise = 0) {
+std::vector<LightSample> samples_of(const std::vector<LightStatistics>& statistics, double noise = 0) {
   Random random(99);
-  std::vector<double> ratios;
+  std::vector<LightSample> samples;
   for (const LightStatistics& s : statistics) {
-    double log_ratio = kTrueBias + noise * random.normal();
-    for (int i = 0; i < kCount; ++i) log_ratio += kTrue[i] * s.values[i];
-    ratios.push_back(std::exp(log_ratio));
+    double log_level = kTrueBias + noise * random.normal();
+    for (int i = 0; i < kCount; ++i) log_level += kTrue[i] * s.values[i];
+    samples.push_back({s, std::exp(log_level), 1});
   }
-  return ratios;
+  return samples;
+}
+
+void check_statistics(const Tensor<float>& picture, const std::vector<double>& expected) {
+  const LightStatistics s = light_statistics(picture);
+  for (int i = 0; i < kCount; ++i) {
+    INFO(LightStatistics::kNames[i]);
+    CHECK(s.values[i] == Approx(expected[static_cast<std::size_t>(i)]).margin(1e-6));
+  }
 }
 
 TEST_CASE("light: statistics of small pictures, worked out by hand") {
+  const auto l = [](double v) { return std::log(v + 1e-3); };
   SECTION("one pixel") {
-    const LightStatistics s =
-        light_statistics(Tensor<float>({1, 3, 1, 1}, {0.5f, 0.25f, 0.125f}), Tensor<float>({1, 1, 1, 1}, {0.2f}));
-    const double gray = 0.299 * 0.5 + 0.587 * 0.25 + 0.114 * 0.125;
-    const double expected[kCount] = {
-        std::log(gray + 1e-3), 0, std::log(gray + 1e-3), std::log(0.201), 0, std::log(0.201), gray, 0.375};
-    for (int i = 0; i < kCount; ++i) {
-      INFO(LightStatistics::kNames[i]);
-      CHECK(s.values[i] == Approx(expected[i]).margin(1e-6));
-    }
+    check_statistics(Tensor<float>({1, 3, 1, 1}, {0.5f, 0.25f, 0.125f}),
+                     {l(0.5), l(0.5), l(0.5), l(0.5), l(0.5), l(0.5) - std::log(0.3), 0.375});
   }
-  SECTION("three gray pixels") {
-    const LightStatistics s =
-        light_statistics(Tensor<float>({1, 3, 1, 3}, {0.1f, 0.4f, 0.2f, 0.1f, 0.4f, 0.2f, 0.1f, 0.4f, 0.2f}),
-                         Tensor<float>({1, 1, 1, 3}, {0.9f, 0.3f, 0.6f}));
-    const double mean = 0.7 / 3, deviation = std::sqrt((0.01 + 0.16 + 0.04) / 3 - mean * mean);
-    const double expected[kCount] = {
-        std::log(mean + 1e-3), deviation, std::log(0.201), std::log(0.601), std::sqrt(0.06), std::log(0.601), 0.4, 0};
-    for (int i = 0; i < kCount; ++i) {
-      INFO(LightStatistics::kNames[i]);
-      CHECK(s.values[i] == Approx(expected[i]).margin(1e-6));
-    }
+  SECTION("five pixels in a column: the second to the fourth are the centre") {
+    // Values 0.1 0.2 0.3 0.05 0.15: the quantiles are the second, the fourth and the last of the sorted ones.
+    check_statistics(Tensor<float>({1, 3, 5, 1}, {0.1f, 0.0f, 0.3f, 0.05f, 0.15f, 0.1f, 0.2f, 0.3f, 0.05f, 0.15f, 0.1f,
+                                                  0.0f, 0.3f, 0.05f, 0.15f}),
+                     {l(0.1), l(0.2), l(0.3), l(0.16), l(0.55 / 3), 0, 0.04});
   }
   SECTION("black is finite") {
-    const LightStatistics s = light_statistics(Tensor<float>::zeros({1, 3, 4, 5}), Tensor<float>::zeros({1, 1, 4, 5}));
-    for (const double value : s.values) CHECK(std::isfinite(value));
+    for (const double value : light_statistics(Tensor<float>::zeros({1, 3, 4, 5})).values) CHECK(std::isfinite(value));
   }
 }
 
-TEST_CASE("light: sizes that do not fit are named") {
-  CHECK_THAT(
-      error_of([] {
-        light_statistics(Tensor<float>::zeros({1, 3, 2, 2}), Tensor<float>::zeros({1, 1, 2, 3}));
-      }),
-      Contains("expected a picture [1, 3, h, w] and its illumination [1, 1, h, w], got [1, 3, 2, 2] and [1, 1, 2, 3]"));
-  CHECK_THAT(error_of([] {
-               light_statistics(Tensor<float>::zeros({1, 3, 0, 2}), Tensor<float>::zeros({1, 1, 0, 2}));
-             }),
-             Contains("light: expected"));
+TEST_CASE("light: other shapes are refused") {
+  CHECK(error_of([] {
+          light_statistics(Tensor<float>::zeros({1, 1, 2, 2}));
+        }) == "light: expected a picture [1, 3, h, w], got [1, 1, 2, 2]");
+  CHECK_THAT(error_of([] { light_statistics(Tensor<float>::zeros({1, 3, 0, 2})); }), Contains("light: expected"));
 }
 
-TEST_CASE("light: what made the ratios is found again") {
-  const auto statistics = random_statistics(200, 1);
-  const std::vector<double> ratios = ratios_of(statistics);
-  const LightConfig config = fit_light(statistics, ratios, 1e-12);
+TEST_CASE("light: what made the levels is found again") {
+  const auto samples = samples_of(random_statistics(200, 1));
+  const LightConfig config = fit_light(samples, 1e-12);
   CHECK(config.bias == Approx(kTrueBias).epsilon(1e-6));
-  for (int i = 0; i < kCount; ++i) CHECK(config.weights[static_cast<std::size_t>(i)] == Approx(kTrue[i]).epsilon(1e-6));
-  for (std::size_t i = 0; i < ratios.size(); ++i) {
-    CHECK(automatic_ratio(config, statistics[i]) == Approx(ratios[i]).epsilon(1e-6));
+  for (int i = 0; i < kCount; ++i) {
+    CHECK(config.weights[static_cast<std::size_t>(i)] == Approx(kTrue[i]).epsilon(1e-6));
   }
-  CHECK(config.lowest == *std::min_element(ratios.begin(), ratios.end()));
-  CHECK(config.highest == *std::max_element(ratios.begin(), ratios.end()));
+  double lowest = 1, highest = 0;
+  for (const LightSample& s : samples) {
+    CHECK(automatic_level(config, s.statistics) == Approx(s.level).epsilon(1e-6));
+    lowest = std::min(lowest, s.level), highest = std::max(highest, s.level);
+  }
+  CHECK(config.lowest == lowest);
+  CHECK(config.highest == highest);
   CHECK_NOTHROW(config.validate(""));
 }
 
 TEST_CASE("light: noise is averaged out") {
-  const auto statistics = random_statistics(4000, 2);
-  const LightConfig config = fit_light(statistics, ratios_of(statistics, 0.1), 1e-6);
+  const LightConfig config = fit_light(samples_of(random_statistics(4000, 2), 0.1), 1e-6);
   CHECK(config.bias == Approx(kTrueBias).margin(0.05));
-  for (int i = 0; i < kCount; ++i) CHECK(config.weights[static_cast<std::size_t>(i)] == Approx(kTrue[i]).margin(0.02));
+  for (int i = 0; i < kCount; ++i) {
+    CHECK(config.weights[static_cast<std::size_t>(i)] == Approx(kTrue[i]).margin(0.02));
+  }
 }
 
-TEST_CASE("light: the penalty is the ridge of the formula") {
-  // One statistic varies, so that the solution is known: with variance v and covariance c of it with log ratio, its
+TEST_CASE("light: the penalty is the ridge of the formula, and weights count") {
+  // One statistic varies, so that the solution is known: with variance v and covariance c of it with log level, its
   // standardised weight is (c / sqrt(v)) / (1 + penalty).
-  std::vector<LightStatistics> statistics(4, LightStatistics{});
-  const double at[] = {0, 1, 2, 5}, log_ratio[] = {0.1, 0.4, 0.2, 1.0};
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < 4; ++i) {
-    statistics[i].values[3] = at[i];
-    ratios.push_back(std::exp(log_ratio[i]));
-  }
-  const double mean = 2, mean_log = 0.425;
-  double variance = 0, covariance = 0;
+  const double at[] = {0, 1, 2, 5}, log_level[] = {-2, -1.4, -1.7, -0.5}, weight[] = {1, 2, 0, 0.5};
+  std::vector<LightSample> samples;
+  double sum = 0, mean = 0, mean_log = 0, v = 0, c = 0;
   for (int i = 0; i < 4; ++i) {
-    variance += (at[i] - mean) * (at[i] - mean) / 4;
-    covariance += (at[i] - mean) * (log_ratio[i] - mean_log) / 4;
+    LightSample sample{LightStatistics{}, std::exp(log_level[i]), weight[i]};
+    sample.statistics.values[3] = at[i];
+    samples.push_back(sample);
+    sum += weight[i], mean += weight[i] * at[i], mean_log += weight[i] * log_level[i];
   }
-  for (const double penalty : {0.01, 1.0, 1e6}) {
-    const LightConfig config = fit_light(statistics, ratios, penalty);
-    const double weight = covariance / variance / (1 + penalty);
-    CHECK(config.weights[3] == Approx(weight));
-    CHECK(config.bias == Approx(mean_log - weight * mean));
-    for (const std::size_t i : {0u, 1u, 2u, 4u, 5u, 6u, 7u}) CHECK(config.weights[i] == 0);
+  mean /= sum, mean_log /= sum;
+  for (int i = 0; i < 4; ++i) {
+    v += weight[i] * (at[i] - mean) * (at[i] - mean) / sum;
+    c += weight[i] * (at[i] - mean) * (log_level[i] - mean_log) / sum;
+  }
+  for (const double penalty : {0.0, 0.5, 2.0}) {
+    const LightConfig config = fit_light(samples, penalty);
+    const double expected = c / v / (1 + penalty);
+    CHECK(config.weights[3] == Approx(expected));
+    CHECK(config.bias == Approx(mean_log - expected * mean));
+    for (const std::size_t i : {0u, 1u, 2u, 4u, 5u, 6u}) CHECK(config.weights[i] == Approx(0).margin(1e-12));
   }
 }
 
-TEST_CASE("light: statistics that repeat each other do no harm") {
-  auto statistics = random_statistics(50, 3);
-  for (LightStatistics& s : statistics) s.values[5] = 2 * s.values[2] + 1;
-  const std::vector<double> ratios = ratios_of(statistics);
-  const LightConfig config = fit_light(statistics, ratios, 1e-6);
-  for (std::size_t i = 0; i < ratios.size(); ++i)
-    CHECK(automatic_ratio(config, statistics[i]) == Approx(ratios[i]).epsilon(1e-3));
-}
-
-TEST_CASE("light: the ratio keeps its limits") {
+TEST_CASE("light: the level stays within the limits of the fit, and without one it is the same for all") {
   LightConfig config;
-  config.bias = std::log(3.0);
-  config.lowest = 2;
-  config.highest = 4;
   LightStatistics s{};
-  CHECK(automatic_ratio(config, s) == Approx(3));
-  config.weights[6] = 1;
-  s.values[6] = 1;
-  CHECK(automatic_ratio(config, s) == 4);
-  s.values[6] = -1;
-  CHECK(automatic_ratio(config, s) == 2);
-  s.values[6] = 1e6;
-  CHECK(automatic_ratio(config, s) == 4);
+  CHECK(automatic_level(config, s) == Approx(0.44).epsilon(1e-3));
+  s.values[2] = 7;
+  CHECK(automatic_level(config, s) == Approx(0.44).epsilon(1e-3));
+  config.weights[2] = 1;
+  CHECK(automatic_level(config, s) == config.highest);
+  s.values[2] = -7;
+  CHECK(automatic_level(config, s) == config.lowest);
 }
 
-TEST_CASE("light: what cannot be fitted is refused") {
-  const auto statistics = random_statistics(3, 1);
-  CHECK_THAT(error_of([&] { fit_light({}, {}); }), Contains("at least two pictures, got 0 and 0"));
-  CHECK_THAT(error_of([&] { fit_light({statistics[0]}, {2}); }), Contains("got 1 and 1"));
-  CHECK_THAT(error_of([&] { fit_light(statistics, {2, 3}); }), Contains("got 3 and 2"));
-  CHECK_THAT(error_of([&] { fit_light(statistics, {2, 0, 3}); }), Contains("expected ratios greater than 0, got 0"));
-  CHECK_THAT(error_of([&] { fit_light(statistics, {2, -1, 3}); }), Contains("got -1"));
-  CHECK_THAT(error_of([&] { fit_light(statistics, {2, std::nan(""), 3}); }), Contains("nan"));
-  CHECK_THAT(error_of([&] { fit_light(statistics, {2, INFINITY, 3}); }), Contains("inf"));
+TEST_CASE("light: fits that cannot be are refused") {
+  const auto samples = samples_of(random_statistics(3, 4));
+  CHECK_THAT(error_of([&] { fit_light({samples[0]}); }), Contains("at least two pictures") && Contains("got 1"));
+  for (const double level : {0.0, -1.0, 1.5, std::nan("")}) {
+    auto bad = samples;
+    bad[1].level = level;
+    CHECK_THAT(error_of([&] { fit_light(bad); }), Contains("light: expected levels above 0 and at most 1, got"));
+  }
+  auto bad = samples;
+  bad[1].weight = -1;
+  CHECK_THAT(error_of([&] { fit_light(bad); }), Contains("light: expected weights from 0, got -1"));
+  bad[1].weight = bad[2].weight = 0;
+  CHECK_THAT(error_of([&] { fit_light(bad); }), Contains("at least two pictures"));
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ Model<T> model_of(const char* config, std::uint64_t seed = 1) {
 
 const char* const kTwoNets =
     R"({"decomposition": {}, "adjustment": {"output_activation": false, "slope": 0.1}, "input": {"stretch": false},
-    "light": {"bias": 0.5, "weights": [1, 2, 3, 4, 5, 6, 7, 0.1], "lowest": 0.25, "highest": 9}})";
+    "light": {"bias": 0.5, "weights": [1, 2, 3, 4, 5, 6, 0.1], "lowest": 0.25, "highest": 0.9}})";
 
 /// The values of all parameters one after the other.
 template <class T>
@@ -216,9 +216,9 @@ TEST_CASE("model: descriptions that are wrong name the place") {
   CHECK_THAT(message(R"({"adjustmnet": {}})"), Contains("metadata \"kind\": adjustmnet: ") && Contains("adjustment"));
   CHECK_THAT(message(R"({"adjustment": {"activation": "tanh"}})"), Contains("adjustment.activation"));
   CHECK_THAT(message(R"({"adjustment": {}, "light": {"weights": [1, 2]}})"),
-             Contains("light.weights: expected 8 numbers, got 2"));
-  CHECK_THAT(message(R"({"adjustment": {}, "light": {"lowest": 3, "highest": 2}})"),
-             Contains("light.lowest: expected at most highest (2), got 3"));
+             Contains("light.weights: expected 7 numbers, got 2"));
+  CHECK_THAT(message(R"({"adjustment": {}, "light": {"lowest": 0.3, "highest": 0.2}})"),
+             Contains("light.lowest: expected at most highest (0.2), got 0.3"));
   CHECK_THAT(message(R"({"adjustment": {}, "input": {"stretch": 1}})"), Contains("input.stretch"));
   CHECK_THAT(message("{}"), Contains("the model holds no net"));
   CHECK_THAT(message(R"({"restoration": {}})"), Contains("tensor adjustment.conv1.bias belongs to none of the nets"));

@@ -199,7 +199,7 @@ TEST_CASE("enhance: neither leaving out the maps nor giving the picture away cha
     if (form == 3) {
       model.decomposition.reset();
       model.config.decomposition->output_kernel = 5;
-      model.config.light.emplace().bias = 1;
+      model.config.light.emplace().bias = -0.5;
       model.build(8);
     }
     for (const auto& [h, w] : {std::pair{1, 1}, std::pair{37, 29}}) {
@@ -278,40 +278,58 @@ TEST_CASE("enhance: a target mean is met where the net can, else the nearest is 
   }
 }
 
-TEST_CASE("enhance: the automatic light level without a rule of the model's") {
-  const Model<float> model = random_model();
-  const Picture picture = random_picture(6, 5);
-  Tensor<float>& bias = parameter(model, "decomposition.illumination.bias");
-  const auto ratio_at = [&](float value, double& illumination) {
-    bias[0] = value;
+TEST_CASE("enhance: the automatic light level brings the output's mean to that of the rule, where a ratio can") {
+  Model<float> model = monotone_model();
+  // Also one so large that the ratio is sought on part of its pixels.
+  for (const auto& [h, w] : {std::pair{9, 7}, std::pair{1, 1}, std::pair{211, 303}}) {
+    CAPTURE(h, w);
+    const Picture picture = random_picture(h, w, 5, 0.1, 0.3);
+    const auto at_ratio = [&](double ratio) {
+      return mean(enhance(model, picture, light(LightLevel::Mode::kRatio, ratio)).output);
+    };
+    model.config.light.reset();
+    const LightConfig general;
+    const double darkest = at_ratio(1), brightest = at_ratio(general.highest_ratio), level = std::exp(general.bias);
+    REQUIRE(brightest > darkest);
     const Enhanced e = enhance(model, picture);
-    illumination = mean(e.illumination);
-    return e.ratio;
-  };
-  double l = 0;
-  const double middle = ratio_at(-2, l);
-  CHECK(middle == Approx(0.45 / (l + 1e-4)).epsilon(1e-6));
-  CHECK(middle > 1.1);
-  CHECK(middle < 19);
-  CHECK(ratio_at(-20, l) == 20);
-  CHECK(ratio_at(20, l) == 1);
+    if (level > darkest && level < brightest) CHECK(std::abs(mean(e.output) - level) < 0.006);
+    LightConfig& rule = model.config.light.emplace();
+    rule.lowest = 1e-3;
+    rule.highest = 1;
+    for (const double share : {0.02, 0.3, 0.5, 0.9, 0.98}) {
+      const double target = darkest + share * (brightest - darkest);
+      rule.bias = std::log(target);
+      const Enhanced own = enhance(model, picture);
+      CAPTURE(share, own.ratio, target);
+      CHECK(std::abs(mean(own.output) - target) < 0.006);
+      CHECK(at_ratio(own.ratio) == Approx(mean(own.output)));
+    }
+    // What no ratio reaches: 1 for a picture that is bright enough, else the highest.
+    rule.bias = std::log(darkest / 2);
+    CHECK(enhance(model, picture).ratio == 1);
+    rule.bias = 0;
+    rule.highest_ratio = 7;
+    CHECK(enhance(model, picture).ratio == 7);
+  }
 }
 
-TEST_CASE("enhance: the automatic light level by the model's rule") {
-  Model<float> model = random_model();
-  const Picture picture = random_picture(6, 5, 5, 0.1, 0.3);
+TEST_CASE("enhance: the rule looks at the picture as the nets see it") {
+  Model<float> model = monotone_model();
+  const Picture picture = random_picture(16, 15, 5, 0.1, 0.3);
   LightConfig& rule = model.config.light.emplace();
-  rule.bias = std::log(3.0);
-  CHECK(enhance(model, picture).ratio == Approx(3));
-  for (std::size_t i = 0; i < rule.weights.size(); ++i) rule.weights[i] = 0.1 * static_cast<double>(i + 1);
-  rule.lowest = 0.01;
-  rule.highest = 100;
+  rule.lowest = 1e-3;
+  rule.highest = 1;
+  rule.weights[3] = 0.2;
+  const auto at_ratio = [&](double ratio) {
+    return mean(enhance(model, picture, light(LightLevel::Mode::kRatio, ratio)).output);
+  };
+  const double level = (at_ratio(1) + at_ratio(rule.highest_ratio)) / 2;
+  rule.bias = std::log(level) - rule.weights[3] * light_statistics(net_input(picture, {})).values[3];
+  REQUIRE(std::abs(level - automatic_level(rule, light_statistics(picture))) > 0.02);
   const Enhanced e = enhance(model, picture);
-  const Picture seen = net_input(picture, {});
-  CHECK(e.ratio == automatic_ratio(rule, light_statistics(seen, e.illumination)));
-  CHECK(e.ratio != automatic_ratio(rule, light_statistics(picture, e.illumination)));
-  rule.bias = 30;
-  CHECK(enhance(model, picture).ratio == 100);
+  REQUIRE(e.ratio > 1);
+  REQUIRE(e.ratio < rule.highest_ratio);
+  CHECK(std::abs(mean(e.output) - level) < 0.004);
   // A ratio that is asked for is not the rule's business.
   CHECK(enhance(model, picture, light(LightLevel::Mode::kRatio, 2)).ratio == 2);
 }
