@@ -181,12 +181,9 @@ int sweep(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   const SweepPlan plan = plan_sweep(options.sweep, options.set, options.data);
   const std::string out = options.out.empty() ? "runs/" + plan.name : options.out;
-  const std::string summary =
-      join(plan.points.size(), " points, ", plan.config.seeds.size(), " seeds: ", plan.runs.size(), " runs; ",
-           plan.shared.size(), " sets of stages that several need");
   if (options.dry_run) {
     std::cout << list_sweep(plan, out) << std::flush;
-    std::cerr << summary << std::endl;
+    std::cerr << summary_of(plan) << std::endl;
     return kExitDone;
   }
   const SweepOptions how{std::filesystem::read_symlink("/proc/self/exe").string(),
@@ -201,7 +198,6 @@ int sweep(const Options& options) {
               << std::endl;
     return kExitDone;
   }
-  std::cerr << summary << std::endl;
   listen_to_signals();
   const SweepOutcome outcome = run_sweep(plan, how);
   std::cerr << join(outcome.done, " runs are done, ", outcome.failed, " failed, ", outcome.left, " left") << std::endl;

@@ -30,6 +30,7 @@ th { background: var(--h); font-weight: 600; white-space: normal; vertical-align
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--b); max-width: 14rem;
   overflow: hidden; text-overflow: ellipsis; }
 th:first-child { background: var(--h); }
+@media (max-width: 40rem) { th:first-child, td:first-child { max-width: 8rem; white-space: normal; font-size: .78rem; } }
 td.best { font-weight: 700; } td small { color: var(--s); font-weight: 400; }
 .up { color: var(--up); } .down { color: var(--down); } .other { color: var(--k); }
 td.reason { white-space: normal; text-align: left; overflow-wrap: anywhere; min-width: 12rem; }
@@ -57,7 +58,7 @@ svg .i { stroke: var(--k); stroke-width: 1.4; } svg .p { fill: var(--k); }
 @media print { :root { --b: #fff; --f: #000; --s: #444; --r: #bbb; --h: #eee; --up: #064; --down: #900; --k: #124; }
   body { max-width: none; padding: 0; font-size: 10pt; } .script { display: none; } .w, .x { overflow: visible; }
   .w { border: 0; } th, td { padding: .15rem .3rem; white-space: normal; } th:first-child, td:first-child { position: static; }
-  table { font-size: 7.5pt; } .c { grid-template-columns: repeat(2, 1fr); }
+  table { font-size: 7pt; } td small { display: block; } .c { grid-template-columns: repeat(2, 1fr); }
   .x { grid-auto-flow: row; grid-template-columns: repeat(4, 1fr); } h2, h3 { break-after: avoid; } tr { break-inside: avoid; } }
 )css";
 

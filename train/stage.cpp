@@ -322,13 +322,17 @@ Loss<float> together_loss(const StageConfig& config, const Model<float>& model, 
   }
   const Variable<float> ratio = of_picture ? channels(batch, kRatio, kLevel)
                                            : ratio_maps(config.ratio, l_low.value(), l_high.value(), level.value());
+  const auto of_decomposition = [&] {
+    return decomposition_loss(losses.decomposition, r_low, l_low, r_high, l_high, input, bright);
+  };
+  if (!losses.any_of_output()) return of_decomposition();
   // R_high and L_high are what the others are to find, not to move.
   const Variable<float> wanted_r = reads_bright ? Variable<float>(r_high.value()) : Variable<float>();
   const Variable<float> wanted_l = reads_bright ? Variable<float>(l_high.value()) * level : Variable<float>();
   Loss<float> loss = output_loss(losses.image, losses.parts, model.restoration.value()(r_low, l_low),
                                  model.adjustment.value()(l_low, ratio), target, wanted_r, wanted_l);
   if (!losses.any_of_decomposition()) return loss;
-  return std::move(loss) + decomposition_loss(losses.decomposition, r_low, l_low, r_high, l_high, input, bright);
+  return std::move(loss) + of_decomposition();
 }
 
 }  // namespace

@@ -340,6 +340,11 @@ SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& se
   return plan;
 }
 
+std::string summary_of(const SweepPlan& plan) {
+  return join(plan.points.size(), " points, ", plan.config.seeds.size(), " seeds: ", plan.runs.size(), " runs; ",
+              plan.shared.size(), " sets of stages that several need");
+}
+
 ordered_json to_json(const SweepPlan& plan) {
   ordered_json out{{"format", 1}, {"name", plan.name}, {"combine", plan.config.combine}};
   for (std::size_t a = 0; a < plan.config.axes.size(); ++a) {

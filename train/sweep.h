@@ -151,6 +151,9 @@ struct SweepPlan {
 /// the file, and the axis and value where they make no valid config.
 SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::string& data);
 
+/// "11 points, 3 seeds: 33 runs; 6 sets of stages that several need".
+std::string summary_of(const SweepPlan& plan);
+
 /// What the sweep's folder keeps of the plan (sweep.json): axes, points, seeds, and a hash of each run's config.
 nlohmann::ordered_json to_json(const SweepPlan& plan);
 

@@ -376,6 +376,7 @@ SweepOutcome run_sweep(const SweepPlan& plan, const SweepOptions& options) {
   make_folder(options.out);
   const SweepLock lock(options.out);
   write_plan(plan, options.out);
+  options.message(summary_of(plan));
   return Sweep(plan, options).run();
 }
 

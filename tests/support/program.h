@@ -50,7 +50,9 @@ class RunningProgram {
   RunningProgram(const RunningProgram&) = delete;
   RunningProgram& operator=(const RunningProgram&) = delete;
 
-  void send(int signal) const { ::kill(pid_, signal); }
+  void send(int signal) const {
+    if (!status_) ::kill(pid_, signal);
+  }
 
   /// The exit code, or minus the signal that ended it.
   int wait() {

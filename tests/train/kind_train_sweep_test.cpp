@@ -28,16 +28,22 @@ Result run(const TempDir& dir, const std::vector<std::string>& arguments,
   return {code, running.out(), running.err()};
 }
 
+/// c.json: decomposition and adjustment, which goes on in a third stage; restoration's weights would take their time.
 /// s.json: three points with two seeds, one of which fails in its second stage.
 void put_sweep(const TempDir& dir, const std::string& more = "") {
   put_run(dir);
-  dir.put("s.json",
-          R"({"base": "c.json", "set": {"fit_light": false}, "seeds": [1, 2], "axes": [{"name": "what", "choices": [
+  json config = read_json_file(dir / "c.json");
+  json& stages = config["stages"];
+  stages[2] = stages[1];
+  stages[2]["name"] = "again";
+  config["fit_light"] = false;
+  dir.put("c.json", config.dump());
+  dir.put("s.json", R"({"base": "c.json", "seeds": [1, 2], "axes": [{"name": "what", "choices": [
     {"name": "all", "set": {}},
-    {"name": "l1", "set": {"stages.restore.losses.square.norm": "l1"}},
+    {"name": "l1", "set": {"stages.again.losses.square.norm": "l1"}},
     {"name": "too fast", "set": {"stages.adjust.optimizer": {"type": "sgd", "learning_rate": 1e38},
                                  "stages.adjust.clip_norm": null, "stages.adjust.ema": null}}]}])" +
-              more + "}");
+                        more + "}");
 }
 
 /// A sweep's folder but for what tells of time or of how it was carried out.
@@ -83,7 +89,7 @@ TEST_CASE("kind-train --sweep --list shows the runs and writes nothing") {
     INFO(refused.err);
     CHECK(refused.code == 2);
     CHECK(refused.out.empty());
-    CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') <= 2);
+    CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') == 1);
     CHECK(dir.count() == files);
   }
 }
@@ -180,7 +186,7 @@ TEST_CASE("kind-train --minutes saves and leaves; --branch-from refuses what it 
   CHECK(timed.code == 0);
   CHECK(timed.out.empty());
   CHECK_THAT(timed.err, Contains("stopped after 0.01 minutes"));
-  CHECK(read_json_file(dir / "timed/stopped.json")["step"].get<int>() > 0);
+  CHECK(read_json_file(dir / "timed/stopped.json")["step"].is_number_integer());
   CHECK_FALSE(fs::exists(dir / "timed/model.safetensors"));
   const auto branch = [&](const std::string& from) {
     const Result result = run(dir, {"c.json", "--out", "new", "--branch-from", from, "--resume"});

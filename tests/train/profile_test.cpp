@@ -154,6 +154,26 @@ TEST_CASE("profile_losses: what is not defined is null, and threads change nothi
   CHECK_THAT(error_of([&] { profile_losses(config, 0, silent); }), Contains("at least one batch"));
 }
 
+TEST_CASE("profile_losses: all nets together, each term by itself") {
+  const TempDir dir;
+  TrainConfig config = config_for(dir);
+  config.stages = {parse_config<StageConfig>(nlohmann::json::parse(R"({
+    "name": "all", "net": {"decomposition": {}, "restoration": {}, "adjustment": {}}, "batch": 1, "patch": 16,
+    "losses": {"reconstruction": {}, "square": {}, "illumination": {"weight": 0.5}}})"),
+                                             "stage")};
+  const std::vector<StageProfile> profile = profile_losses(config, 1, [](const std::string&) {});
+  REQUIRE(profile[0].terms.size() == 3);
+  for (const GradientProfile& layer : profile[0].gradients) {
+    INFO(layer.layer);
+    double shares = 0;
+    for (const GradientProfile::Term& term : layer.terms) shares += term.share.value_or(0);
+    CHECK(shares == Approx(1));
+    // The pictures' own reconstruction says nothing to the nets behind decomposition.
+    const bool decomposition = layer.layer == "all" || layer.layer.rfind("decomposition.", 0) == 0;
+    CHECK((layer.terms[0].norm > 0) == decomposition);
+  }
+}
+
 TEST_CASE("profile_losses takes weights from init") {
   const TempDir dir;
   TrainConfig config = config_for(dir);

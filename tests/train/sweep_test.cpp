@@ -170,7 +170,7 @@ TEST_CASE("plan_sweep: what is wrong is named") {
           R"("axes": [{"name": "a", "path": "batch", "range": {"from": 0, "to": 1, "count": 3, "scale": "log"}}])"),
       Contains("greater than 0"));
   CHECK_THAT(p.refused(kTwoAxes + R"(, "seeds": [1, 1])"), Contains("a seed is listed twice"));
-  CHECK_THAT(p.refused(kTwoAxes + R"(, "sede": [1])"), Contains("\"seeds\""));
+  CHECK_THAT(p.refused(kTwoAxes + R"(, "seed": [1])"), Contains("\"seeds\""));
   CHECK_THAT(p.refused(kTwoAxes + R"(, "budget": {"stages": {"decor": 1}})"), Contains("\"decor\""));
   CHECK_THAT(p.refused(R"("combine": "zip", "axes": [{"name": "a", "path": "batch", "values": [1, 2]},
                          {"name": "b", "path": "patch", "values": [16]}])"),
