@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
@@ -10,8 +11,13 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/io/file.h"
 #include "core/io/program.h"
 #include "core/kernels/kernels.h"
+#include "train/branch.h"
+#include "train/checkpoint.h"
+#include "train/profile.h"
+#include "train/sweep_run.h"
 #include "train/trainer.h"
 
 namespace {
@@ -26,12 +32,19 @@ extern "C" void on_signal(int signal) {
   stop_signal = signal;
 }
 
+void listen_to_signals() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+}
+
 struct Options {
   std::string config, data, out;
   std::vector<std::string> set;
-  bool resume = false, dry_run = false, reference = false;
-  std::int64_t seed = -1;
-  int threads = 0;
+  bool resume = false, dry_run = false, reference = false, sweep_reference = false, profile = false;
+  std::int64_t seed = -1, batches = 8;
+  int threads = 0, jobs = 1;
+  std::string sweep, emit, branch_from, share_maps;
+  double minutes = 0;  // 0: as long as it takes
 };
 
 TrainConfig read_config(const Options& options) {
@@ -99,6 +112,20 @@ class Console {
   std::map<std::string, std::int64_t> every_;
 };
 
+/// --profile-losses: tables on stdout and, with --out, the figures in OUT/profile.json.
+int profile(const Options& options, const TrainConfig& config) {
+  const std::vector<StageProfile> stages =
+      profile_losses(config, options.batches, [](const std::string& text) { std::cerr << text << std::endl; });
+  if (!options.out.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(options.out, error);
+    check(!error, options.out, ": cannot be made: ", error.message());
+    write_file_atomic(options.out + "/profile.json", to_json(stages).dump(2) + "\n");
+  }
+  std::cout << profile_text(stages) << std::flush;
+  return kExitDone;
+}
+
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   const TrainConfig config = read_config(options);
@@ -108,30 +135,78 @@ int run(const Options& options) {
     std::cerr << plan << std::endl;
     return kExitDone;
   }
+  if (options.profile) return profile(options, config);
   const std::string out =
       options.out.empty() ? "runs/" + std::filesystem::path(options.config).stem().string() : options.out;
   Console console(config);
+  const auto started = std::chrono::steady_clock::now();
+  const auto out_of_time = [&] {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
+    return options.minutes > 0 && elapsed.count() > 60 * options.minutes;
+  };
   const TrainCallbacks callbacks{[&](const TrainProgress& p) { console.progress(p); },
                                  [&](const std::string& text) { console.message(text); },
-                                 [] { return stop_signal != 0; }};
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+                                 [&] { return stop_signal != 0 || out_of_time(); }};
+  listen_to_signals();
+  bool finished = false;
   try {
-    if (train(config, out, options.resume, callbacks)) {
-      console.close();
-      std::cout << out << "/model.safetensors" << std::endl;
-      return kExitDone;
-    }
+    if (!options.branch_from.empty()) branch_run(config, options.branch_from, out);
+    if (options.resume) std::filesystem::remove(out + "/failed.json");
+    finished = train(config, out, options.resume, callbacks, options.share_maps);
   } catch (const NotFinite& error) {
     console.close();
-    std::cerr << error_line("kind-train", error) << std::endl;
-    return kExitSomeFailed;
+    put_failure(out, error.what());
+    throw;
   } catch (...) {
     console.close();
     throw;
   }
+  console.close();
+  if (finished) {
+    std::cout << out << "/model.safetensors" << std::endl;
+    return kExitDone;
+  }
+  if (stop_signal == 0) {
+    const nlohmann::json reason{{"minutes", options.minutes}, {"step", Checkpoints(out).newest().value_or(0)}};
+    write_file_atomic(out + "/stopped.json", reason.dump() + "\n");
+    console.message(join("stopped after ", options.minutes, " minutes; go on with --resume"));
+    return kExitDone;
+  }
   console.message("stopped; go on with --resume");
   return 128 + stop_signal;
+}
+
+/// --sweep: lists, writes a script for, or carries out many runs.
+int sweep(const Options& options) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  const SweepPlan plan = plan_sweep(options.sweep, options.set, options.data);
+  const std::string out = options.out.empty() ? "runs/" + plan.name : options.out;
+  if (options.dry_run) {
+    std::cout << list_sweep(plan, out) << std::flush;
+    std::cerr << summary_of(plan) << std::endl;
+    return kExitDone;
+  }
+  const SweepOptions how{std::filesystem::read_symlink("/proc/self/exe").string(),
+                         out,
+                         options.jobs,
+                         num_threads(),
+                         options.resume,
+                         [](const std::string& text) { std::cerr << text << std::endl; },
+                         [] { return static_cast<int>(stop_signal); }};
+  if (!options.emit.empty()) {
+    std::cout << emit_sweep(plan, how, options.emit == "slurm" ? SweepScript::kSlurm : SweepScript::kParallel)
+              << std::endl;
+    return kExitDone;
+  }
+  listen_to_signals();
+  const SweepOutcome outcome = run_sweep(plan, how);
+  std::cerr << join(outcome.done, " runs are done, ", outcome.failed, " failed, ", outcome.left, " left") << std::endl;
+  if (stop_signal != 0) {
+    std::cerr << "stopped; go on with --resume" << std::endl;
+    return 128 + stop_signal;
+  }
+  std::cout << out << std::endl;
+  return outcome.failed + outcome.left == 0 ? kExitDone : kExitSomeFailed;
 }
 
 }  // namespace
@@ -146,6 +221,8 @@ int main(int argc, char** argv) {
     CLI::Option* config = app.add_option("config", options.config, "JSON config (docs/config.md)")->type_name("CONFIG");
     app.add_flag("--config-reference", options.reference, "Print the reference page of configs, in Markdown")
         ->excludes(config);
+    app.add_flag("--sweep-reference", options.sweep_reference, "Print the reference page of sweep files, in Markdown")
+        ->excludes(config);
     app.add_option("--data", options.data, "Folder of low/ and high/, in place of the config's data.root")
         ->type_name("DIR");
     app.add_option("--out", options.out, "Where the run goes (default: runs/NAME-OF-CONFIG)")->type_name("DIR");
@@ -159,19 +236,57 @@ int main(int argc, char** argv) {
     app.add_option("-t,--threads", options.threads, "Threads (default: all)")
         ->check(CLI::Range(1, 1024))
         ->type_name("N");
-    app.add_flag("--dry-run", options.dry_run, "Check everything, print the resolved config, train nothing");
+    app.add_flag("--dry-run,--list", options.dry_run,
+                 "Train nothing: check everything and print the resolved config, or the runs of a sweep");
+    CLI::Option* profile_flag = app.add_flag("--profile-losses", options.profile,
+                                             "Train nothing: print each term's value, gradient norm, share of the "
+                                             "total gradient and cosines, per layer; --out DIR also gets profile.json");
+    app.add_option("--batches", options.batches, "Batches that --profile-losses looks at (default: 8)")
+        ->needs(profile_flag)
+        ->check(CLI::Range(1, 1000000))
+        ->type_name("N");
+    profile_flag->excludes("--resume")->excludes("--dry-run");
+    app.add_option("--minutes", options.minutes, "Save and leave after so many minutes, as with SIGTERM")
+        ->check(CLI::PositiveNumber)
+        ->excludes(profile_flag);
+    app.add_option("--branch-from", options.branch_from,
+                   "Begin with the stages of a finished run, which are the first ones of this config")
+        ->type_name("RUN")
+        ->needs("--resume");
+    app.add_option("--share-maps", options.share_maps,
+                   "Keep outputs of the frozen decomposition in a folder, for other runs of the same")
+        ->type_name("DIR");
+    CLI::Option* sweep_option =
+        app.add_option("--sweep", options.sweep, "Many runs, as a JSON file says (docs/sweeps.md)")
+            ->type_name("SWEEP")
+            ->excludes(config)
+            ->excludes(profile_flag);
+    for (const char* name : {"--seed", "--branch-from", "--share-maps", "--minutes"}) sweep_option->excludes(name);
+    app.add_option("--jobs", options.jobs, "Runs of a sweep at once; they share the threads (default: 1)")
+        ->needs(sweep_option)
+        ->check(CLI::Range(1, 1024))
+        ->type_name("N");
+    app.add_option("--emit", options.emit, "Write a script that carries out the sweep elsewhere, and print its path")
+        ->needs(sweep_option)
+        ->check(CLI::IsMember({"slurm", "parallel"}))
+        ->type_name("slurm|parallel");
     app.parse(argc, argv);
     if (options.reference) {
       std::cout << describe_config<TrainConfig>("Config reference");
       return kExitDone;
     }
-    check(!options.config.empty(), "expected a config, such as configs/quick.json; see kind-train --help");
+    if (options.sweep_reference) {
+      std::cout << describe_config<SweepConfig>("Sweep reference");
+      return kExitDone;
+    }
+    check(!options.config.empty() || app.count("--sweep"),
+          "expected a config, such as configs/quick.json; see kind-train --help");
     // What comes from an unset variable of a script is no wish for the default.
-    for (const char* name : {"--data", "--out"}) {
+    for (const char* name : {"--data", "--out", "--sweep", "--branch-from", "--share-maps"}) {
       const CLI::Option* option = app.get_option(name);
       check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
     }
-    const int code = run(options);
+    const int code = options.sweep.empty() ? run(options) : sweep(options);
     check(static_cast<bool>(std::cout), "cannot write to the standard output");
     return code;
   } catch (const CLI::Success& done) {
@@ -179,6 +294,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     std::cerr << "kind-train: " << error.what() << "; see kind-train --help" << std::endl;
     return kExitError;
+  } catch (const NotFinite& error) {
+    std::cerr << error_line("kind-train", error) << std::endl;
+    return kExitSomeFailed;
   } catch (const std::exception& error) {
     std::cerr << error_line("kind-train", error) << std::endl;
     return kExitError;

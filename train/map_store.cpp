@@ -41,6 +41,7 @@ void MapStore::put(std::size_t index, const Tensor<float>& maps) {
   const std::size_t bytes = static_cast<std::size_t>(maps.size()) * sizeof(float);
   if (bytes <= memory_left_) {
     entry.tensor = maps;
+    entry.data = entry.tensor.data();
     memory_left_ -= bytes;
   } else {
     if (file_ < 0) {
@@ -61,6 +62,13 @@ void MapStore::put(std::size_t index, const Tensor<float>& maps) {
   entry.shape = {maps.shape()[0], maps.shape()[1], maps.shape()[2]};
 }
 
+void MapStore::put_view(std::size_t index, const Shape& shape, const float* maps) {
+  check(shape.rank() == 3, "map store: expected maps [c, h, w], got ", shape.text());
+  Entry& entry = entries_[index];
+  entry.data = maps;
+  entry.shape = {shape[0], shape[1], shape[2]};
+}
+
 Tensor<float> MapStore::crop(std::size_t index, std::int64_t y, std::int64_t x, std::int64_t height,
                              std::int64_t width) const {
   const Entry& entry = entries_[index];
@@ -71,8 +79,8 @@ Tensor<float> MapStore::crop(std::size_t index, std::int64_t y, std::int64_t x, 
   for (std::int64_t i = 0; i < c * height; ++i) {
     const std::int64_t from = (i / height * h + y + i % height) * w + x;
     float* to = result.data() + i * width;
-    if (entry.tensor.defined()) {
-      std::copy_n(entry.tensor.data() + from, width, to);
+    if (entry.data) {
+      std::copy_n(entry.data + from, width, to);
       continue;
     }
     const std::size_t bytes = static_cast<std::size_t>(width) * sizeof(float);

@@ -21,6 +21,8 @@ class MapStore {
   bool has(std::size_t index) const { return !entries_[index].shape.empty(); }
   /// Throws Error where the file cannot be written.
   void put(std::size_t index, const Tensor<float>& maps);
+  /// Maps of that shape that somebody else keeps, for as long as the store lives.
+  void put_view(std::size_t index, const Shape& shape, const float* maps);
   /// Rows y.. and columns x.. of every map: [c, height, width].
   Tensor<float> crop(std::size_t index, std::int64_t y, std::int64_t x, std::int64_t height, std::int64_t width) const;
   /// All of it.
@@ -29,7 +31,8 @@ class MapStore {
  private:
   struct Entry {
     std::vector<std::int64_t> shape;  // empty where there is none yet
-    Tensor<float> tensor;             // undefined where it is in the file
+    Tensor<float> tensor;             // keeps what `data` points to, where that is ours
+    const float* data = nullptr;      // null where it is in the file
     std::int64_t offset = 0;          // in the file, in bytes
   };
 

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <iomanip>
 #include <numeric>
+#include <sstream>
 
 #include "core/base/error.h"
+#include "core/kernels/kernels.h"
 #include "core/ops/shape_ops.h"
 
 namespace kind {
@@ -197,11 +201,29 @@ std::vector<Place> places_of(const StageConfig& config, const Pairs& pairs, std:
 }  // namespace
 
 FrozenDecomposition::FrozenDecomposition(const Model<float>& model, const Pairs& pairs, std::size_t memory_bytes,
-                                         std::string folder)
+                                         std::string folder, std::string shared)
     : model_(model),
       pairs_(pairs),
       store_(pairs.all().size(), memory_bytes, std::move(folder)),
-      ratios_(pairs.all().size()) {}
+      ratios_(pairs.all().size()),
+      shared_folder_(std::move(shared)) {}
+
+const MapStore& FrozenDecomposition::maps(std::size_t index) {
+  if (store_.has(index)) return store_;
+  if (shared_folder_.empty()) {
+    store_.put(index, decompose(index));
+    return store_;
+  }
+  if (!shared_) {
+    std::vector<std::int64_t> elements;
+    for (const Pairs::Pair& pair : pairs_.all()) elements.push_back(kPlanes * pair.height * pair.width);
+    shared_ = std::make_unique<SharedMaps>(shared_folder_ + "/" + content_name(), elements);
+  }
+  const Pairs::Pair& pair = pairs_.all()[index];
+  store_.put_view(index, Shape{kPlanes, pair.height, pair.width},
+                  shared_->get(index, [&] { return decompose(index); }));
+  return store_;
+}
 
 Tensor<float> FrozenDecomposition::decompose(std::size_t index) const {
   const NoGrad no_grad;
@@ -217,14 +239,29 @@ Tensor<float> FrozenDecomposition::decompose(std::size_t index) const {
   return all;
 }
 
-const MapStore& FrozenDecomposition::maps(std::size_t index) {
-  if (!store_.has(index)) store_.put(index, decompose(index));
-  return store_;
+/// A name for everything that the maps' bits depend on.
+std::string FrozenDecomposition::content_name() const {
+  std::uint64_t hash = pairs_.fingerprint();
+  const auto add = [&hash](std::uint64_t value) { hash = mix64(hash ^ value) + 0x9e3779b97f4a7c15u; };
+  const auto add_text = [&add](const std::string& text) {
+    for (const char c : text) add(static_cast<unsigned char>(c));
+  };
+  add_text(to_json(*model_.config.decomposition).dump() + current_isa());
+  add(model_.config.input.stretch);
+  add(exact_kernels());
+  for (const Parameter<float>& parameter : model_.decomposition->parameters()) {
+    const Tensor<float>& value = parameter.variable.value();
+    for (std::int64_t i = 0; i < value.size(); ++i) add(std::bit_cast<std::uint32_t>(value[i]));
+  }
+  std::ostringstream name;
+  name << "maps-" << std::hex << std::setw(16) << std::setfill('0') << hash << ".f32";
+  return name.str();
 }
 
 FrozenDecomposition::Ratio FrozenDecomposition::ratio(std::size_t index) {
   if (!ratios_[index]) {
-    const Tensor<float> all = store_.has(index) ? store_.get(index) : decompose(index);
+    const bool kept = store_.has(index) || !shared_folder_.empty();
+    const Tensor<float> all = kept ? maps(index).get(index) : decompose(index);
     const Tensor<float> low = planes(all, 3, 4), high = planes(all, 7, 8);
     ratios_[index] = Ratio{ratio_between(low, high), ratio_between(high, low)};
   }
@@ -284,13 +321,17 @@ Loss<float> together_loss(const StageConfig& config, const Model<float>& model, 
   }
   const Variable<float> ratio = of_picture ? channels(batch, kRatio, kLevel)
                                            : ratio_maps(config.ratio, l_low.value(), l_high.value(), level.value());
+  const auto of_decomposition = [&] {
+    return decomposition_loss(losses.decomposition, r_low, l_low, r_high, l_high, input, bright);
+  };
+  if (!losses.any_of_output()) return of_decomposition();
   // R_high and L_high are what the others are to find, not to move.
   const Variable<float> wanted_r = reads_bright ? Variable<float>(r_high.value()) : Variable<float>();
   const Variable<float> wanted_l = reads_bright ? Variable<float>(l_high.value()) * level : Variable<float>();
   Loss<float> loss = output_loss(losses.image, losses.parts, model.restoration.value()(r_low, l_low),
                                  model.adjustment.value()(l_low, ratio), target, wanted_r, wanted_l);
   if (!losses.any_of_decomposition()) return loss;
-  return std::move(loss) + decomposition_loss(losses.decomposition, r_low, l_low, r_high, l_high, input, bright);
+  return std::move(loss) + of_decomposition();
 }
 
 }  // namespace

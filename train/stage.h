@@ -9,16 +9,20 @@
 #include "nets/pipeline.h"
 #include "train/map_store.h"
 #include "train/pairs.h"
+#include "train/shared_maps.h"
 
 namespace kind {
 
-/// Decompositions of whole pictures by a frozen net, each computed once, when it is first asked for.
+/// Decompositions of whole pictures by a frozen net, each computed once, when it is first asked for. With a `shared`
+/// folder they are kept in a file there whose name stands for the net's weights, the pictures and the kernels: other
+/// runs with the same ones then use them too, at the same time or later.
 class FrozenDecomposition {
  public:
   /// The maps of a pair as planes: R_low 0..2, L_low 3, R_high 4..6, L_high 7.
   static constexpr std::int64_t kPlanes = 8;
 
-  FrozenDecomposition(const Model<float>& model, const Pairs& pairs, std::size_t memory_bytes, std::string folder);
+  FrozenDecomposition(const Model<float>& model, const Pairs& pairs, std::size_t memory_bytes, std::string folder,
+                      std::string shared = "");
 
   /// The store, holding that pair's maps.
   const MapStore& maps(std::size_t index);
@@ -31,11 +35,14 @@ class FrozenDecomposition {
 
  private:
   Tensor<float> decompose(std::size_t index) const;
+  std::string content_name() const;
 
   const Model<float>& model_;
   const Pairs& pairs_;
   MapStore store_;
   std::vector<std::optional<Ratio>> ratios_;
+  std::string shared_folder_;
+  std::unique_ptr<SharedMaps> shared_;  // opened when it is first needed
 };
 
 /// The parameters that a stage changes. The model must hold the stage's net.

@@ -46,7 +46,8 @@ void take_net(const std::string& where, const std::optional<Net>& from, const st
   to_config = from_config;
 }
 
-/// Brings the model to the beginning of a stage: nets from `init`, then the stage's own net if it is still missing.
+}  // namespace
+
 void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& model) {
   const std::string where = "stages." + stage.name;
   if (stage.init) {
@@ -74,6 +75,8 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
         "configs/decom.json makes one)");
 }
 
+namespace {
+
 /// What two configs of the same run may differ in: where the data lies and how much memory is used.
 ordered_json comparable(const TrainConfig& config) {
   ordered_json json = to_json(config);
@@ -97,7 +100,7 @@ std::string first_difference(const ordered_json& a, const ordered_json& b, const
   return path;
 }
 
-/// metrics.jsonl, a line at a time, each on disk before the next.
+/// metrics.jsonl or pictures.jsonl, a line at a time, each on disk before the next.
 class Metrics {
  public:
   /// Lines of steps after `step` (and validations of it, where one is still due) are left over from a killed run; they
@@ -109,7 +112,7 @@ class Metrics {
       const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
       if (entry.is_discarded() || !entry.is_object()) continue;
       const std::int64_t at = entry.value("step", std::int64_t{0});
-      if (at > step || (at == step && validation_due && entry.contains("validation"))) continue;
+      if (at > step || (at == step && validation_due && !entry.contains("loss"))) continue;
       kept += line + "\n";
     }
     write_file_atomic(path, kept);
@@ -145,9 +148,11 @@ class UseAverages {
 
 class Run {
  public:
-  Run(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks)
+  Run(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
+      const std::string& shared_maps = "")
       : config_(config),
         out_(out),
+        shared_maps_(shared_maps),
         callbacks_(callbacks),
         checkpoints_(out),
         seed_(static_cast<std::uint64_t>(config.seed)),
@@ -239,12 +244,13 @@ class Run {
     }
     write_file_atomic(out_ + "/config.json", to_json(config_).dump(2) + "\n");
     metrics_ = std::make_unique<Metrics>(out_ + "/metrics.jsonl", state_.step, state_.validation_due);
+    pictures_ = std::make_unique<Metrics>(out_ + "/pictures.jsonl", state_.step, state_.validation_due);
   }
 
   FrozenDecomposition& frozen() {
     if (!frozen_) {
-      frozen_ = std::make_unique<FrozenDecomposition>(model_, pairs_,
-                                                      static_cast<std::size_t>(config_.data.memory_mb) << 20, out_);
+      frozen_ = std::make_unique<FrozenDecomposition>(
+          model_, pairs_, static_cast<std::size_t>(config_.data.memory_mb) << 20, out_, shared_maps_);
     }
     return *frozen_;
   }
@@ -384,6 +390,13 @@ class Run {
       entry["validation"][name] = value;
       text += join(" ", name, "=", std::round(value * 1e4) / 1e4);
     }
+    ordered_json pictures{{"stage", stage.name}, {"step", state_.step}};
+    for (const auto& [stem, figures] : result->pictures) pictures["pictures"][stem] = figures;
+    for (const ValidationResult::SheetRow& row : result->rows) {
+      pictures["sheet"].push_back(
+          {{"picture", row.stem}, {"top", row.top}, {"height", row.height}, {"width", row.width}});
+    }
+    pictures_->add(pictures);
     metrics_->add(entry);
     callbacks_.message(text);
     state_.validation_due = false;
@@ -448,7 +461,7 @@ class Run {
   }
 
   const TrainConfig& config_;
-  std::string out_;
+  std::string out_, shared_maps_;
   const TrainCallbacks& callbacks_;
   Checkpoints checkpoints_;
   std::uint64_t seed_;
@@ -457,13 +470,14 @@ class Run {
   RunState state_;
   std::optional<SafeTensors> loaded_;  // the checkpoint, until its stage has taken what it needs
   std::unique_ptr<FrozenDecomposition> frozen_;
-  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<Metrics> metrics_, pictures_;
   std::future<void> sheet_;
 };
 
 }  // namespace
 
-bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks) {
+bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
+           const std::string& shared_maps) {
   set_exact_kernels(config.exact);
   set_recompute_activations(config.recompute_activations);
   std::error_code ignored;
@@ -471,7 +485,7 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
     check(resume || !fs::exists(fs::path(out) / name, ignored), out,
           ": there is a run in it; go on with it with --resume, or name another folder with --out");
   }
-  return Run(config, out, resume, callbacks).run();
+  return Run(config, out, resume, callbacks, shared_maps).run();
 }
 
 std::string plan_training(const TrainConfig& config) {

@@ -33,6 +33,7 @@ struct TrainCallbacks {
 /// serve. Trains config's stages one after the other and keeps in `out`:
 ///   config.json               the resolved config
 ///   metrics.jsonl             a line every log_every steps and at each validation
+///   pictures.jsonl            each validation picture by picture
 ///   checkpoints/step-N.*      what --resume goes on from, and the model of that moment
 ///   best.safetensors          the model of the stage's best validation (PSNR)
 ///   sheets/                   pictures of held-out pairs
@@ -43,10 +44,17 @@ struct TrainCallbacks {
 ///
 /// Returns true where the model was finished, false where `stop` ended it after a checkpoint. Throws NotFinite where a
 /// loss or gradient is NaN or infinite; the last checkpoint stays.
-bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks);
+///
+/// Outputs of the frozen decomposition are kept in the folder `shared_maps`, where there is one, for other runs.
+bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
+           const std::string& shared_maps = "");
 
 /// What train checks first, without training: pairs, sizes, frozen nets. Returns a few lines on what it would do.
 std::string plan_training(const TrainConfig& config);
+
+/// Brings the model to the beginning of a stage: nets from `init`, then the stage's own net if it is still missing.
+/// Throws Error where `init` does not serve or the stage lacks a decomposition net.
+void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& model);
 
 class NotFinite : public Error {
  public:

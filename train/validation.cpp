@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <tuple>
 
-#include "core/base/error.h"
+#include "core/base/sum.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/shape_ops.h"
 #include "losses/metrics/color.h"
@@ -15,7 +16,6 @@ namespace kind {
 namespace {
 
 constexpr int kCellWidth = 300;  // pictures on a sheet are reduced to at most this width
-constexpr int kGap = 4;
 
 /// The values of the rounded 8-bit picture, 0..255, that a file of these maps would hold.
 Tensor<float> rounded(const Tensor<float>& picture) {
@@ -34,7 +34,7 @@ Tensor<float> planes_of(const Tensor<float>& maps, std::int64_t first, std::int6
 
 struct PairMaps {
   Enhanced enhanced;
-  Tensor<float> input, reflectance_high, target;
+  Tensor<float> input, stretched, reflectance_high, target;  // stretched: what decomposition was given
 };
 
 PairMaps run_pair(const Model<float>& model, const Pairs& pairs, std::size_t index, FrozenDecomposition* frozen) {
@@ -42,6 +42,7 @@ PairMaps run_pair(const Model<float>& model, const Pairs& pairs, std::size_t ind
   const Pairs::Pictures& pictures = pairs.pictures(index);
   PairMaps maps;
   maps.input = to_tensor(pictures.low);
+  maps.stretched = net_input(to_tensor(pictures.low), model.config.input);
   maps.target = to_tensor(pictures.high);
   Enhanced& e = maps.enhanced;
   Tensor<float> light_high;
@@ -52,7 +53,7 @@ PairMaps run_pair(const Model<float>& model, const Pairs& pairs, std::size_t ind
     maps.reflectance_high = planes_of(planes, 4, 7);
     light_high = planes_of(planes, 7, 8);
   } else {
-    const auto low = (*model.decomposition)(Variable<float>(net_input(maps.input, model.config.input)));
+    const auto low = (*model.decomposition)(Variable<float>(maps.stretched));
     const auto high = (*model.decomposition)(Variable<float>(net_input(maps.target, model.config.input)));
     e.reflectance = low.reflectance.value();
     e.illumination = low.illumination.value();
@@ -86,18 +87,61 @@ void put_cell(const Tensor<float>& picture, int factor, int x, int y, Image& she
   }
 }
 
-void append_row(const PairMaps& maps, Image& sheet) {
+/// Standard deviation of a map, and the mean absolute difference of its neighbours across and down.
+std::pair<double, double> spread_and_gradient(const Tensor<float>& map) {
+  const std::int64_t h = map.shape()[2], w = map.shape()[3], n = h * w;
+  const float* at = map.data();
+  const double mean = sum_of(0, n, [&](std::int64_t i) { return at[i]; }) / static_cast<double>(n);
+  const double square = sum_of(0, n, [&](std::int64_t i) {
+    const double off = static_cast<double>(at[i]) - mean;
+    return off * off;
+  });
+  double differences = 0;
+  for (std::int64_t y = 0; y < h; ++y) {
+    for (std::int64_t x = 0; x < w; ++x) {
+      const std::int64_t i = y * w + x;
+      if (x + 1 < w) differences += static_cast<double>(std::abs(at[i + 1] - at[i]));
+      if (y + 1 < h) differences += static_cast<double>(std::abs(at[i + w] - at[i]));
+    }
+  }
+  const std::int64_t count = h * (w - 1) + (h - 1) * w;
+  return {std::sqrt(square / static_cast<double>(n)),
+          differences / static_cast<double>(std::max<std::int64_t>(1, count))};
+}
+
+/// A pair's figures, by name; what says nothing is left out.
+std::map<std::string, double> figures_of(const PairMaps& maps) {
+  const Enhanced& e = maps.enhanced;
+  const Tensor<float> output = rounded(e.output), target = rounded(maps.target);
+  std::map<std::string, double> figures;
+  figures["psnr"] = psnr_rgb(output, target);
+  if (const std::optional<double> ssim = ssim_rgb(output, target)) figures["ssim"] = *ssim;
+  figures["psnr_reflectance"] = psnr_rgb(rounded(e.restored), rounded(maps.reflectance_high));
+  figures["chroma"] = mean_chroma(output) / std::max(mean_chroma(target), 1e-6);
+  {
+    const NoGrad no_grad;
+    const Tensor<float> product = mul(Variable<float>(e.reflectance), Variable<float>(e.illumination)).value();
+    figures["psnr_reconstruction"] = psnr_rgb(rounded(product), rounded(maps.stretched));
+  }
+  std::tie(figures["illumination_std"], figures["illumination_gradient"]) = spread_and_gradient(e.illumination);
+  // Only identical pictures have an infinite PSNR; they say nothing a mean could hold.
+  std::erase_if(figures, [](const auto& figure) { return std::isinf(figure.second); });
+  return figures;
+}
+
+void append_row(const PairMaps& maps, const std::string& stem, ValidationResult& result) {
+  Image& sheet = result.sheet;
   const int width = static_cast<int>(maps.input.shape()[3]), height = static_cast<int>(maps.input.shape()[2]);
   const int factor = std::max(1, (width + kCellWidth - 1) / kCellWidth);
   const Enhanced& e = maps.enhanced;
-  const Tensor<float>* const cells[] = {&maps.input, &e.reflectance, &e.illumination, &e.restored,
-                                        &e.adjusted, &e.output,      &maps.target};
-  const int columns = static_cast<int>(std::size(cells));
-  const int cell_width = width / factor, top = sheet.height == 0 ? 0 : sheet.height + kGap;
-  Image grown(std::max(sheet.width, columns * (cell_width + kGap) - kGap), top + height / factor, 3);
+  const Tensor<float>* const cells[kSheetColumns] = {&maps.input, &e.reflectance, &e.illumination, &e.restored,
+                                                     &e.adjusted, &e.output,      &maps.target};
+  const int cell_width = width / factor, top = sheet.height == 0 ? 0 : sheet.height + kSheetGap;
+  Image grown(std::max(sheet.width, kSheetColumns * (cell_width + kSheetGap) - kSheetGap), top + height / factor, 3);
   for (int y = 0; y < sheet.height; ++y) std::memcpy(grown.row(y), sheet.row(y), sheet.row_bytes());
-  for (int i = 0; i < columns; ++i) put_cell(*cells[i], factor, i * (cell_width + kGap), top, grown);
+  for (int i = 0; i < kSheetColumns; ++i) put_cell(*cells[i], factor, i * (cell_width + kSheetGap), top, grown);
   sheet = std::move(grown);
+  result.rows.push_back({stem, top, height / factor, cell_width});
 }
 
 }  // namespace
@@ -114,19 +158,14 @@ std::optional<ValidationResult> validate(const Model<float>& model, const Pairs&
     if (stop()) return std::nullopt;
     const std::size_t index = held[i * held.size() / count];
     const PairMaps maps = run_pair(model, pairs, index, frozen);
-    const Tensor<float> output = rounded(maps.enhanced.output), target = rounded(maps.target);
-    const auto add = [&](const std::string& name, double value) {
-      // Only identical pictures have an infinite PSNR; they say nothing a mean could hold.
-      if (std::isinf(value)) return;
+    const std::string& stem = pairs.all()[index].stem;
+    result.pictures.emplace_back(stem, figures_of(maps));
+    for (const auto& [name, value] : result.pictures.back().second) {
       sums[name] += value;
       counts[name] += 1;
-    };
-    add("psnr", psnr_rgb(output, target));
-    if (const std::optional<double> ssim = ssim_rgb(output, target)) add("ssim", *ssim);
-    add("psnr_reflectance", psnr_rgb(rounded(maps.enhanced.restored), rounded(maps.reflectance_high)));
-    add("chroma", mean_chroma(output) / std::max(mean_chroma(target), 1e-6));
+    }
     // The sheet's rows are spread over the pairs, too.
-    if (rows > 0 && i * rows / count != (i + 1) * rows / count) append_row(maps, result.sheet);
+    if (rows > 0 && i * rows / count != (i + 1) * rows / count) append_row(maps, stem, result);
   }
   for (const auto& [name, sum] : sums) result.means[name] = sum / counts[name];
   return result;

@@ -30,10 +30,10 @@
 ///   };
 ///
 /// Field types: bool, integers, double, std::string, a config struct, and std::optional, std::vector and
-/// std::map<std::string, ·> of these. A limit on a container holds for each of its elements. A key that is absent keeps
-/// the struct's default; an absent struct is read as {}. Null is for optionals alone. Lists and maps that are given
-/// replace the default whole. validate, if there is one, is called when the struct and all in it are read; it throws
-/// Error with a message that starts with key_path(path, "key").
+/// std::map<std::string, ·> of these; nlohmann::json takes anything. A limit on a container holds for each of its
+/// elements. A key that is absent keeps the struct's default; an absent struct is read as {}. Null is for optionals
+/// alone. Lists and maps that are given replace the default whole. validate, if there is one, is called when the struct
+/// and all in it are read; it throws Error with a message that starts with key_path(path, "key").
 namespace kind {
 
 /// Limits a number to an interval; made by the functions below.
@@ -234,6 +234,8 @@ void read_value(const json& in, T& out, const std::string& path, const Limits&..
     if (!in.is_object()) fail_expected(path, "an object", in);
     out.clear();
     for (const auto& [key, value] : in.items()) read_value(value, out[key], key_path(path, key), limits...);
+  } else if constexpr (std::is_same_v<T, json>) {
+    out = in;
   } else {
     static_assert(kIsScalar<T>, "not a type that a config field can have");
     if constexpr (std::is_same_v<T, bool>) out = read_bool(in, path);
@@ -278,6 +280,8 @@ ordered_json write_value(const T& value, const std::string& path) {
     ordered_json out = ordered_json::object();
     for (const auto& [key, element] : value) out[key] = write_value(element, key_path(path, key));
     return out;
+  } else if constexpr (std::is_same_v<T, json>) {
+    return ordered_json(value);
   } else {
     static_assert(kIsScalar<T>, "not a type that a config field can have");
     if constexpr (std::is_same_v<T, double>) check_finite(value, path);
@@ -297,6 +301,8 @@ std::string type_text(const std::string& path, bool many = false) {
     return "list" + s + " of " + type_text<typename T::value_type>(path + "[]", true);
   } else if constexpr (kIsMap<T>) {
     return "map" + s + " of " + type_text<typename T::mapped_type>(path + ".*", true);
+  } else if constexpr (std::is_same_v<T, json>) {
+    return many ? "JSON values" : "any JSON";
   } else {
     static_assert(kIsScalar<T>, "not a type that a config field can have");
     if constexpr (std::is_same_v<T, bool>) return "boolean" + s;

@@ -1,9 +1,5 @@
 // Runs the program as its users do: what it prints, where, its exit codes, and what is left when it is killed.
 
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -13,6 +9,7 @@
 #include <thread>
 
 #include "core/io/config.h"
+#include "tests/support/program.h"
 #include "tests/train/run_folder.h"
 #include "train/config.h"
 
@@ -24,80 +21,11 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-std::string text_of(const std::string& path) {
-  const std::vector<std::uint8_t> bytes = slurp(path);
-  return {bytes.begin(), bytes.end()};
-}
-
-/// The program, running in the folder with its output in files there.
-class Program {
+/// The program, running in the folder.
+class Program : public RunningProgram {
  public:
-  Program(const std::string& folder, std::vector<std::string> arguments) {
-    const std::string out = streams_ / "out", err = streams_ / "err";
-    arguments.insert(arguments.begin(), KIND_TRAIN_PROGRAM);
-    std::vector<char*> argv;
-    for (std::string& a : arguments) argv.push_back(a.data());
-    argv.push_back(nullptr);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      const int in = ::open("/dev/null", O_RDONLY), o = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600);
-      const int e = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600);
-      if (in < 0 || o < 0 || e < 0 || ::dup2(in, 0) < 0 || ::dup2(o, 1) < 0 || ::dup2(e, 2) < 0 ||
-          ::chdir(folder.c_str()) != 0) {
-        ::_exit(126);
-      }
-      ::execv(KIND_TRAIN_PROGRAM, argv.data());
-      ::_exit(127);
-    }
-  }
-  ~Program() {
-    if (status_ || pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    wait();
-  }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-
-  void send(int signal) const { ::kill(pid_, signal); }
-
-  /// The exit code, or minus the signal that ended it.
-  int wait() {
-    for (int status = 0; !status_;) {
-      if (::waitpid(pid_, &status, 0) == pid_) status_ = status;
-    }
-    return WIFEXITED(*status_) ? WEXITSTATUS(*status_) : -WTERMSIG(*status_);
-  }
-
-  /// The same, or nothing where it still runs after so many seconds.
-  std::optional<int> wait_for(double seconds) {
-    const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-    while (Clock::now() < end) {
-      int status = 0;
-      if (::waitpid(pid_, &status, WNOHANG) == pid_) {
-        status_ = status;
-        return wait();
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-    return std::nullopt;
-  }
-
-  /// Waits until its stderr holds the text; false where it ended, or a minute passed, without.
-  bool says(const std::string& text) {
-    for (int i = 0; i < 1200; ++i) {
-      if (fs::exists(streams_ / "err") && err().find(text) != std::string::npos) return true;
-      if (wait_for(0.05)) return err().find(text) != std::string::npos;
-    }
-    return false;
-  }
-
-  std::string out() const { return text_of(streams_ / "out"); }
-  std::string err() const { return text_of(streams_ / "err"); }
-
- private:
-  TempDir streams_;
-  pid_t pid_ = -1;
-  std::optional<int> status_;
+  Program(const std::string& folder, const std::vector<std::string>& arguments)
+      : RunningProgram(KIND_TRAIN_PROGRAM, folder, arguments) {}
 };
 
 struct Result {
@@ -125,21 +53,6 @@ std::string refused(const TempDir& dir, const std::vector<std::string>& argument
   CHECK(dir.count() == files);
   CHECK_FALSE(fs::exists(dir / "runs"));
   return result.err;
-}
-
-/// data/ and c.json: all three nets, few and small steps.
-void put_run(const TempDir& dir, int decom_steps = 3, int adjust_steps = 3, int restore_steps = 2) {
-  put_scenes(dir / "data", 5);
-  const auto stage = [](const std::string& name, const std::string& net, const std::string& losses, int steps) {
-    return R"({"name": ")" + name + R"(", "net": {")" + net + R"(": {"initializer": "he_normal"}}, "losses": )" +
-           losses + R"(, "batch": 2, "patch": 16, "steps": )" + std::to_string(steps) +
-           R"(, "optimizer": {"learning_rate": 0.001}, "clip_norm": 1, "ema": 0.9, "validation": {"every": 5},
-               "checkpoints": {"every": 2, "keep_last": 1}, "log_every": 1})";
-  };
-  dir.put("c.json", R"({"data": {"root": "data", "validation": 2}, "fit_light": true, "stages": [)" +
-                        stage("decom", "decomposition", R"({"reconstruction": {}})", decom_steps) + ", " +
-                        stage("adjust", "adjustment", R"({"square": {}})", adjust_steps) + ", " +
-                        stage("restore", "restoration", R"({"square": {}})", restore_steps) + "]}");
 }
 
 TEST_CASE("kind-train: help and version") {
@@ -210,6 +123,31 @@ TEST_CASE("kind-train --dry-run prints the resolved config and writes nothing") 
   const Result moved = run(dir, {"c.json", "--dry-run", "--data", "pictures"});
   CHECK(moved.code == 0);
   CHECK(parse_json(moved.out, "stdout")["data"]["root"] == "pictures");
+}
+
+TEST_CASE("kind-train --profile-losses prints tables and trains nothing") {
+  const TempDir dir;
+  put_run(dir);
+  const std::size_t files = dir.count();
+  const std::vector<std::string> arguments{
+      "c.json", "--profile-losses", "--batches", "1", "--set", "stages.decom.losses.mutual_consistency={}"};
+  const Result result = run(dir, arguments);
+  CHECK(result.code == 0);
+  CHECK(dir.count() == files);
+  CHECK_THAT(result.out, Contains("stage decom: 1 batches of 2 x 16x16, weights drawn from seed 1") &&
+                             Contains("cos mutual_consistency") && Contains("\nrestoration.conv5_2  total ") &&
+                             Contains("\nadjustment.conv4 "));
+  std::vector<std::string> kept = arguments;
+  kept.insert(kept.end(), {"--out", "looked/at", "-t", "1"});
+  const Result again = run(dir, kept);
+  CHECK(again.out == result.out);
+  const json saved = read_json_file(dir / "looked/at/profile.json");
+  CHECK(saved["stages"][0]["terms"]["mutual_consistency"]["weight"] == 0.2);
+  CHECK(saved["stages"][2]["gradients"][0]["layer"] == "all");
+  CHECK_FALSE(fs::exists(dir / "looked/at/metrics.jsonl"));
+  CHECK_THAT(refused(dir, {"c.json", "--profile-losses", "--resume"}), Contains("--resume"));
+  CHECK_THAT(refused(dir, {"c.json", "--batches", "2"}), Contains("--profile-losses"));
+  CHECK_THAT(refused(dir, {"c.json", "--profile-losses", "--batches", "0"}), Contains("--batches"));
 }
 
 TEST_CASE("kind-train: a run, its default folder and what it prints", "[slow]") {

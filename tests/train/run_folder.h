@@ -44,13 +44,31 @@ inline void put_scenes(const std::string& folder, int count, int width = 40, int
   }
 }
 
-/// The objects of a metrics.jsonl.
-inline std::vector<nlohmann::json> metrics_of(const std::string& out) {
+/// data/ and c.json: all three nets, few and small steps.
+inline void put_run(const TempDir& dir, int decom_steps = 3, int adjust_steps = 3, int restore_steps = 2) {
+  put_scenes(dir / "data", 5);
+  const auto stage = [](const std::string& name, const std::string& net, const std::string& losses, int steps) {
+    return R"({"name": ")" + name + R"(", "net": {")" + net + R"(": {"initializer": "he_normal"}}, "losses": )" +
+           losses + R"(, "batch": 2, "patch": 16, "steps": )" + std::to_string(steps) +
+           R"(, "optimizer": {"learning_rate": 0.001}, "clip_norm": 1, "ema": 0.9, "validation": {"every": 5},
+               "checkpoints": {"every": 2, "keep_last": 1}, "log_every": 1})";
+  };
+  dir.put("c.json", R"({"data": {"root": "data", "validation": 2}, "fit_light": true, "stages": [)" +
+                        stage("decom", "decomposition", R"({"reconstruction": {}})", decom_steps) + ", " +
+                        stage("adjust", "adjustment", R"({"square": {}})", adjust_steps) + ", " +
+                        stage("restore", "restoration", R"({"square": {}})", restore_steps) + "]}");
+}
+
+/// The objects of a file that holds one a line.
+inline std::vector<nlohmann::json> lines_of(const std::string& path) {
   std::vector<nlohmann::json> entries;
-  std::ifstream file(out + "/metrics.jsonl");
+  std::ifstream file(path);
   for (std::string line; std::getline(file, line);) entries.push_back(nlohmann::json::parse(line));
   return entries;
 }
+
+/// Those of a run's metrics.jsonl.
+inline std::vector<nlohmann::json> metrics_of(const std::string& out) { return lines_of(out + "/metrics.jsonl"); }
 
 /// Every file of a run by its path in the folder, as size and hash; of metrics.jsonl all but the speed.
 inline std::map<std::string, std::string> snapshot(const std::string& out) {

@@ -99,9 +99,9 @@ TEST_CASE("a run of all three nets: its files, and the same bytes for any number
   std::vector<std::string> names;
   for (const auto& [name, content] : first) names.push_back(name);
   CHECK(names == Names{"best.safetensors", "checkpoints/step-18.safetensors", "checkpoints/step-18.state.safetensors",
-                       "config.json", "metrics.jsonl", "model.safetensors", "sheets/adjust-step-10.png",
-                       "sheets/adjust-step-12.png", "sheets/decom-step-4.png", "sheets/decom-step-6.png",
-                       "sheets/restore-step-15.png", "sheets/restore-step-18.png"});
+                       "config.json", "metrics.jsonl", "model.safetensors", "pictures.jsonl",
+                       "sheets/adjust-step-10.png", "sheets/adjust-step-12.png", "sheets/decom-step-4.png",
+                       "sheets/decom-step-6.png", "sheets/restore-step-15.png", "sheets/restore-step-18.png"});
 
   // The resolved config is the one that was given, and nothing in it or the models tells of paths but data.root.
   CHECK(json(to_json(parsed(read_json_file(out + "/config.json")))) == json(to_json(parsed(config))));
@@ -116,6 +116,31 @@ TEST_CASE("a run of all three nets: its files, and the same bytes for any number
   CHECK_FALSE(last.config.light);
   CHECK(load_model<float>(out + "/best.safetensors").restoration.has_value());
 
+  // Picture by picture: the means are those of metrics.jsonl, the rows of the sheet those of its file.
+  const std::vector<json> by_picture = lines_of(out + "/pictures.jsonl");
+  std::vector<json> means;
+  for (const json& entry : metrics_of(out)) {
+    if (entry.contains("validation")) means.push_back(entry);
+  }
+  REQUIRE(by_picture.size() == means.size());
+  for (std::size_t i = 0; i < means.size(); ++i) {
+    INFO(by_picture[i].dump());
+    CHECK((by_picture[i]["stage"] == means[i]["stage"] && by_picture[i]["step"] == means[i]["step"]));
+    CHECK(by_picture[i]["pictures"].size() == 2);
+    for (const auto& [name, mean] : means[i]["validation"].items()) {
+      double sum = 0;
+      for (const json& figures : by_picture[i]["pictures"]) sum += figures[name].get<double>();
+      CHECK(sum / 2 == Approx(mean.get<double>()));
+    }
+    const json& rows = by_picture[i]["sheet"];
+    const std::string stage = means[i]["stage"];
+    const Image sheet = read_image(out + "/sheets/" + stage + "-step-" + means[i]["step"].dump() + ".png");
+    CHECK(rows.size() == (stage == "restore" ? 1 : 2));
+    CHECK(rows.back()["top"].get<int>() + rows.back()["height"].get<int>() == sheet.height);
+    CHECK(rows[0]["width"].get<int>() * 7 + 6 * 4 == sheet.width);
+    CHECK(by_picture[i]["pictures"].contains(rows[0]["picture"].get<std::string>()));
+  }
+
   std::vector<std::string> lines;
   int validations = 0;
   for (const json& entry : metrics_of(out)) {
@@ -124,7 +149,8 @@ TEST_CASE("a run of all three nets: its files, and the same bytes for any number
     if (entry.contains("validation")) {
       ++validations;
       CHECK(keys(entry) == Names{"stage", "step", "validation"});
-      CHECK(keys(entry["validation"]) == Names{"chroma", "psnr", "psnr_reflectance", "ssim"});
+      CHECK(keys(entry["validation"]) == Names{"chroma", "illumination_gradient", "illumination_std", "psnr",
+                                               "psnr_reconstruction", "psnr_reflectance", "ssim"});
       for (const json& v : entry["validation"]) CHECK(std::isfinite(v.get<double>()));
       lines.push_back(stage + " validation " + entry["step"].dump());
       continue;

@@ -1,0 +1,204 @@
+// Runs kind-train --sweep as its users do: what it lists, what a kill leaves behind, what its scripts do elsewhere.
+
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+
+#include "core/io/config.h"
+#include "tests/support/program.h"
+#include "tests/train/run_folder.h"
+
+namespace kind::testing {
+namespace {
+
+using Catch::Contains;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+Result run(const TempDir& dir, const std::vector<std::string>& arguments,
+           const std::string& program = KIND_TRAIN_PROGRAM) {
+  RunningProgram running(program, dir.path(), arguments);
+  const int code = running.wait();
+  return {code, running.out(), running.err()};
+}
+
+/// c.json: decomposition and adjustment, which goes on in a third stage; restoration's weights would take their time.
+/// s.json: three points with two seeds, one of which fails in its second stage.
+void put_sweep(const TempDir& dir, const std::string& more = "") {
+  put_run(dir);
+  json config = read_json_file(dir / "c.json");
+  json& stages = config["stages"];
+  stages[2] = stages[1];
+  stages[2]["name"] = "again";
+  config["fit_light"] = false;
+  dir.put("c.json", config.dump());
+  dir.put("s.json", R"({"base": "c.json", "seeds": [1, 2], "axes": [{"name": "what", "choices": [
+    {"name": "all", "set": {}},
+    {"name": "l1", "set": {"stages.again.losses.square.norm": "l1"}},
+    {"name": "too fast", "set": {"stages.adjust.optimizer": {"type": "sgd", "learning_rate": 1e38},
+                                 "stages.adjust.clip_norm": null, "stages.adjust.ema": null}}]}])" +
+                        more + "}");
+}
+
+/// A sweep's folder but for what tells of time or of how it was carried out.
+std::map<std::string, std::string> results(const TempDir& dir, const std::string& out) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::directory_iterator(dir / out)) {
+    const std::string name = entry.path().filename().string();
+    if (name[0] != 'p' || name == "points" || !entry.is_directory()) continue;
+    for (const auto& [file, content] : snapshot(entry.path().string())) {
+      // Reasons name the folder.
+      if (file != "failed.json" && file.rfind("checkpoints/", 0) != 0) files[name + "/" + file] = content;
+    }
+  }
+  return files;
+}
+
+TEST_CASE("kind-train --sweep-reference is docs/sweep-config.md") {
+  const TempDir dir;
+  CHECK(run(dir, {"--sweep-reference"}).out == text_of(KIND_SOURCE_DIR + std::string("/docs/sweep-config.md")));
+}
+
+TEST_CASE("kind-train --sweep --list shows the runs and writes nothing") {
+  const TempDir dir;
+  put_sweep(dir);
+  const std::size_t files = dir.count();
+  const Result list = run(dir, {"--sweep", "s.json", "--list"});
+  CHECK(list.code == 0);
+  CHECK(list.out ==
+        "p0-s1\twhat=all\t-\np1-s1\twhat=l1\t-\np2-s1\twhat=too fast\t-\n"
+        "p0-s2\twhat=all\t-\np1-s2\twhat=l1\t-\np2-s2\twhat=too fast\t-\n");
+  CHECK_THAT(list.err, Contains("3 points, 2 seeds: 6 runs"));
+  CHECK(run(dir, {"--sweep", "s.json", "--dry-run"}).out == list.out);
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"c.json", "--sweep", "s.json"},
+                                                {"c.json", "--jobs", "2"},
+                                                {"--sweep", "s.json", "--emit", "pbs"},
+                                                {"--sweep", "s.json", "--jobs", "0"},
+                                                {"--sweep", "none.json"},
+                                                {"--sweep", "s.json", "--seed", "3"},
+                                                {"--sweep", ""},
+                                                {"--sweep", "s.json", "--data", "elsewhere"},
+                                                {"c.json", "--branch-from", "x"}}) {
+    const Result refused = run(dir, wrong);
+    INFO(refused.err);
+    CHECK(refused.code == 2);
+    CHECK(refused.out.empty());
+    CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') == 1);
+    CHECK(dir.count() == files);
+  }
+}
+
+TEST_CASE("kind-train --sweep: killed and resumed it ends as if it had never stopped", "[slow]") {
+  const TempDir dir;
+  put_sweep(dir);
+  const Result whole = run(dir, {"--sweep", "s.json", "--out", "whole", "--jobs", "2", "-t", "2"});
+  INFO(whole.err);
+  CHECK(whole.code == 1);
+  CHECK(whole.out == "whole\n");
+  CHECK_THAT(whole.err,
+             Contains("4 runs are done, 2 failed, 0 left") && Contains("p2-s1: failed: stage adjust, step "));
+  for (const char* name : {"whole/p0-s1/model.safetensors", "whole/p1-s2/sheets", "whole/sweep.json",
+                           "whole/logs/p0-s1.txt", "whole/points/p2-s2.json"}) {
+    CHECK(fs::exists(dir / name));
+  }
+  CHECK(fs::is_empty(dir / "whole/p0-s1/checkpoints"));
+  CHECK_THAT(read_json_file(dir / "whole/p2-s2/failed.json")["reason"].get<std::string>(), Contains("stage adjust"));
+  for (const auto& entry : fs::directory_iterator(dir / "whole/shared")) {
+    CHECK(entry.path().filename().string().rfind("maps", 0) != 0);  // removed when nobody needs them
+  }
+  // A run of the sweep is what the same config gives on its own.
+  REQUIRE(run(dir, {"whole/points/p1-s1.json", "--out", "alone"}).code == 0);
+  for (const auto& [file, content] : snapshot(dir / "alone")) {
+    INFO(file);
+    if (file.rfind("checkpoints/", 0) != 0) CHECK(results(dir, "whole")["p1-s1/" + file] == content);
+  }
+
+  for (int i = 0; i < 4; ++i) {
+    RunningProgram program(KIND_TRAIN_PROGRAM, dir.path(),
+                           {"--sweep", "s.json", "--out", "pieces", "--jobs", "2", "-t", "2", "--resume"});
+    if (i == 1) {
+      // While its runs still hold the sweep, or right after, it is taken up again.
+      CHECK(program.says("begins"));
+    } else {
+      CHECK(program.says(": done in "));
+    }
+    program.send(i == 2 ? SIGTERM : SIGKILL);
+    const int left = program.wait();
+    CHECK((left == -SIGKILL || left == 128 + SIGTERM || left == 1));
+  }
+  CHECK_THAT(run(dir, {"--sweep", "s.json", "--out", "pieces"}).err, Contains("--resume"));
+  const Result rest = run(dir, {"--sweep", "s.json", "--out", "pieces", "--jobs", "3", "-t", "1", "--resume"});
+  CHECK(rest.code == 1);
+  CHECK_THAT(rest.err, Contains("4 runs are done, 2 failed, 0 left"));
+  CHECK(results(dir, "pieces") == results(dir, "whole"));
+  const Result list = run(dir, {"--sweep", "s.json", "--out", "pieces", "--list"});
+  CHECK_THAT(list.out, Contains("p0-s1\twhat=all\tdone\n") && Contains("p2-s2\twhat=too fast\tfailed: stage adjust"));
+  // Another sweep does not go on in its folder.
+  put_sweep(dir, R"(, "combine": "each")");
+  CHECK_THAT(run(dir, {"--sweep", "s.json", "--out", "pieces", "--resume"}).err, Contains("other points"));
+}
+
+TEST_CASE("kind-train --sweep --emit: the scripts carry out the same runs", "[slow]") {
+  const TempDir dir;
+  put_sweep(dir);
+  REQUIRE(run(dir, {"--sweep", "s.json", "--out", "jobs"}).code == 1);
+  const auto expected = results(dir, "jobs");
+  // Stand-ins for both programs: the real ones need a cluster, or may not be installed.
+  fs::create_directory(dir / "bin");
+  dir.put("bin/parallel", std::string("#!/bin/bash\nwhile [ \"$1\" != bash ]; do shift; done\nstatus=0\n"
+                                      "while read -r name; do \"${@:1:2}\" \"$name\" </dev/null || status=1; done\n"
+                                      "exit $status\n"));
+  dir.put("bin/sbatch",
+          std::string(
+              "#!/bin/bash\nfor a; do case $a in --array=*) last=${a##*-} ;; --*) ;; *) break ;; esac; shift; done\n"
+              "for ((i = 1; i <= last; ++i)); do SLURM_ARRAY_TASK_ID=$i bash \"$@\"; done\n"
+              "echo \"$*\" >>submitted\necho 7\n"));
+  for (const char* program : {"bin/parallel", "bin/sbatch"}) ::chmod((dir / program).c_str(), 0755);
+  for (const std::string kind : {"parallel", "slurm"}) {
+    const Result emitted = run(dir, {"--sweep", "s.json", "--out", kind, "--emit", kind});
+    INFO(emitted.err);
+    CHECK(emitted.code == 0);
+    const std::string script = kind + "/" + kind + ".sh";
+    CHECK(emitted.out == script + "\n");
+    CHECK(run(dir, {"-n", script}, "/bin/bash").code == 0);
+    const Result carried_out = run(dir, {"-c", "PATH=" + dir.path() + "/bin:$PATH bash " + script}, "/bin/bash");
+    INFO(carried_out.err);
+    CHECK(carried_out.code == 0);
+    CHECK(results(dir, kind) == expected);
+    CHECK(fs::exists(dir / (kind + "/p2-s1/failed.json")));
+  }
+  CHECK(std::count_if(std::filesystem::directory_iterator(dir.path()), std::filesystem::directory_iterator(),
+                      [](const auto& entry) { return entry.path().filename() == "submitted"; }) == 1);
+}
+
+TEST_CASE("kind-train --minutes saves and leaves; --branch-from refuses what it cannot branch from") {
+  const TempDir dir;
+  put_run(dir, 100000);
+  const Result timed =
+      run(dir, {"c.json", "--out", "timed", "--minutes", "0.01", "--set", "stages.decom.validation.every=0"});
+  INFO(timed.err);
+  CHECK(timed.code == 0);
+  CHECK(timed.out.empty());
+  CHECK_THAT(timed.err, Contains("stopped after 0.01 minutes"));
+  CHECK(read_json_file(dir / "timed/stopped.json")["step"].is_number_integer());
+  CHECK_FALSE(fs::exists(dir / "timed/model.safetensors"));
+  const auto branch = [&](const std::string& from) {
+    const Result result = run(dir, {"c.json", "--out", "new", "--branch-from", from, "--resume"});
+    CHECK(result.code == 2);
+    CHECK_FALSE(fs::exists(dir / "new"));
+    return result.err;
+  };
+  CHECK_THAT(branch("none"), Contains("no finished run"));
+  CHECK_THAT(branch("timed"), Contains("no finished run"));
+  dir.put("timed/model.safetensors", std::string("x"));
+  CHECK_THAT(branch("timed"), Contains("not the first ones of this config"));
+}
+
+}  // namespace
+}  // namespace kind::testing

@@ -1,0 +1,75 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "core/base/error.h"
+#include "core/io/file.h"
+#include "core/io/program.h"
+#include "core/kernels/kernels.h"
+#include "train/report.h"
+
+namespace {
+
+using namespace kind;
+
+struct Options {
+  std::vector<std::string> folders;
+  std::string out, reference;
+  PageOptions page;
+  bool csv = false, markdown = false;
+};
+
+int run(const Options& options) {
+  check(!options.out.empty() || options.csv || options.markdown,
+        "nothing to write: expected -o PAGE.html, --csv or --markdown");
+  const Report report = make_report(read_records(options.folders), options.reference);
+  if (!options.out.empty()) {
+    const std::string page = report_page(report, options.page);
+    write_file_atomic(options.out, page);
+    std::cerr << options.out << ": " << report.records.points.size() << " points, " << report.records.runs.size()
+              << " runs, " << page.size() << " bytes" << std::endl;
+  }
+  if (options.csv) std::cout << report_csv(report) << std::flush;
+  if (options.markdown) std::cout << report_markdown(report) << std::flush;
+  for (const RunRecord& each : report.records.runs) {
+    if (each.state == RunRecord::State::kDone) return kExitDone;
+  }
+  std::cerr << "kind-report: none of the runs is done; there is nothing to compare yet" << std::endl;
+  return kExitSomeFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Compares training runs and sweeps: one page to read, tables to go on with.", "kind-report");
+  Options options;
+  try {
+    app.set_version_flag(
+        "--version", [] { return version_text("kind-report", available_isas(), current_isa()); },
+        "Print version, kernel sets and picture types");
+    app.add_option("runs", options.folders, "Folders of runs or sweeps; parts of the same sweep are joined")
+        ->type_name("RUN_OR_SWEEP")
+        ->required();
+    app.add_option("-o,--out", options.out, "The page, one HTML file that needs nothing else")->type_name("PAGE");
+    app.add_option("--reference", options.reference, "Point that the others are compared with (default: the first)")
+        ->type_name("POINT");
+    app.add_option("--picture", options.page.pictures, "Held-out picture to show (default: two of them)")
+        ->type_name("STEM")
+        ->take_all()
+        ->allow_extra_args(false);
+    CLI::Option* csv = app.add_flag("--csv", options.csv, "Print the tables as CSV");
+    app.add_flag("--markdown", options.markdown, "Print the tables as Markdown")->excludes(csv);
+    app.parse(argc, argv);
+    check(!app.count("--out") || !options.out.empty(), "--out: expected a value, got an empty one");
+    const int code = run(options);
+    check(static_cast<bool>(std::cout), "cannot write to the standard output");
+    return code;
+  } catch (const CLI::Success& done) {
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "kind-report: " << error.what() << "; see kind-report --help" << std::endl;
+    return kExitError;
+  } catch (const std::exception& error) {
+    std::cerr << error_line("kind-report", error) << std::endl;
+    return kExitError;
+  }
+}

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What finished runs and sweeps have left behind, as reports need it.
+namespace kind {
+
+using Figures = std::map<std::string, double>;
+
+/// The lines of one stage of a run.
+struct StageRecord {
+  std::string name;
+  std::vector<double> steps;                                 // of the stage, from 1
+  std::vector<double> total;                                 // the loss
+  std::map<std::string, std::vector<double>> raw, weighted;  // of each term
+  std::vector<double> validation_steps;
+  std::map<std::string, std::vector<double>> validation;  // of each figure
+};
+
+struct RunRecord {
+  enum class State { kDone, kFailed, kUnfinished, kMissing };
+  std::string name, folder;
+  std::size_t point = 0;
+  std::int64_t seed = 0;
+  State state = State::kMissing;
+  std::string reason;  // of a failure; how far an unfinished run is
+  std::vector<StageRecord> stages;
+  Figures last;                             // the last validation
+  std::map<std::string, Figures> pictures;  // the same, by picture
+  Figures terms;                            // "STAGE/TERM": the raw term over the last tenth of the stage's lines
+  std::string sheet;                        // the picture sheet of the last validation; empty: none
+  struct SheetRow {
+    std::string picture;
+    int top = 0, height = 0, width = 0;
+  };
+  std::vector<SheetRow> rows;
+};
+
+struct PointRecord {
+  std::string name, label;
+  std::map<std::string, nlohmann::json> values;  // by axis
+  std::vector<std::size_t> runs;                 // indices into Records::runs, by seed
+};
+
+struct AxisRecord {
+  std::string name;
+  std::vector<nlohmann::json> values;  // in order
+};
+
+struct Records {
+  std::string title;
+  std::vector<AxisRecord> axes;
+  std::vector<PointRecord> points;
+  std::vector<RunRecord> runs;
+};
+
+/// Reads folders of sweeps and of single runs. Folders of the same sweep (parts of it that other machines have carried
+/// out) become one: of each run that one counts which got furthest. Single runs whose configs differ in nothing but the
+/// seed are one point. Throws Error where a folder is neither, or a file in it is damaged.
+Records read_records(const std::vector<std::string>& folders);
+
+}  // namespace kind

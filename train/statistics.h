@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+/// What a few seeds and pictures allow to say.
+namespace kind {
+
+/// Two-sided p of Student's t with `df` degrees of freedom (any positive number): P(|T| >= |t|).
+double student_p(double t, double df);
+/// The t with P(|T| >= t) = p, for 0 < p < 1.
+double student_quantile(double p, double df);
+
+/// A mean and its 95% confidence interval.
+struct Estimate {
+  double mean = 0;
+  double half = 0;        // of the interval's width; 0 where there is none
+  bool interval = false;  // there is one: of a single number there is not
+  std::size_t count = 0;
+};
+
+/// Of numbers that are independent of each other, such as those of several seeds: mean ± t s / sqrt(n). Of none: count
+/// 0.
+Estimate estimate(const std::vector<double>& values);
+
+/// A mean difference between two points, and how sure it is.
+struct Difference {
+  Estimate estimate;
+  double p = 1;  // of no difference; 1 where nothing can be said
+};
+
+/// The mean of differences d[seed][picture] (every row of the same length), where both the seeds and the pictures are
+/// samples of those that could have been: the variance of the mean is (MS_seeds + MS_pictures - MS_rest) / (S P), with
+/// the mean squares of the two-way analysis of variance without replication, its degrees of freedom after
+/// Satterthwaite. Where MS_rest is the larger, only the larger one of the other two counts. With one seed (or one
+/// picture) it is the paired t test over the pictures (or the seeds).
+Difference paired_difference(const std::vector<std::vector<double>>& d);
+
+/// Holm's correction of p values for their number, in the same order.
+std::vector<double> holm(const std::vector<double>& p);
+
+}  // namespace kind
