@@ -27,10 +27,10 @@ p, li { max-width: 48rem; } .s { color: var(--s); }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--r); }
 th { background: var(--h); font-weight: 600; white-space: normal; vertical-align: bottom; } tr:last-child td { border-bottom: 0; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--b); max-width: 14rem;
-  overflow: hidden; text-overflow: ellipsis; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--b); min-width: 8rem;
+  max-width: 16rem; white-space: normal; }
 th:first-child { background: var(--h); }
-@media (max-width: 40rem) { th:first-child, td:first-child { max-width: 8rem; white-space: normal; font-size: .78rem; } }
+@media (max-width: 40rem) { th:first-child, td:first-child { min-width: 0; max-width: 8rem; font-size: .78rem; } }
 td.best { font-weight: 700; } td small { color: var(--s); font-weight: 400; }
 .up { color: var(--up); } .down { color: var(--down); } .other { color: var(--k); }
 td.reason { white-space: normal; text-align: left; overflow-wrap: anywhere; min-width: 12rem; }
@@ -133,8 +133,8 @@ std::string breakable(const std::string& name) {
 std::string table(const Report& report, const std::vector<ReportColumn>& columns) {
   std::string html = "<div class=\"w\"><table><thead><tr><th>point</th><th>runs</th>";
   for (const ReportColumn& column : columns) {
-    const char* const arrow = column.direction == Direction::kHigher  ? " ↑"
-                              : column.direction == Direction::kLower ? " ↓"
+    const char* const arrow = column.direction == Direction::kHigher  ? "&nbsp;↑"
+                              : column.direction == Direction::kLower ? "&nbsp;↓"
                                                                       : "";
     html += "<th>" + breakable(column.name) + arrow + "</th>";
   }

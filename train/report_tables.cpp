@@ -48,7 +48,8 @@ std::vector<std::vector<double>> differences(const Records& records, const Point
   };
   std::vector<std::string> pictures;
   if (by_picture && !pairs.empty()) {
-    for (const auto& [picture, figures] : pairs[0].first->pictures) {
+    for (const auto& entry : pairs[0].first->pictures) {
+      const std::string& picture = entry.first;
       const bool everywhere = std::all_of(pairs.begin(), pairs.end(), [&](const auto& pair) {
         return value(*pair.first, picture) && value(*pair.second, picture);
       });

@@ -76,6 +76,8 @@ Estimate estimate(const std::vector<double>& values) {
   if (result.interval) {
     const double n = static_cast<double>(values.size());
     result.half = student_quantile(kLevel, n - 1) * std::sqrt(square_sum(values, result.mean) / (n - 1) / n);
+    // Equal numbers whose mean was rounded.
+    if (result.half < 1e-13 * std::abs(result.mean)) result.half = 0;
   }
   return result;
 }
