@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -126,17 +128,46 @@ Tensor<float> probe(const Tensor<float>& map) {
   return few;
 }
 
-/// The ratio from 1 to the rule's highest that brings the output's mean to the level of the rule, found on a grid of
-/// the pixels: by false position in its logarithm, with the side that stays put counted half (the Illinois form, Dowell
-/// and Jarratt 1971).
+/// The indices of a picture's brightest twentieth, by max(R, G, B).
+std::vector<std::int64_t> brightest(const Tensor<float>& picture) {
+  const std::int64_t plane = picture.size() / 3;
+  std::vector<std::int64_t> pixels(static_cast<std::size_t>(plane));
+  std::iota(pixels.begin(), pixels.end(), std::int64_t{0});
+  const auto value = [&](std::int64_t i) { return std::max({picture[i], picture[plane + i], picture[2 * plane + i]}); };
+  // Equal values in the order of the pixels, so that the choice is the same everywhere.
+  std::stable_sort(pixels.begin(), pixels.end(), [&](std::int64_t i, std::int64_t j) { return value(i) > value(j); });
+  pixels.resize(static_cast<std::size_t>(std::max<std::int64_t>(1, plane / 20)));
+  return pixels;
+}
+
+/// Mean of RGB over some pixels.
+double mean_at(const Tensor<float>& picture, const std::vector<std::int64_t>& pixels) {
+  const std::int64_t plane = picture.size() / 3;
+  double sum = 0;
+  for (const std::int64_t i : pixels) {
+    for (std::int64_t c = 0; c < 3; ++c) sum += static_cast<double>(picture[c * plane + i]);
+  }
+  return sum / static_cast<double>(3 * pixels.size());
+}
+
+/// The ratio from 1 to the rule's highest that brings the output's mean to the level of the rule, or to the picture's
+/// own where that is higher, and beyond where highlights would come out darker than they went in, but never beyond the
+/// rule's highest level. Found on a grid of the pixels by false position in its logarithm, with the side that stays put
+/// counted half (the Illinois form, Dowell and Jarratt 1971).
 double automatic_ratio(Nets& nets, const LightConfig& light, const Tensor<float>& input, const Enhanced& maps) {
   constexpr int kSteps = 12;
-  constexpr double kCloseEnough = 0.002;
-  const double level = automatic_level(light, light_statistics(input));
-  const Tensor<float> illumination = probe(maps.illumination), restored = probe(maps.restored);
+  constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9;
+  const Tensor<float> picture = probe(input), illumination = probe(maps.illumination), restored = probe(maps.restored);
+  const std::vector<std::int64_t> highlights = brightest(picture);
+  const double level =
+                   std::max(automatic_level(light, light_statistics(input)), std::min(mean_of(picture), light.highest)),
+               kept = kHighlightsKept * mean_at(picture, highlights);
+  // Each part grows with the ratio, so the whole does.
   const auto error = [&](double log_ratio) {
     const Tensor<float> adjusted = nets.adjust(illumination, std::exp(log_ratio));
-    return mean_of(product(restored, adjusted, Tensor<float>(restored.shape()))) - level;
+    const Tensor<float> output = product(restored, adjusted, Tensor<float>(restored.shape()));
+    const double mean = mean_of(output);
+    return std::min(mean - level, std::max(mean_at(output, highlights) - kept, mean - light.highest));
   };
   double low = 0, high = std::log(light.highest_ratio), at_low = error(low);
   if (at_low >= 0) return 1;
