@@ -2,8 +2,11 @@
 
 #include <Eigen/Dense>
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 
 #include "core/base/error.h"
 
@@ -12,12 +15,51 @@ namespace {
 
 constexpr double kFloor = 1e-3;  // keeps the logarithm of black finite
 
-/// The value below which a fraction of all lie; moves the values about.
-double quantile(std::vector<float>& values, double fraction) {
-  const auto at = static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1) + 0.5);
-  std::nth_element(values.begin(), values.begin() + at, values.end());
-  return static_cast<double>(values[static_cast<std::size_t>(at)]);
-}
+/// Finds the values below which fractions of all lie, in two passes over the values: the first counts them by the upper
+/// half of their bits, the second those in the halves of interest by the lower. For numbers of at least 0, whose bits
+/// have their order.
+class Quantiles {
+ public:
+  Quantiles(std::int64_t count, std::initializer_list<double> fractions) : upper_(kBins, 0) {
+    for (const double fraction : fractions) {
+      wanted_.push_back({static_cast<std::int64_t>(fraction * static_cast<double>(count - 1) + 0.5), 0, {}});
+    }
+  }
+
+  void add_first(float value) { ++upper_[bits_of(value) >> 16]; }
+  void end_first() {
+    for (Wanted& w : wanted_) {
+      while (w.rank >= upper_[w.half]) w.rank -= upper_[w.half++];
+      w.lower.assign(kBins, 0);
+    }
+  }
+  void add_second(float value) {
+    const std::uint32_t bits = bits_of(value);
+    for (Wanted& w : wanted_) {
+      if (bits >> 16 == w.half) ++w.lower[bits & (kBins - 1)];
+    }
+  }
+  double value(std::size_t i) const {
+    const Wanted& w = wanted_[i];
+    std::int64_t rank = w.rank;
+    std::uint32_t low = 0;
+    while (rank >= w.lower[low]) rank -= w.lower[low++];
+    return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(w.half) << 16 | low));
+  }
+
+ private:
+  static constexpr std::size_t kBins = 1 << 16;
+  struct Wanted {
+    std::int64_t rank;  // in the end among those with the same upper half
+    std::size_t half;
+    std::vector<std::int64_t> lower;
+  };
+  // -0 as 0, and what cannot be compared as 0 too: the result will say that it is not a number.
+  static std::uint32_t bits_of(float value) { return value > 0 ? std::bit_cast<std::uint32_t>(value) : 0; }
+
+  std::vector<std::int64_t> upper_;
+  std::vector<Wanted> wanted_;
+};
 
 }  // namespace
 
@@ -35,21 +77,36 @@ LightStatistics light_statistics(const Tensor<float>& picture, const Tensor<floa
   check(count > 0 && picture.size() == 3 * count,
         "light: expected a picture [1, 3, h, w] and its illumination [1, 1, h, w], got ", picture.shape().text(),
         " and ", illumination.shape().text());
-  std::vector<float> values(static_cast<std::size_t>(count));
+  const float* r = picture.data();
+  return light_statistics(count,
+                          [&](const PixelRun& use) { use(count, r, r + count, r + 2 * count, illumination.data()); });
+}
+
+LightStatistics light_statistics(std::int64_t count, const PixelRuns& runs) {
+  const auto gray = [](float r, float g, float b) { return 0.299f * r + 0.587f * g + 0.114f * b; };
+  Quantiles grays(count, {0.5, 0.95}), lights(count, {0.5});
   double gray_sum = 0, gray_squares = 0, light_sum = 0, light_squares = 0, saturation = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float r = picture[i], g = picture[count + i], b = picture[2 * count + i];
-    const float y = 0.299f * r + 0.587f * g + 0.114f * b, l = illumination[i];
-    values[static_cast<std::size_t>(i)] = y;
-    gray_sum += static_cast<double>(y);
-    gray_squares += static_cast<double>(y) * static_cast<double>(y);
-    light_sum += static_cast<double>(l);
-    light_squares += static_cast<double>(l) * static_cast<double>(l);
-    saturation += static_cast<double>(std::max({r, g, b}) - std::min({r, g, b}));
-  }
-  const double gray_median = quantile(values, 0.5), gray_bright = quantile(values, 0.95);
-  std::copy_n(illumination.data(), count, values.begin());
-  const double light_median = quantile(values, 0.5);
+  runs([&](std::int64_t n, const float* r, const float* g, const float* b, const float* l) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float y = gray(r[i], g[i], b[i]);
+      grays.add_first(y);
+      lights.add_first(l[i]);
+      gray_sum += static_cast<double>(y);
+      gray_squares += static_cast<double>(y) * static_cast<double>(y);
+      light_sum += static_cast<double>(l[i]);
+      light_squares += static_cast<double>(l[i]) * static_cast<double>(l[i]);
+      saturation += static_cast<double>(std::max({r[i], g[i], b[i]}) - std::min({r[i], g[i], b[i]}));
+    }
+  });
+  grays.end_first();
+  lights.end_first();
+  runs([&](std::int64_t n, const float* r, const float* g, const float* b, const float* l) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      grays.add_second(gray(r[i], g[i], b[i]));
+      lights.add_second(l[i]);
+    }
+  });
+  const double gray_median = grays.value(0), gray_bright = grays.value(1), light_median = lights.value(0);
   const double n = static_cast<double>(count);
   const auto deviation = [n](double sum, double squares) {
     return std::sqrt(std::max(0.0, squares / n - sum / n * (sum / n)));

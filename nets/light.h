@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,14 @@ struct LightStatistics {
 
 /// Statistics of a picture [1, 3, h, w] (as the nets saw it) and its illumination [1, 1, h, w], both in 0..1.
 LightStatistics light_statistics(const Tensor<float>& picture, const Tensor<float>& illumination);
+
+/// Calls its argument with runs of a picture's pixels, from the first to the last: how many, and their red, green, blue
+/// and illumination.
+using PixelRun =
+    std::function<void(std::int64_t count, const float* r, const float* g, const float* b, const float* l)>;
+using PixelRuns = std::function<void(const PixelRun&)>;
+/// The same of pixels that are nowhere all at once; `runs` is called twice. The same bits.
+LightStatistics light_statistics(std::int64_t count, const PixelRuns& runs);
 
 /// The automatic light level: log ratio = bias + sum of weights[i] * statistics[i], limited to [log lowest, log
 /// highest]. Fitted on training pairs by fit_light.

@@ -15,10 +15,25 @@ namespace {
 constexpr double kLowestRatio = 0.01, kHighestRatio = 100;
 constexpr std::int64_t kGrain = 16384;
 
-double mean_of(const Tensor<float>& x) {
+double sum_of(const float* x, std::int64_t count) {
   double sum = 0;
-  for (std::int64_t i = 0; i < x.size(); ++i) sum += static_cast<double>(x[i]);
-  return sum / static_cast<double>(x.size());
+  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]);
+  return sum;
+}
+
+double mean_of(const Tensor<float>& picture) {
+  const std::int64_t plane = picture.size() / 3;
+  double sums[3];
+  for (std::int64_t c = 0; c < 3; ++c) sums[c] = sum_of(picture.data() + c * plane, plane);
+  return mean_of_planes(sums, plane);
+}
+
+/// restored = reflectance + denoise * (restored - reflectance)
+void blend(const Tensor<float>& reflectance, double denoise, Tensor<float>& restored) {
+  const auto share = static_cast<float>(denoise);
+  parallel_for(restored.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) restored[i] = reflectance[i] + share * (restored[i] - reflectance[i]);
+  });
 }
 
 /// color [1, 3, h, w] times light [1, 1, h, w].
@@ -89,46 +104,21 @@ Tensor<float> put_together(const Tensor<float>& input, const Enhanced& maps, Fus
                                      : product(maps.restored, maps.adjusted, Tensor<float>(input.shape()));
 }
 
-// The output's mean grows with the ratio nearly everywhere, so the wanted one is found by halving the interval of its
-// logarithm.
-double ratio_for_mean(Nets& nets, const Tensor<float>& input, Enhanced maps, Fusion fusion, double target) {
-  constexpr int kSteps = 12;
-  constexpr double kCloseEnough = 0.0005;
-  double low = std::log(kLowestRatio), high = std::log(kHighestRatio), best = 0, best_error = 2;
-  for (int i = 0; i < kSteps && best_error > kCloseEnough; ++i) {
-    const double middle = (low + high) / 2;
-    maps.adjusted = nets.adjust(maps.illumination, std::exp(middle));
-    const double error = mean_of(put_together(input, maps, fusion)) - target;
-    if (std::abs(error) < best_error) {
-      best_error = std::abs(error);
-      best = middle;
-    }
-    (error > 0 ? high : low) = middle;
-  }
-  return std::exp(best);
-}
-
-// Where the model has no rule of its own: the ratio that brings the illumination's mean to a middle level.
-double general_ratio(const Tensor<float>& illumination) {
-  constexpr double kMiddle = 0.45;
-  return std::clamp(kMiddle / (mean_of(illumination) + 1e-4), 1.0, 20.0);
-}
-
 double choose_ratio(const Model<float>& model, Nets& nets, const Tensor<float>& input, const Enhanced& maps,
                     const EnhanceOptions& options) {
   const LightLevel& light = options.light;
-  switch (light.mode) {
-    case LightLevel::Mode::kRatio:
-      check(light.value > 0 && light.value <= kHighestRatio, "ratio: expected a number above 0 and at most ",
-            kHighestRatio, ", got ", light.value);
-      return light.value;
-    case LightLevel::Mode::kTargetMean:
-      check(light.value >= 0 && light.value <= 1, "target mean: expected a number from 0 to 1, got ", light.value);
-      return ratio_for_mean(nets, input, maps, options.fusion, light.value);
-    case LightLevel::Mode::kAuto:
-      break;
+  if (light.mode == LightLevel::Mode::kRatio) return light.value;
+  if (light.mode == LightLevel::Mode::kTargetMean) {
+    Enhanced trial = maps;
+    return ratio_for_mean(light.value, [&](double ratio) {
+      trial.adjusted = nets.adjust(maps.illumination, ratio);
+      return mean_of(put_together(input, trial, options.fusion));
+    });
   }
-  if (!model.config.light) return general_ratio(maps.illumination);
+  if (!model.config.light) {
+    const std::int64_t count = maps.illumination.size();
+    return general_ratio(sum_of(maps.illumination.data(), count) / static_cast<double>(count));
+  }
   return automatic_ratio(*model.config.light, light_statistics(input, maps.illumination));
 }
 
@@ -150,6 +140,44 @@ Tensor<float> net_input(Tensor<float> picture, const InputConfig& config) {
   return stretched;
 }
 
+void check_light(const LightLevel& light) {
+  if (light.mode == LightLevel::Mode::kRatio) {
+    check(light.value > 0 && light.value <= kHighestRatio, "ratio: expected a number above 0 and at most ",
+          kHighestRatio, ", got ", light.value);
+  }
+  if (light.mode == LightLevel::Mode::kTargetMean) {
+    check(light.value >= 0 && light.value <= 1, "target mean: expected a number from 0 to 1, got ", light.value);
+  }
+}
+
+double mean_of_planes(const double sums[3], std::int64_t plane) {
+  return (sums[0] + sums[1] + sums[2]) / static_cast<double>(3 * plane);
+}
+
+// The output's mean grows with the ratio nearly everywhere, so the wanted one is found by halving the interval of its
+// logarithm.
+double ratio_for_mean(double target, const std::function<double(double)>& mean_of_output) {
+  constexpr int kSteps = 12;
+  constexpr double kCloseEnough = 0.0005;
+  double low = std::log(kLowestRatio), high = std::log(kHighestRatio), best = 0, best_error = 2;
+  for (int i = 0; i < kSteps && best_error > kCloseEnough; ++i) {
+    const double middle = (low + high) / 2;
+    const double error = mean_of_output(std::exp(middle)) - target;
+    if (std::abs(error) < best_error) {
+      best_error = std::abs(error);
+      best = middle;
+    }
+    (error > 0 ? high : low) = middle;
+  }
+  return std::exp(best);
+}
+
+// The ratio that brings the illumination's mean to a middle level.
+double general_ratio(double mean_illumination) {
+  constexpr double kMiddle = 0.45;
+  return std::clamp(kMiddle / (mean_illumination + 1e-4), 1.0, 20.0);
+}
+
 Variable<float> ratio_map(const Shape& illumination, double ratio) {
   return Variable<float>(Tensor<float>::full(illumination, static_cast<float>(ratio)));
 }
@@ -166,6 +194,8 @@ double ratio_between(const Tensor<float>& low, const Tensor<float>& high) {
 Enhanced enhance(const Model<float>& model, Tensor<float> picture, const EnhanceOptions& options) {
   check(model.decomposition.has_value(), "model: it has no decomposition net, which enhancing needs");
   check(model.adjustment.has_value(), "model: it has no adjustment net, which enhancing needs");
+  check(options.denoise >= 0 && options.denoise <= 1, "denoise: expected a number from 0 to 1, got ", options.denoise);
+  check_light(options.light);
   const NoGrad no_grad;
   const Tensor<float> input = net_input(std::move(picture), model.config.input);
   const Shape shape = input.shape(), map_shape{1, 1, shape[2], shape[3]};
@@ -178,8 +208,9 @@ Enhanced enhance(const Model<float>& model, Tensor<float> picture, const Enhance
   nets.decompose(input, maps.reflectance, maps.illumination);
   maps.restored = maps.reflectance;
   if (model.restoration) {
-    if (!in_place) maps.restored = Tensor<float>(shape);
+    if (!in_place || options.denoise < 1) maps.restored = Tensor<float>(shape);
     nets.restore(maps.reflectance, maps.illumination, maps.restored);
+    if (options.denoise < 1) blend(maps.reflectance, options.denoise, maps.restored);
   }
   maps.ratio = choose_ratio(model, nets, input, maps, options);
   maps.adjusted = nets.adjust(maps.illumination, maps.ratio);

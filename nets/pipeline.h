@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "nets/model.h"
 
 namespace kind {
@@ -26,7 +28,8 @@ enum class Fusion {
 struct EnhanceOptions {
   LightLevel light;
   Fusion fusion = Fusion::kNone;
-  bool maps = true;  // false: only output and ratio are wanted, which takes less memory
+  bool maps = true;    // false: only output and ratio are wanted, which takes less memory
+  double denoise = 1;  // 0..1: how far from R_low to R_hat what is multiplied lies: R_low + denoise (R_hat - R_low)
 };
 
 /// All maps are [1, 3, h, w] (reflectance, restored, output) or [1, 1, h, w], in 0..1. Undefined, but for the output,
@@ -44,6 +47,19 @@ struct Enhanced {
 /// Throws Error where the model has no decomposition or no adjustment net, or the light level is out of range.
 /// Give the picture away (std::move) where it is not needed again: its memory is then used.
 Enhanced enhance(const Model<float>& model, Tensor<float> picture, const EnhanceOptions& options = {});
+
+/// The ratio for which mean_of_output, the output's mean as a function of the ratio, comes nearest to `target`. Calls
+/// it at most twelve times.
+double ratio_for_mean(double target, const std::function<double(double)>& mean_of_output);
+
+/// The ratio that --auto takes where the model has no rule of its own, from the mean of the illumination.
+double general_ratio(double mean_illumination);
+
+/// The mean of all values from the sums of three planes' values, each added up in order.
+double mean_of_planes(const double sums[3], std::int64_t plane);
+
+/// Throws Error unless the level is one that enhance() takes.
+void check_light(const LightLevel& light);
 
 /// What adjustment is asked for when a bright picture is known: mean(L_high / (L_low + 1e-4)). Both [1, 1, h, w].
 double ratio_between(const Tensor<float>& low, const Tensor<float>& high);

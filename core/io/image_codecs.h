@@ -14,26 +14,34 @@ namespace kind {
 
 using Bytes = std::span<const std::uint8_t>;
 
-/// The picture size from the bytes at a file's start. JPEG and PPM throw Error where the header goes on behind
-/// these bytes. `path` is for messages. The limits are already applied.
+/// The size of the picture as it is stored, from the bytes at a file's start. JPEG and PPM throw Error where the header
+/// goes on behind these bytes. `path` is for messages. The limits are already applied.
 ImageInfo png_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
 ImageInfo jpeg_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
 ImageInfo bmp_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
 ImageInfo ppm_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
 
+/// The picture as it is stored, EXIF orientation not applied.
 Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits);
 Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits);
 Image decode_bmp(const std::string& path, Bytes bytes, const ReadLimits& limits);
 Image decode_ppm(const std::string& path, Bytes bytes, const ReadLimits& limits);
 
 /// The whole file that holds the picture. The caller has checked that the type can hold it.
-std::vector<std::uint8_t> encode_png(const std::string& path, const Image& image);
-std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& image, int quality);
+std::vector<std::uint8_t> encode_png(const std::string& path, const Image& image, const WriteOptions& options);
+std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& image, const WriteOptions& options);
 std::vector<std::uint8_t> encode_bmp(const std::string& path, const Image& image);
 std::vector<std::uint8_t> encode_ppm(const Image& image);
 
 /// Throws Error unless 1 <= sides <= limits.max_side and the picture has at most limits.max_pixels pixels.
 void check_picture_size(const std::string& path, std::int64_t width, std::int64_t height, const ReadLimits& limits);
+
+/// Throws Error where the picture's samples take more than limits.max_image_bytes.
+void check_image_bytes(const std::string& path, const ImageInfo& size, int channels, int bits,
+                       const ReadLimits& limits);
+/// Throws Error where `have` bytes are fewer than the `least` that can hold the pixels: before memory is taken for
+/// them.
+void check_file_holds(const std::string& path, std::uint64_t have, std::uint64_t least, const ImageInfo& size);
 
 /// The picture turned and mirrored so that it is upright, for an EXIF orientation of 1..8.
 Image apply_orientation(Image image, int orientation);
