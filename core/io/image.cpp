@@ -37,14 +37,6 @@ std::string lower_extension(const std::string& path) {
   return extension;
 }
 
-std::optional<ImageFormat> find_format(Bytes bytes) {
-  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n"sv)) return ImageFormat::kPng;
-  if (has_at(bytes, 0, "\xff\xd8\xff"sv)) return ImageFormat::kJpeg;
-  if (has_at(bytes, 0, "BM"sv)) return ImageFormat::kBmp;
-  if (has_at(bytes, 0, "P5"sv) || has_at(bytes, 0, "P6"sv)) return ImageFormat::kPpm;
-  return std::nullopt;
-}
-
 constexpr const char* kRawHint = "a camera RAW file, which is not read: develop it to PNG or JPEG first";
 
 /// What a file that is none of ours most likely is, with what to do about it.
@@ -99,7 +91,7 @@ std::string name_unreadable(const std::string& path, Bytes bytes) {
 }
 
 ImageFormat require_format(const std::string& path, Bytes bytes) {
-  const std::optional<ImageFormat> format = find_format(bytes);
+  const std::optional<ImageFormat> format = image_format_from_content(bytes);
   if (!format) fail("cannot read ", path, ": it is ", name_unreadable(path, bytes));
   return *format;
 }
@@ -142,6 +134,34 @@ Image decode(const std::string& path, Bytes bytes, ImageFormat format, const Rea
       break;
   }
   return decode_ppm(path, bytes, limits);
+}
+
+/// Throws Error where a type cannot hold the picture.
+void check_writable(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options) {
+  check(image.width > 0 && image.height > 0 &&
+            image.data.size() == image.row_bytes() * static_cast<std::size_t>(image.height),
+        "cannot write ", path, ": the picture is empty or its data does not fit its size");
+  const char* type = image_extension(format);
+  check(format == ImageFormat::kPng || !image.has_alpha(), "cannot write ", path, ": ", type,
+        " files hold no alpha channel here, expected png");
+  check(format == ImageFormat::kPng || format == ImageFormat::kPpm || image.bits == 8, "cannot write ", path, ": ",
+        type, " files hold no 16-bit samples, expected png or ppm");
+  check(format != ImageFormat::kJpeg || (options.jpeg_quality >= 1 && options.jpeg_quality <= 100), "cannot write ",
+        path, ": the JPEG quality is ", options.jpeg_quality, ", expected 1 to 100");
+}
+
+void encode(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options,
+            ByteSink& sink) {
+  switch (format) {
+    case ImageFormat::kPng:
+      return encode_png(path, image, options, sink);
+    case ImageFormat::kJpeg:
+      return encode_jpeg(path, image, options, sink);
+    case ImageFormat::kBmp:
+      return encode_bmp(path, image, sink);
+    case ImageFormat::kPpm:
+      return encode_ppm(image, sink);
+  }
 }
 
 /// Rows that a thread takes at least, in loops over pixels.
@@ -322,37 +342,28 @@ ImageInfo image_info(const std::string& path, const ReadLimits& limits) {
 }
 
 void write_image(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options) {
-  write_file_atomic(path, encode_image(path, image, format, options));
+  check_writable(path, image, format, options);
+  AtomicFile file(path);
+  std::vector<std::uint8_t> buffer;
+  constexpr std::size_t kBuffer = std::size_t{1} << 18;
+  ByteSink sink([&](Bytes bytes) {
+    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
+    if (buffer.size() < kBuffer) return;
+    file.write(buffer);
+    buffer.clear();
+  });
+  encode(path, image, format, options, sink);
+  file.write(buffer);
+  file.commit();
 }
 
-std::vector<std::uint8_t> encode_image(const std::string& path, const Image& image, ImageFormat format,
+std::vector<std::uint8_t> encode_image(const std::string& name, const Image& image, ImageFormat format,
                                        const WriteOptions& options) {
-  check(image.width > 0 && image.height > 0 &&
-            image.data.size() == image.row_bytes() * static_cast<std::size_t>(image.height),
-        "cannot write ", path, ": the picture is empty or its data does not fit its size");
-  const char* type = image_extension(format);
-  check(format == ImageFormat::kPng || !image.has_alpha(), "cannot write ", path, ": ", type,
-        " files hold no alpha channel here, expected png");
-  check(format == ImageFormat::kPng || format == ImageFormat::kPpm || image.bits == 8, "cannot write ", path, ": ",
-        type, " files hold no 16-bit samples, expected png or ppm");
-  std::vector<std::uint8_t> bytes;
-  switch (format) {
-    case ImageFormat::kPng:
-      bytes = encode_png(path, image, options);
-      break;
-    case ImageFormat::kJpeg:
-      check(options.jpeg_quality >= 1 && options.jpeg_quality <= 100, "cannot write ", path, ": the JPEG quality is ",
-            options.jpeg_quality, ", expected 1 to 100");
-      bytes = encode_jpeg(path, image, options);
-      break;
-    case ImageFormat::kBmp:
-      bytes = encode_bmp(path, image);
-      break;
-    case ImageFormat::kPpm:
-      bytes = encode_ppm(image);
-      break;
-  }
-  return bytes;
+  check_writable(name, image, format, options);
+  std::vector<std::uint8_t> file;
+  ByteSink sink([&](Bytes bytes) { file.insert(file.end(), bytes.begin(), bytes.end()); });
+  encode(name, image, format, options, sink);
+  return file;
 }
 
 MetadataHolder metadata_holder(ImageFormat format) {
@@ -368,6 +379,14 @@ std::optional<ImageFormat> image_format_from_extension(std::string_view extensio
   if (lower == "jpg" || lower == "jpeg") return ImageFormat::kJpeg;
   if (lower == "bmp") return ImageFormat::kBmp;
   if (lower == "ppm" || lower == "pnm") return ImageFormat::kPpm;
+  return std::nullopt;
+}
+
+std::optional<ImageFormat> image_format_from_content(Bytes bytes) {
+  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n"sv)) return ImageFormat::kPng;
+  if (has_at(bytes, 0, "\xff\xd8\xff"sv)) return ImageFormat::kJpeg;
+  if (has_at(bytes, 0, "BM"sv)) return ImageFormat::kBmp;
+  if (has_at(bytes, 0, "P5"sv) || has_at(bytes, 0, "P6"sv)) return ImageFormat::kPpm;
   return std::nullopt;
 }
 

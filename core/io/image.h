@@ -107,6 +107,9 @@ MetadataHolder metadata_holder(ImageFormat format);
 /// The type that a file name extension, with or without the dot and in any case, asks for when writing.
 std::optional<ImageFormat> image_format_from_extension(std::string_view extension);
 
+/// The type that a file has by its first bytes; nothing for those that are not read.
+std::optional<ImageFormat> image_format_from_content(std::span<const std::uint8_t> start);
+
 /// The extension that files of a type are given, without the dot: png, jpg, bmp, ppm.
 const char* image_extension(ImageFormat format);
 

@@ -4,8 +4,11 @@
 
 #include <csetjmp>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/io/image.h"
@@ -27,11 +30,38 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
 Image decode_bmp(const std::string& path, Bytes bytes, const ReadLimits& limits);
 Image decode_ppm(const std::string& path, Bytes bytes, const ReadLimits& limits);
 
-/// The whole file that holds the picture. The caller has checked that the type can hold it.
-std::vector<std::uint8_t> encode_png(const std::string& path, const Image& image, const WriteOptions& options);
-std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& image, const WriteOptions& options);
-std::vector<std::uint8_t> encode_bmp(const std::string& path, const Image& image);
-std::vector<std::uint8_t> encode_ppm(const Image& image);
+/// Where encoders leave a file's bytes, part after part.
+class ByteSink {
+ public:
+  using Write = std::function<void(Bytes)>;
+  explicit ByteSink(Write write) : write_(std::move(write)) {}
+
+  void put(Bytes bytes) { write_(bytes); }
+  /// For calls from the libraries' C code, through which no exception may pass: false where writing failed.
+  bool put_quietly(const std::uint8_t* bytes, std::size_t count) noexcept {
+    try {
+      write_(Bytes(bytes, count));
+      return true;
+    } catch (...) {
+      error_ = std::current_exception();
+      return false;
+    }
+  }
+  /// Throws what put_quietly caught.
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  Write write_;
+  std::exception_ptr error_;
+};
+
+/// The file that holds the picture. The caller has checked that the type can hold it.
+void encode_png(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink);
+void encode_jpeg(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink);
+void encode_bmp(const std::string& path, const Image& image, ByteSink& sink);
+void encode_ppm(const Image& image, ByteSink& sink);
 
 /// Throws Error unless 1 <= sides <= limits.max_side and the picture has at most limits.max_pixels pixels.
 void check_picture_size(const std::string& path, std::int64_t width, std::int64_t height, const ReadLimits& limits);
@@ -54,17 +84,6 @@ bool run_guarded(std::jmp_buf& jump, const Body& body) {
   if (setjmp(jump) != 0) return false;
   body();
   return true;
-}
-
-/// Adds bytes to the output; false where memory does not suffice, since no exception may pass through the libraries' C
-/// code.
-inline bool append(std::vector<std::uint8_t>& to, const std::uint8_t* from, std::size_t count) noexcept {
-  try {
-    to.insert(to.end(), from, from + count);
-    return true;
-  } catch (...) {
-    return false;
-  }
 }
 
 }  // namespace kind

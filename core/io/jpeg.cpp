@@ -7,7 +7,6 @@
 #include <jerror.h>
 
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "core/base/error.h"
@@ -18,6 +17,9 @@ namespace {
 
 /// A progressive file may hold any number of scans, each of which costs the work of a whole picture.
 constexpr int kMaxScans = 500;
+/// Pixels of files that are written with codes of their own, some percent smaller: all coefficients, 6 bytes a pixel,
+/// are held for that.
+constexpr std::int64_t kMostOptimized = std::int64_t{1} << 25;
 
 struct JpegErrors {
   jpeg_error_mgr manager;  // first, so that libjpeg's pointer to it points to the whole
@@ -86,7 +88,7 @@ struct JpegReader {
 struct JpegOutput {
   jpeg_destination_mgr manager;  // first, so that libjpeg's pointer to it points to the whole
   JOCTET buffer[1 << 14];
-  std::vector<std::uint8_t>* output;
+  ByteSink* sink;
 };
 
 void start_buffer(j_compress_ptr info) {
@@ -97,7 +99,7 @@ void start_buffer(j_compress_ptr info) {
 
 void flush_buffer(j_compress_ptr info, std::size_t count) {
   auto& output = *reinterpret_cast<JpegOutput*>(info->dest);
-  if (append(*output.output, output.buffer, count)) return;
+  if (output.sink->put_quietly(output.buffer, count)) return;
   info->err->msg_code = JERR_OUT_OF_MEMORY;
   info->err->msg_parm.i[0] = 0;
   on_error(reinterpret_cast<j_common_ptr>(info));
@@ -117,15 +119,14 @@ struct JpegWriter {
   jpeg_compress_struct info{};
   JpegErrors errors{};
   JpegOutput destination{};
-  std::vector<std::uint8_t> output;
 
-  JpegWriter() {
+  explicit JpegWriter(ByteSink& sink) {
     set_up(errors);
     info.err = &errors.manager;
     destination.manager.init_destination = start_buffer;
     destination.manager.empty_output_buffer = on_full_buffer;
     destination.manager.term_destination = on_last_buffer;
-    destination.output = &output;
+    destination.sink = &sink;
   }
   JpegWriter(const JpegWriter&) = delete;
   JpegWriter& operator=(const JpegWriter&) = delete;
@@ -175,7 +176,8 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
   read_header(path, bytes, limits, reader);
   const bool gray = info.num_components == 1;
   const ImageInfo size{static_cast<int>(info.image_width), static_cast<int>(info.image_height), ImageFormat::kJpeg};
-  check_image_bytes(path, size, gray ? 1 : 3, 8, limits);
+  // Of several scans, which make up the picture together, all coefficients are held: 2 bytes a sample.
+  check_image_bytes(path, size, (gray ? 1 : 3) * (jpeg_has_multiple_scans(&info) ? 3 : 1), 8, limits);
   if (!info.arith_code) {
     // Each block of 8 x 8 has at least one bit.
     std::uint64_t blocks = 0;
@@ -199,13 +201,13 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
   return image;
 }
 
-std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& image, const WriteOptions& options) {
+void encode_jpeg(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) {
   check(image.width <= JPEG_MAX_DIMENSION && image.height <= JPEG_MAX_DIMENSION, "cannot write ", path,
         ": JPEG holds at most ", JPEG_MAX_DIMENSION, " pixels a side, the picture has ", image.width, " x ",
         image.height);
   const std::vector<JpegSegment> segments =
       options.metadata ? jpeg_segments(*options.metadata) : std::vector<JpegSegment>();
-  JpegWriter writer;
+  JpegWriter writer(sink);
   jpeg_compress_struct& info = writer.info;
   const bool ok = run_guarded(writer.errors.jump, [&] {
     jpeg_create_compress(&info);
@@ -216,7 +218,7 @@ std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& imag
     info.in_color_space = image.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_set_defaults(&info);
     jpeg_set_quality(&info, options.jpeg_quality, TRUE);
-    info.optimize_coding = TRUE;
+    info.optimize_coding = std::int64_t{image.width} * image.height <= kMostOptimized ? TRUE : FALSE;
     info.comp_info[0].h_samp_factor = image.channels == 1 || options.chroma == Chroma::k444 ? 1 : 2;
     info.comp_info[0].v_samp_factor = image.channels == 3 && options.chroma == Chroma::k420 ? 2 : 1;
     if (options.metadata && options.metadata->density) set_density(info, *options.metadata->density);
@@ -231,8 +233,8 @@ std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& imag
     }
     jpeg_finish_compress(&info);
   });
+  sink.rethrow();
   if (!ok) fail("cannot write ", path, " as JPEG: ", writer.errors.message);
-  return std::move(writer.output);
 }
 
 }  // namespace kind

@@ -23,7 +23,7 @@ struct PngState {
   char message[200] = "unknown error";
   const std::uint8_t* data = nullptr;  // what is left to read
   std::size_t size = 0;
-  std::vector<std::uint8_t>* output = nullptr;
+  ByteSink* sink = nullptr;
 };
 
 [[noreturn]] void on_error(png_structp png, png_const_charp message) {
@@ -45,7 +45,7 @@ void on_read(png_structp png, png_bytep to, std::size_t count) {
 
 void on_write(png_structp png, png_bytep from, std::size_t count) {
   auto* state = static_cast<PngState*>(png_get_io_ptr(png));
-  if (!append(*state->output, from, count)) png_error(png, "not enough memory");
+  if (!state->sink->put_quietly(from, count)) png_error(png, "it cannot be written");
 }
 
 void on_flush(png_structp) {}
@@ -138,14 +138,13 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
   return image;
 }
 
-std::vector<std::uint8_t> encode_png(const std::string& path, const Image& image, const WriteOptions& options) {
+void encode_png(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) {
   constexpr int kColorTypes[] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
                                  PNG_COLOR_TYPE_RGB_ALPHA};
   const std::vector<PngChunk> chunks = options.metadata ? png_chunks(*options.metadata) : std::vector<PngChunk>();
-  std::vector<std::uint8_t> output;
   PngWriter writer;
   PngState& state = writer.state;
-  state.output = &output;
+  state.sink = &sink;
   const bool ok = run_guarded(state.jump, [&] {
     writer.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
     if (writer.png == nullptr) std::longjmp(state.jump, 1);
@@ -165,8 +164,8 @@ std::vector<std::uint8_t> encode_png(const std::string& path, const Image& image
     for (int y = 0; y < image.height; ++y) png_write_row(writer.png, image.row(y));
     png_write_end(writer.png, nullptr);
   });
+  sink.rethrow();
   if (!ok) fail("cannot write ", path, " as PNG: ", state.message);
-  return output;
 }
 
 }  // namespace kind
