@@ -4,7 +4,9 @@
 #include <atomic>
 #include <chrono>
 #include <limits>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/memory.h"
@@ -100,7 +102,8 @@ ConvAlgorithm FusedNet::algorithm(const Node& node, std::int64_t n, std::int64_t
 
 void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
                         const std::vector<BlockMap>& maps, const std::vector<float*>& outputs,
-                        std::int64_t output_image, std::int64_t y0, std::int64_t y1, const float* prepared) const {
+                        std::int64_t output_image, std::int64_t y0, std::int64_t y1, const float* prepared,
+                        std::int64_t first_row) const {
   const auto map = [&](Value v) { return maps[static_cast<std::size_t>(v)]; };
   const auto parts = [&] {
     return node.x.size() == 1 ? BlockParts(map(node.x[0])) : BlockParts(map(node.x[0]), map(node.x[1]));
@@ -118,7 +121,7 @@ void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgor
     case Kind::kOutput:
       return block_project(kernels, node.kernel(), WeightUse::kForward, parts(), node.weight.value().data(),
                            node.bias.value().data(), node.weight.shape()[0], true, node.activated ? slope_ : 1.0f,
-                           outputs.data() + node.first_output, output_image, y0, y1);
+                           outputs.data() + node.first_output, output_image, y0, y1, first_row);
     case Kind::kInput:
       break;  // packed by the caller, who has the planes
   }
@@ -304,44 +307,132 @@ class FusedSchedule {
   std::int64_t floats_ = 0;
 };
 
+/// A schedule with the memory that it runs in.
+struct FusedRun::State {
+  FusedNet net;
+  std::int64_t h, w;
+  Source source;
+  Sink sink;
+  const BlockKernels& kernels;
+  FusedSchedule schedule;
+  // The layers' weights, where they are made once for all steps.
+  std::vector<std::optional<Buffer<float>>> prepared;
+  std::size_t next = 0;
+  std::map<std::size_t, std::int64_t> outputs_made;  // rows, a node
+
+  State(const FusedNet& of, std::int64_t height, std::int64_t width)
+      : net(of),
+        h(height),
+        w(width),
+        kernels(*block_kernels()),
+        schedule(net, kernels, h, w),
+        prepared(of.nodes_.size()) {
+    for (std::size_t i = 0; i < net.nodes_.size(); ++i) {
+      if (net.nodes_[i].kind == FusedNet::Kind::kOutput) outputs_made[i] = 0;
+    }
+  }
+
+  const FusedNet::Node& node(const FusedSchedule::Step& step) const { return net.nodes_[step.node]; }
+
+  std::int64_t weight_floats(std::size_t i) const {
+    const FusedNet::Node& of = net.nodes_[i];
+    if (of.kind != FusedNet::Kind::kConv) return 0;
+    return prepared_floats(kernels, schedule.algorithm(i), of.weight.shape()[1], of.weight.shape()[0]);
+  }
+
+  /// The planes begin with row `first_row`.
+  void pack(const FusedSchedule::Step& step, const float* const* planes, std::int64_t first_row) {
+    const std::int64_t channels = net.input_channels();
+    for (std::int64_t c = 0; c < channels; ++c) {
+      block_pack(planes[c], 0, 1, c, c + 1 == channels, schedule.maps()[0], step.y0, step.y1, first_row);
+    }
+  }
+  void compute(const FusedSchedule::Step& step, const std::vector<float*>& outputs, std::int64_t first_row) {
+    const FusedNet::Node& of = node(step);
+    std::optional<Buffer<float>>& weights = prepared[step.node];
+    const std::int64_t floats = weights ? 0 : weight_floats(step.node);
+    if (floats > 0) {
+      weights.emplace(floats);
+      prepare_weights(kernels, schedule.algorithm(step.node), of.weight.value().data(), of.weight.shape()[1],
+                      of.weight.shape()[0], weights->data());
+    }
+    net.run_node(kernels, of, schedule.algorithm(step.node), schedule.maps(), outputs, 0, step.y0, step.y1,
+                 weights ? weights->data() : nullptr, first_row);
+  }
+
+  /// The same with rows from the source and to the sink.
+  void stream(const FusedSchedule::Step& step) {
+    const FusedNet::Node& of = node(step);
+    const std::int64_t rows = step.y1 - step.y0;
+    const bool output = of.kind == FusedNet::Kind::kOutput;
+    if (of.kind != FusedNet::Kind::kInput && !output) return compute(step, {}, 0);
+    const std::int64_t count = output ? of.weight.shape()[0] : net.input_channels();
+    Buffer<float> buffer(count * rows * w);
+    // run_node finds a node's planes behind those of the outputs before it.
+    std::vector<float*> planes(static_cast<std::size_t>(of.first_output), nullptr);
+    for (std::int64_t c = 0; c < count; ++c) planes.push_back(buffer.data() + c * rows * w);
+    if (output) {
+      compute(step, planes, step.y0);
+      sink(of.first_output, count, step.y0, step.y1, planes.data() + of.first_output);
+    } else {
+      source(step.y0, step.y1, planes.data());
+      pack(step, planes.data(), step.y0);
+    }
+  }
+};
+
+FusedRun::FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, Source source, Sink sink, Arena& arena)
+    : state_(std::make_unique<State>(net, h, w)) {
+  state_->source = std::move(source);
+  state_->sink = std::move(sink);
+  state_->schedule.set_memory(arena.take<float>(state_->schedule.floats()));
+}
+
+FusedRun::~FusedRun() = default;
+
+void FusedRun::advance(std::int64_t rows) {
+  State& s = *state_;
+  const auto made = [&] {
+    std::int64_t least = s.h;
+    for (const auto& [node, y] : s.outputs_made) least = std::min(least, y);
+    return least;
+  };
+  for (; s.next < s.schedule.steps().size() && made() < std::min(rows, s.h); ++s.next) {
+    const FusedSchedule::Step& step = s.schedule.steps()[s.next];
+    s.stream(step);
+    const auto at = s.outputs_made.find(step.node);
+    if (at != s.outputs_made.end()) at->second = step.y1;
+  }
+}
+
+std::uint64_t FusedRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w) {
+  const State state(net, h, w);
+  std::int64_t floats = state.schedule.floats(), rows = 0;
+  for (std::size_t i = 0; i < net.nodes_.size(); ++i) floats += state.weight_floats(i);
+  for (const FusedSchedule::Step& step : state.schedule.steps()) rows = std::max(rows, step.y1 - step.y0);
+  return static_cast<std::uint64_t>(floats + 4 * rows * w) * sizeof(float);
+}
+
 void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs,
                    const std::vector<float*>& outputs, Arena& arena, std::vector<LayerTime>* times) const {
   check(static_cast<std::int64_t>(inputs.size()) == input_channels(), "fused net: expected ", input_channels(),
         " input planes, got ", inputs.size());
   check(static_cast<std::int64_t>(outputs.size()) == output_channels_, "fused net: expected ", output_channels_,
         " output planes, got ", outputs.size());
-  const BlockKernels& kernels = *block_kernels();
-  FusedSchedule schedule(*this, kernels, h, w);
-  schedule.set_memory(arena.take<float>(schedule.floats()));
+  FusedRun::State state(*this, h, w);
+  state.schedule.set_memory(arena.take<float>(state.schedule.floats()));
   if (times) {
     times->clear();
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      times->push_back(describe(nodes_[i], schedule.algorithm(i), h, w));
+      times->push_back(describe(nodes_[i], state.schedule.algorithm(i), h, w));
     }
   }
-  // The layers' weights, where they are made once for all steps.
-  std::vector<std::optional<Buffer<float>>> prepared(nodes_.size());
-  for (const FusedSchedule::Step& step : schedule.steps()) {
-    const Node& node = nodes_[step.node];
+  for (const FusedSchedule::Step& step : state.schedule.steps()) {
     const auto start = std::chrono::steady_clock::now();
-    if (node.kind == Kind::kInput) {
-      for (std::size_t c = 0; c < inputs.size(); ++c) {
-        block_pack(inputs[c], 0, 1, static_cast<std::int64_t>(c), c + 1 == inputs.size(), schedule.maps()[0], step.y0,
-                   step.y1);
-      }
+    if (nodes_[step.node].kind == Kind::kInput) {
+      state.pack(step, inputs.data(), 0);
     } else {
-      std::optional<Buffer<float>>& weights = prepared[step.node];
-      if (node.kind == Kind::kConv && !weights) {
-        const std::int64_t oc = node.weight.shape()[0], ic = node.weight.shape()[1];
-        const ConvAlgorithm algorithm = schedule.algorithm(step.node);
-        const std::int64_t floats = prepared_floats(kernels, algorithm, ic, oc);
-        if (floats > 0) {
-          weights.emplace(floats);
-          prepare_weights(kernels, algorithm, node.weight.value().data(), ic, oc, weights->data());
-        }
-      }
-      run_node(kernels, node, schedule.algorithm(step.node), schedule.maps(), outputs, 0, step.y0, step.y1,
-               weights ? weights->data() : nullptr);
+      state.compute(step, outputs, 0);
     }
     if (times) {
       LayerTime& time = (*times)[step.node];

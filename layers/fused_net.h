@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -65,6 +66,7 @@ class FusedNet {
 
  private:
   friend class FusedGradient;
+  friend class FusedRun;
   friend class FusedSchedule;
 
   enum class Kind { kInput, kConv, kPool, kUp, kOutput };
@@ -96,13 +98,42 @@ class FusedNet {
   /// Runs rows y0 <= y < y1 of a node's result (kUp: of its input).
   void run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
                 const std::vector<BlockMap>& maps, const std::vector<float*>& outputs, std::int64_t output_image,
-                std::int64_t y0, std::int64_t y1, const float* prepared = nullptr) const;
+                std::int64_t y0, std::int64_t y1, const float* prepared = nullptr, std::int64_t first_row = 0) const;
 
   float slope_;
   std::vector<std::int64_t> input_sizes_;
   std::vector<ValueShape> values_;
   std::vector<Node> nodes_;
   std::int64_t output_channels_ = 0;
+};
+
+/// A run of a net on one picture whose rows come when they are needed and go as soon as they are made, for pictures
+/// whose planes need not all be in memory. The same bits as FusedNet::run.
+class FusedRun {
+ public:
+  /// Fills rows y0 <= y < y1 of every input channel, planes[c] of (y1 - y0) * w. Rows are asked for once, in order.
+  using Source = std::function<void(std::int64_t y0, std::int64_t y1, float* const* planes)>;
+  /// Takes rows y0 <= y < y1 of the output channels first <= c < first + count, planes[c - first] of (y1 - y0) * w.
+  /// Each channel's rows come in order; those of one output node come together, other nodes may be ahead or behind.
+  using Sink = std::function<void(std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
+                                  const float* const* planes)>;
+
+  /// The net must be runnable(). The layers' memory comes from `arena`, which nobody else uses meanwhile.
+  FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, Source source, Sink sink, Arena& arena);
+  ~FusedRun();
+  FusedRun(const FusedRun&) = delete;
+  FusedRun& operator=(const FusedRun&) = delete;
+
+  /// Goes on until the first `rows` rows of every output are made, or all.
+  void advance(std::int64_t rows);
+
+  /// Bytes that such a run takes: of the arena, for weights, and for rows on their way in and out.
+  static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w);
+
+ private:
+  friend class FusedNet;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 /// Whether training holds whole activations for backward() (false, the default) or only those between blocks of layers,

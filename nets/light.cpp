@@ -24,6 +24,44 @@ double log_of(double value) { return std::log(value + kFloor); }
 
 }  // namespace
 
+Reduction::Reduction(std::int64_t h, std::int64_t w) : h_(h), w_(w), rows_(h), columns_(w) {
+  constexpr std::int64_t kMostPixels = 8192;
+  while (rows_ * columns_ > kMostPixels) {
+    ++factor_;
+    rows_ = (h + factor_ - 1) / factor_;
+    columns_ = (w + factor_ - 1) / factor_;
+  }
+  sums_.assign(static_cast<std::size_t>(3 * rows_ * columns_), 0.0);
+}
+
+void Reduction::add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes) {
+  for (std::int64_t c = 0; c < 3; ++c) {
+    for (std::int64_t y = y0; y < y1; ++y) {
+      const float* from = planes[c] + (y - y0) * w_;
+      double* to = sums_.data() + (c * rows_ + y / factor_) * columns_;
+      for (std::int64_t x = 0; x < w_; ++x) to[x / factor_] += static_cast<double>(from[x]);
+    }
+  }
+}
+
+Tensor<float> Reduction::take() const {
+  Tensor<float> picture(Shape{1, 3, rows_, columns_});
+  for (std::int64_t i = 0; i < picture.size(); ++i) {
+    const std::int64_t y = i / columns_ % rows_, x = i % columns_;
+    const std::int64_t count = std::min(factor_, h_ - y * factor_) * std::min(factor_, w_ - x * factor_);
+    picture[i] = static_cast<float>(sums_[static_cast<std::size_t>(i)] / static_cast<double>(count));
+  }
+  return picture;
+}
+
+Tensor<float> reduced_for_light(const Tensor<float>& picture) {
+  const std::int64_t h = picture.shape()[2], w = picture.shape()[3];
+  Reduction reduction(h, w);
+  const float* const planes[] = {picture.data(), picture.data() + h * w, picture.data() + 2 * h * w};
+  reduction.add_rows(0, h, planes);
+  return reduction.take();
+}
+
 const char* const LightStatistics::kNames[LightStatistics::kCount] = {"log 25th percentile of value",
                                                                       "log 75th percentile of value",
                                                                       "log 95th percentile of value",

@@ -7,6 +7,23 @@
 
 namespace kind {
 
+/// A picture of h x w pixels made small for choosing its light, from rows as they come: each pixel is the mean of
+/// factor x factor of them (fewer at the right and lower ends), with the least factor that gives at most 8192 pixels.
+class Reduction {
+ public:
+  Reduction(std::int64_t h, std::int64_t w);
+  /// Rows y0 <= y < y1 of the three planes, w values a row; from the first row to the last.
+  void add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes);
+  /// [1, 3, ceil(h / factor), ceil(w / factor)], once all rows were there.
+  Tensor<float> take() const;
+
+ private:
+  std::int64_t h_, w_, factor_ = 1, rows_, columns_;
+  std::vector<double> sums_;
+};
+/// The same of a picture [1, 3, h, w].
+Tensor<float> reduced_for_light(const Tensor<float>& picture);
+
 /// What the automatic light level looks at, all of the dark picture alone. `kNames` gives their order.
 struct LightStatistics {
   static constexpr int kCount = 7;
@@ -14,7 +31,7 @@ struct LightStatistics {
   double values[kCount];
 };
 
-/// Statistics of a picture [1, 3, h, w] in 0..1, as the nets see it. Throws Error for other shapes.
+/// Statistics of a picture [1, 3, h, w] in 0..1, as the nets see it, reduced. Throws Error for other shapes.
 LightStatistics light_statistics(const Tensor<float>& picture);
 
 /// The automatic light level, which is the mean of the output's RGB: log level = bias + sum of weights[i] *

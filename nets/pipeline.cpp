@@ -16,11 +16,34 @@ namespace {
 
 constexpr double kLowestRatio = 0.01, kHighestRatio = 100;
 constexpr std::int64_t kGrain = 16384;
+constexpr float kSmallestSpan = 0.001f;
 
-double mean_of(const Tensor<float>& x) {
+double sum_of(const float* x, std::int64_t count) {
   double sum = 0;
-  for (std::int64_t i = 0; i < x.size(); ++i) sum += static_cast<double>(x[i]);
-  return sum / static_cast<double>(x.size());
+  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]);
+  return sum;
+}
+
+double mean_of(const Tensor<float>& picture) {
+  const std::int64_t plane = picture.size() / 3;
+  double sums[3];
+  for (std::int64_t c = 0; c < 3; ++c) sums[c] = sum_of(picture.data() + c * plane, plane);
+  return mean_of_planes(sums, plane);
+}
+
+/// b = a + share * (b - a)
+void blend(const Tensor<float>& a, double share_of_b, Tensor<float>& b) {
+  const auto share = static_cast<float>(share_of_b);
+  parallel_for(b.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) b[i] = a[i] + share * (b[i] - a[i]);
+  });
+}
+
+void check_picture(const Tensor<float>& picture) {
+  const Shape& shape = picture.shape();
+  // One alone: the stretch of several would depend on one another.
+  check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 3 && picture.size() > 0,
+        "picture: expected RGB [1, 3, h, w], got ", shape.text());
 }
 
 /// color [1, 3, h, w] times light [1, 1, h, w].
@@ -91,41 +114,13 @@ Tensor<float> put_together(const Tensor<float>& input, const Enhanced& maps, Fus
                                      : product(maps.restored, maps.adjusted, Tensor<float>(input.shape()));
 }
 
-// The output's mean grows with the ratio nearly everywhere, so the wanted one is found by halving the interval of its
-// logarithm.
-double ratio_for_mean(Nets& nets, const Tensor<float>& input, Enhanced maps, Fusion fusion, double target) {
-  constexpr int kSteps = 12;
-  constexpr double kCloseEnough = 0.0005;
-  double low = std::log(kLowestRatio), high = std::log(kHighestRatio), best = 0, best_error = 2;
-  for (int i = 0; i < kSteps && best_error > kCloseEnough; ++i) {
-    const double middle = (low + high) / 2;
-    maps.adjusted = nets.adjust(maps.illumination, std::exp(middle));
-    const double error = mean_of(put_together(input, maps, fusion)) - target;
-    if (std::abs(error) < best_error) {
-      best_error = std::abs(error);
-      best = middle;
-    }
-    (error > 0 ? high : low) = middle;
-  }
-  return std::exp(best);
-}
-
-/// At most kProbes of a map's pixels, on a grid as fine as that allows.
-Tensor<float> probe(const Tensor<float>& map) {
-  constexpr std::int64_t kProbes = 16384;
-  const std::int64_t c = map.shape()[1], h = map.shape()[2], w = map.shape()[3];
-  std::int64_t stride = 1;
-  while (((h + stride - 1) / stride) * ((w + stride - 1) / stride) > kProbes) ++stride;
-  if (stride == 1) return map;
-  const std::int64_t rows = (h + stride - 1) / stride, columns = (w + stride - 1) / stride;
-  Tensor<float> few(Shape{1, c, rows, columns});
-  std::int64_t to = 0;
-  for (std::int64_t channel = 0; channel < c; ++channel) {
-    for (std::int64_t y = 0; y < rows; ++y) {
-      for (std::int64_t x = 0; x < columns; ++x) few[to++] = map[(channel * h + y * stride) * w + x * stride];
-    }
-  }
-  return few;
+/// A picture as the nets take it, in place where nobody else holds it.
+Tensor<float> stretched(Tensor<float> picture, InputRange range) {
+  Tensor<float> result = picture.unique() ? picture : Tensor<float>(picture.shape());
+  parallel_for(picture.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) result[i] = (picture[i] - range.low) / range.span;
+  });
+  return result;
 }
 
 /// The indices of a picture's brightest twentieth, by max(R, G, B).
@@ -150,35 +145,20 @@ double mean_at(const Tensor<float>& picture, const std::vector<std::int64_t>& pi
   return sum / static_cast<double>(3 * pixels.size());
 }
 
-/// The ratio from 1 to the rule's highest that brings the output's mean to the level of the rule, or to the picture's
-/// own where that is higher, and beyond where highlights would come out darker than they went in, but never beyond the
-/// rule's highest level. Found on a grid of the pixels by false position in its logarithm, with the side that stays put
+/// Where a function that rises from low to high is 0, or the nearer end: by false position with the side that stays put
 /// counted half (the Illinois form, Dowell and Jarratt 1971).
-double automatic_ratio(Nets& nets, const LightConfig& light, const Tensor<float>& input, const Enhanced& maps) {
+double root_of(double low, double high, double close_enough, const std::function<double(double)>& f) {
   constexpr int kSteps = 12;
-  constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9;
-  const Tensor<float> picture = probe(input), illumination = probe(maps.illumination), restored = probe(maps.restored);
-  const std::vector<std::int64_t> highlights = brightest(picture);
-  const double level =
-                   std::max(automatic_level(light, light_statistics(input)), std::min(mean_of(picture), light.highest)),
-               kept = kHighlightsKept * mean_at(picture, highlights);
-  // Each part grows with the ratio, so the whole does.
-  const auto error = [&](double log_ratio) {
-    const Tensor<float> adjusted = nets.adjust(illumination, std::exp(log_ratio));
-    const Tensor<float> output = product(restored, adjusted, Tensor<float>(restored.shape()));
-    const double mean = mean_of(output);
-    return std::min(mean - level, std::max(mean_at(output, highlights) - kept, mean - light.highest));
-  };
-  double low = 0, high = std::log(light.highest_ratio), at_low = error(low);
-  if (at_low >= 0) return 1;
-  double at_high = error(high);
-  if (at_high <= 0) return light.highest_ratio;
+  double at_low = f(low);
+  if (at_low >= 0) return low;
+  double at_high = f(high);
+  if (at_high <= 0) return high;
   int last = 0;
   double middle = high;
   for (int i = 0; i < kSteps; ++i) {
     middle = (low * at_high - high * at_low) / (at_high - at_low);
-    const double at = error(middle);
-    if (std::abs(at) < kCloseEnough) break;
+    const double at = f(middle);
+    if (std::abs(at) < close_enough) break;
     if (at > 0) {
       high = middle, at_high = at;
       if (last == 1) at_low /= 2;
@@ -189,42 +169,81 @@ double automatic_ratio(Nets& nets, const LightConfig& light, const Tensor<float>
       last = -1;
     }
   }
-  return std::exp(middle);
-}
-
-double choose_ratio(const Model<float>& model, Nets& nets, const Tensor<float>& input, const Enhanced& maps,
-                    const EnhanceOptions& options) {
-  const LightLevel& light = options.light;
-  switch (light.mode) {
-    case LightLevel::Mode::kRatio:
-      check(light.value > 0 && light.value <= kHighestRatio, "ratio: expected a number above 0 and at most ",
-            kHighestRatio, ", got ", light.value);
-      return light.value;
-    case LightLevel::Mode::kTargetMean:
-      check(light.value >= 0 && light.value <= 1, "target mean: expected a number from 0 to 1, got ", light.value);
-      return ratio_for_mean(nets, input, maps, options.fusion, light.value);
-    case LightLevel::Mode::kAuto:
-      break;
-  }
-  return automatic_ratio(nets, model.config.light.value_or(LightConfig{}), input, maps);
+  return middle;
 }
 
 }  // namespace
 
-Tensor<float> net_input(Tensor<float> picture, const InputConfig& config) {
-  const Shape& shape = picture.shape();
-  // One alone: the stretch of several would depend on one another.
-  check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 3 && picture.size() > 0,
-        "picture: expected RGB [1, 3, h, w], got ", shape.text());
-  if (!config.stretch) return picture;
-  constexpr float kSmallestSpan = 0.001f;
+InputRange input_range(const Tensor<float>& picture, const InputConfig& config) {
+  if (!config.stretch) return {};
   const auto [low, high] = std::minmax_element(picture.data(), picture.data() + picture.size());
-  const float first = *low, span = std::max(*high - *low, kSmallestSpan);
-  Tensor<float> stretched = picture.unique() ? picture : Tensor<float>(shape);
-  parallel_for(picture.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) stretched[i] = (picture[i] - first) / span;
-  });
-  return stretched;
+  return {*low, std::max(*high - *low, kSmallestSpan)};
+}
+
+Tensor<float> net_input(Tensor<float> picture, const InputConfig& config) {
+  check_picture(picture);
+  if (!config.stretch) return picture;
+  const InputRange range = input_range(picture, config);
+  return stretched(std::move(picture), range);
+}
+
+AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& reduced, InputRange range) {
+  constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9;
+  const LightConfig light = model.config.light.value_or(LightConfig{});
+  const double given = mean_of(reduced);
+  const Tensor<float> input = stretched(reduced.clone(), range);
+  const double level = automatic_level(light, light_statistics(input));
+  AutomaticLight chosen;
+  chosen.strength = std::clamp(2 * (1 - given / level), 0.0, 1.0);
+  if (chosen.strength == 0) return chosen;
+  Nets nets(model);
+  Tensor<float> restored(input.shape()), illumination(Shape{1, 1, input.shape()[2], input.shape()[3]});
+  nets.decompose(input, restored, illumination);
+  if (model.restoration) nets.restore(restored, illumination, restored);
+  const std::vector<std::int64_t> highlights = brightest(input);
+  const double wanted = std::max(level, std::min(mean_of(input), light.highest)),
+               kept = kHighlightsKept * mean_at(input, highlights);
+  // Each part grows with the ratio, so the whole does.
+  const auto error = [&](double log_ratio) {
+    const Tensor<float> output =
+        product(restored, nets.adjust(illumination, std::exp(log_ratio)), Tensor<float>(input.shape()));
+    const double mean = mean_of(output);
+    return std::min(mean - wanted, std::max(mean_at(output, highlights) - kept, mean - light.highest));
+  };
+  chosen.ratio = std::exp(root_of(0, std::log(light.highest_ratio), kCloseEnough, error));
+  return chosen;
+}
+
+void check_light(const LightLevel& light) {
+  if (light.mode == LightLevel::Mode::kRatio) {
+    check(light.value > 0 && light.value <= kHighestRatio, "ratio: expected a number above 0 and at most ",
+          kHighestRatio, ", got ", light.value);
+  }
+  if (light.mode == LightLevel::Mode::kTargetMean) {
+    check(light.value >= 0 && light.value <= 1, "target mean: expected a number from 0 to 1, got ", light.value);
+  }
+}
+
+double mean_of_planes(const double sums[3], std::int64_t plane) {
+  return (sums[0] + sums[1] + sums[2]) / static_cast<double>(3 * plane);
+}
+
+// The output's mean grows with the ratio nearly everywhere, so the wanted one is found by halving the interval of its
+// logarithm.
+double ratio_for_mean(double target, const std::function<double(double)>& mean_of_output) {
+  constexpr int kSteps = 12;
+  constexpr double kCloseEnough = 0.0005;
+  double low = std::log(kLowestRatio), high = std::log(kHighestRatio), best = 0, best_error = 2;
+  for (int i = 0; i < kSteps && best_error > kCloseEnough; ++i) {
+    const double middle = (low + high) / 2;
+    const double error = mean_of_output(std::exp(middle)) - target;
+    if (std::abs(error) < best_error) {
+      best_error = std::abs(error);
+      best = middle;
+    }
+    (error > 0 ? high : low) = middle;
+  }
+  return std::exp(best);
 }
 
 Variable<float> ratio_map(const Shape& illumination, double ratio) {
@@ -243,7 +262,16 @@ double ratio_between(const Tensor<float>& low, const Tensor<float>& high) {
 Enhanced enhance(const Model<float>& model, Tensor<float> picture, const EnhanceOptions& options) {
   check(model.decomposition.has_value(), "model: it has no decomposition net, which enhancing needs");
   check(model.adjustment.has_value(), "model: it has no adjustment net, which enhancing needs");
+  check(options.denoise >= 0 && options.denoise <= 1, "denoise: expected a number from 0 to 1, got ", options.denoise);
+  check_light(options.light);
+  check_picture(picture);
   const NoGrad no_grad;
+  AutomaticLight automatic;
+  Tensor<float> given;  // only where the output is to lie between it and the enhanced picture
+  if (options.light.mode == LightLevel::Mode::kAuto) {
+    automatic = automatic_light(model, reduced_for_light(picture), input_range(picture, model.config.input));
+    if (automatic.strength < 1) given = picture.clone();
+  }
   const Tensor<float> input = net_input(std::move(picture), model.config.input);
   const Shape shape = input.shape(), map_shape{1, 1, shape[2], shape[3]};
   // Where nobody asks for the maps, one becomes the next in the same memory.
@@ -255,13 +283,24 @@ Enhanced enhance(const Model<float>& model, Tensor<float> picture, const Enhance
   nets.decompose(input, maps.reflectance, maps.illumination);
   maps.restored = maps.reflectance;
   if (model.restoration) {
-    if (!in_place) maps.restored = Tensor<float>(shape);
+    if (!in_place || options.denoise < 1) maps.restored = Tensor<float>(shape);
     nets.restore(maps.reflectance, maps.illumination, maps.restored);
+    if (options.denoise < 1) blend(maps.reflectance, options.denoise, maps.restored);
   }
-  maps.ratio = choose_ratio(model, nets, input, maps, options);
+  maps.ratio = automatic.ratio;
+  maps.strength = automatic.strength;
+  if (options.light.mode == LightLevel::Mode::kRatio) maps.ratio = options.light.value;
+  if (options.light.mode == LightLevel::Mode::kTargetMean) {
+    Enhanced trial = maps;
+    maps.ratio = ratio_for_mean(options.light.value, [&](double ratio) {
+      trial.adjusted = nets.adjust(maps.illumination, ratio);
+      return mean_of(put_together(input, trial, options.fusion));
+    });
+  }
   maps.adjusted = nets.adjust(maps.illumination, maps.ratio);
   maps.output =
       in_place ? product(maps.restored, maps.adjusted, maps.restored) : put_together(input, maps, options.fusion);
+  if (given.defined()) blend(given, automatic.strength, maps.output);
   if (!options.maps) maps.reflectance = maps.illumination = maps.restored = maps.adjusted = {};
   return maps;
 }

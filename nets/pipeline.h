@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "nets/model.h"
 
 namespace kind {
@@ -7,6 +9,13 @@ namespace kind {
 /// A picture [1, 3, h, w] in 0..1 as the nets take it: stretched to 0..1 where the config says so, by
 /// (x - min) / max(max - min, 0.001) over all its values. In place where nobody else holds the picture.
 Tensor<float> net_input(Tensor<float> picture, const InputConfig& config);
+
+/// What of a picture becomes 0, and how much of it 1: x as (x - low) / span.
+struct InputRange {
+  float low = 0, span = 1;
+};
+/// The range by which net_input stretches a picture, (0, 1) where the config says no.
+InputRange input_range(const Tensor<float>& picture, const InputConfig& config);
 
 /// How bright the result becomes.
 struct LightLevel {
@@ -26,7 +35,8 @@ enum class Fusion {
 struct EnhanceOptions {
   LightLevel light;
   Fusion fusion = Fusion::kNone;
-  bool maps = true;  // false: only output and ratio are wanted, which takes less memory
+  bool maps = true;    // false: only output and ratio are wanted, which takes less memory
+  double denoise = 1;  // 0..1: how far from R_low to R_hat what is multiplied lies: R_low + denoise (R_hat - R_low)
 };
 
 /// All maps are [1, 3, h, w] (reflectance, restored, output) or [1, 1, h, w], in 0..1. Undefined, but for the output,
@@ -36,14 +46,36 @@ struct Enhanced {
   Tensor<float> restored;  // the reflectance itself where the model has no restoration net
   Tensor<float> adjusted;
   Tensor<float> output;
-  double ratio = 1;  // what adjustment was given
+  double ratio = 1;     // what adjustment was given
+  double strength = 1;  // of the automatic light: output = picture + strength * (R_hat * L_hat - picture)
 };
 
 /// The whole method on one picture [1, 3, h, w] in 0..1, any size from 1x1:
 ///   R, L = decomposition(I);  R_hat = restoration(R, L);  L_hat = adjustment(L, ratio);  output = R_hat * L_hat
+/// The automatic light mixes the output with the picture itself where that is bright already (automatic_light).
 /// Throws Error where the model has no decomposition or no adjustment net, or the light level is out of range.
 /// Give the picture away (std::move) where it is not needed again: its memory is then used.
 Enhanced enhance(const Model<float>& model, Tensor<float> picture, const EnhanceOptions& options = {});
+
+/// The ratio for which mean_of_output, the output's mean as a function of the ratio, comes nearest to `target`. Calls
+/// it at most twelve times.
+double ratio_for_mean(double target, const std::function<double(double)>& mean_of_output);
+
+/// What --auto chooses: the ratio, and how much of the enhanced picture is to be in the result.
+struct AutomaticLight {
+  double ratio = 1, strength = 1;
+};
+/// Chosen on a picture as it was given, reduced (see light.h), and the range of its stretch: enhanced by itself, it is
+/// to come out with the mean that the model's rule asks for (or, where it has none, one for all), not darker than it
+/// went in, and with its highlights, as far as the rule's highest level allows. The strength is 1 for pictures at most
+/// half as bright as that, and falls to 0 for those that are as bright: they need nothing.
+AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& reduced, InputRange range);
+
+/// The mean of all values from the sums of three planes' values, each added up in order.
+double mean_of_planes(const double sums[3], std::int64_t plane);
+
+/// Throws Error unless the level is one that enhance() takes.
+void check_light(const LightLevel& light);
 
 /// What adjustment is asked for when a bright picture is known: mean(L_high / (L_low + 1e-4)). Both [1, 1, h, w].
 double ratio_between(const Tensor<float>& low, const Tensor<float>& high);

@@ -444,8 +444,9 @@ class Run {
       double level = 0;
       for (std::int64_t i = 0; i < target.size(); ++i) level += static_cast<double>(target[i]);
       level = std::max(level / static_cast<double>(target.size()), 1e-3);
-      const Tensor<float> low = net_input(to_tensor(pairs_.pictures(index).low), model_.config.input),
-                          high = net_input(target, model_.config.input);
+      const Tensor<float> low =
+                              reduced_for_light(net_input(to_tensor(pairs_.pictures(index).low), model_.config.input)),
+                          high = reduced_for_light(net_input(target, model_.config.input));
       for (const double share : kShares) {
         Tensor<float> picture(low.shape());
         for (std::int64_t i = 0; i < low.size(); ++i) {

@@ -235,7 +235,7 @@ Image decode_ppm(const std::string& path, Bytes bytes, const ReadLimits& limits)
   return image;
 }
 
-std::vector<std::uint8_t> encode_bmp(const std::string& path, const Image& image) {
+void encode_bmp(const std::string& path, const Image& image, ByteSink& sink) {
   const bool gray = image.channels == 1;
   const std::size_t row_bytes = (image.row_bytes() + 3) / 4 * 4;
   const std::size_t pixel_offset = 54 + (gray ? 4 * 256 : 0);
@@ -243,7 +243,6 @@ std::vector<std::uint8_t> encode_bmp(const std::string& path, const Image& image
   check(size <= static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()), "cannot write ", path,
         ": a BMP holds less than 2 GiB");
   std::vector<std::uint8_t> out;
-  out.reserve(size);
   out.push_back('B');
   out.push_back('M');
   put_u32(out, static_cast<std::uint32_t>(size));
@@ -267,19 +266,23 @@ std::vector<std::uint8_t> encode_bmp(const std::string& path, const Image& image
     const std::uint8_t* row = image.row(y);
     for (std::size_t i = 0; i < image.row_bytes(); ++i) out.push_back(row[gray ? i : i - i % 3 + 2 - i % 3]);
     out.resize(out.size() + row_bytes - image.row_bytes());
+    sink.put(out);
+    out.clear();
   }
-  return out;
 }
 
-std::vector<std::uint8_t> encode_ppm(const Image& image) {
+void encode_ppm(const Image& image, ByteSink& sink) {
   const std::string header = std::string(image.channels == 1 ? "P5" : "P6") + "\n" + std::to_string(image.width) + " " +
                              std::to_string(image.height) + "\n" + std::to_string(image.maximum()) + "\n";
-  std::vector<std::uint8_t> out(header.begin(), header.end());
-  out.insert(out.end(), image.data.begin(), image.data.end());
-  if (image.bits == 16) {  // the upper byte first
-    for (std::size_t i = header.size(); i < out.size(); i += 2) std::swap(out[i], out[i + 1]);
+  sink.put(Bytes(reinterpret_cast<const std::uint8_t*>(header.data()), header.size()));
+  std::vector<std::uint8_t> row(image.row_bytes());
+  for (int y = 0; y < image.height; ++y) {
+    std::copy_n(image.row(y), row.size(), row.begin());
+    if (image.bits == 16) {  // the upper byte first
+      for (std::size_t i = 0; i < row.size(); i += 2) std::swap(row[i], row[i + 1]);
+    }
+    sink.put(row);
   }
-  return out;
 }
 
 }  // namespace kind

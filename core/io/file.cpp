@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <random>
 #include <system_error>
@@ -22,6 +23,9 @@ namespace {
 /// One call to read or write never asks for more: some systems fail beyond 2 GiB instead of doing a part.
 constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;
 
+/// Where the process's open files have names, by which those that have none elsewhere are given one.
+constexpr const char* kDescriptors = "/proc/self/fd/";
+
 std::string reason(int error) { return std::system_category().message(error); }
 
 int open_retrying(const std::string& path, int flags, mode_t mode = 0) {
@@ -30,6 +34,11 @@ int open_retrying(const std::string& path, int flags, mode_t mode = 0) {
     descriptor = ::open(path.c_str(), flags | O_CLOEXEC, mode);
   } while (descriptor < 0 && errno == EINTR);
   return descriptor;
+}
+
+std::string folder_of(const std::string& path) {
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
 }
 
 }  // namespace
@@ -98,19 +107,28 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
     check(!S_ISDIR(status.st_mode), "cannot write ", path_, ": it is a folder, expected the name of a file");
     check(S_ISREG(status.st_mode), "cannot write ", path_, ": it is not a regular file, and would be replaced by one");
   }
-  const std::filesystem::path parent = std::filesystem::path(path_).parent_path();
-  const std::string folder = parent.empty() ? "." : parent.string();
+  // Where the file system knows files without a name, nothing is left behind even if the program is killed.
+  if (::access(kDescriptors, X_OK) == 0) descriptor_ = open_retrying(folder_of(path_), O_WRONLY | O_TMPFILE, 0666);
+  if (descriptor_ >= 0) return;
+  descriptor_ = try_names([&] { return open_retrying(temporary_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666); });
+  if (descriptor_ < 0) {
+    temporary_.clear();
+    fail_with(errno);
+  }
+}
 
+int AtomicFile::try_names(const std::function<int()>& make) {
   std::random_device random;
-  // A name that exists already is somebody else's file: O_EXCL refuses it, and another name is tried.
-  for (int attempt = 0; descriptor_ < 0 && attempt < 100; ++attempt) {
+  // A name that exists already is somebody else's file, and another name is tried.
+  int made = -1;
+  for (int attempt = 0; made < 0 && attempt < 100; ++attempt) {
     std::array<char, 40> name{};
     std::snprintf(name.data(), name.size(), "/.kind-%08x%08x.tmp", random(), random());
-    temporary_ = folder + name.data();
-    descriptor_ = open_retrying(temporary_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-    if (descriptor_ < 0 && errno != EEXIST) break;
+    temporary_ = folder_of(path_) + name.data();
+    made = make();
+    if (made < 0 && errno != EEXIST) break;
   }
-  if (descriptor_ < 0) fail_with(errno);
+  return made;
 }
 
 AtomicFile::~AtomicFile() {
@@ -136,6 +154,15 @@ void AtomicFile::write(std::string_view text) {
 void AtomicFile::commit() {
   while (::fsync(descriptor_) != 0) {
     if (errno != EINTR) fail_with(errno);
+  }
+  if (temporary_.empty()) {
+    const std::string nameless = kDescriptors + std::to_string(descriptor_);
+    const int linked = try_names(
+        [&] { return ::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW); });
+    if (linked < 0) {
+      temporary_.clear();
+      fail_with(errno);
+    }
   }
   // Network file systems may report a failed write only here. The descriptor is gone even if close fails.
   const int closed = ::close(std::exchange(descriptor_, -1));

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,10 +47,10 @@ std::vector<std::uint8_t> read_file(const std::string& path, std::uint64_t max_b
 /// The paths of a folder's entries, sorted by name. Throws Error naming the folder where it cannot be listed.
 std::vector<std::string> list_folder(const std::string& folder);
 
-/// A file that appears under its name whole or not at all. What is written goes to a new file with an unpredictable
-/// name in the same folder; commit() flushes it to the disk and renames it to `path`, replacing what was there (a
-/// symbolic link itself, not what it points to). If commit() is not reached the temporary file is removed and `path` is
-/// as before.
+/// A file that appears under its name whole or not at all. What is written goes to a new file without a name or, where
+/// the file system has none such, with an unpredictable one in the same folder; commit() flushes it to the disk and
+/// renames it to `path`, replacing what was there (a symbolic link itself, not what it points to). If commit() is not
+/// reached the temporary file is removed and `path` is as before.
 ///
 /// Every error throws Error with the path and the system's reason ("No space left on device").
 class AtomicFile {
@@ -66,9 +67,12 @@ class AtomicFile {
 
  private:
   [[noreturn]] void fail_with(int error) const;
+  /// Calls make(), which returns -1 where it fails, with names for `temporary_` until it does anything but find that
+  /// one exists.
+  int try_names(const std::function<int()>& make);
 
   std::string path_;
-  std::string temporary_;  // empty once it is renamed
+  std::string temporary_;  // empty while the file has no name, and once it is renamed
   int descriptor_ = -1;
 };
 

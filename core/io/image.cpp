@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/io/exif.h"
 #include "core/io/file.h"
 #include "core/io/image_codecs.h"
 
@@ -34,14 +35,6 @@ std::string lower_extension(const std::string& path) {
   std::string extension = std::filesystem::path(path).extension().string();
   for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return extension;
-}
-
-std::optional<ImageFormat> find_format(Bytes bytes) {
-  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n"sv)) return ImageFormat::kPng;
-  if (has_at(bytes, 0, "\xff\xd8\xff"sv)) return ImageFormat::kJpeg;
-  if (has_at(bytes, 0, "BM"sv)) return ImageFormat::kBmp;
-  if (has_at(bytes, 0, "P5"sv) || has_at(bytes, 0, "P6"sv)) return ImageFormat::kPpm;
-  return std::nullopt;
 }
 
 constexpr const char* kRawHint = "a camera RAW file, which is not read: develop it to PNG or JPEG first";
@@ -98,7 +91,7 @@ std::string name_unreadable(const std::string& path, Bytes bytes) {
 }
 
 ImageFormat require_format(const std::string& path, Bytes bytes) {
-  const std::optional<ImageFormat> format = find_format(bytes);
+  const std::optional<ImageFormat> format = image_format_from_content(bytes);
   if (!format) fail("cannot read ", path, ": it is ", name_unreadable(path, bytes));
   return *format;
 }
@@ -117,66 +110,124 @@ ImageInfo info_of(const std::string& path, Bytes bytes, const ReadLimits& limits
   return ppm_info(path, bytes, limits);
 }
 
+Metadata metadata_of(const std::string& path, Bytes bytes, ImageFormat format, const ReadLimits& limits) {
+  if (format == ImageFormat::kJpeg) return read_jpeg_metadata(path, bytes, limits.max_metadata_bytes);
+  if (format == ImageFormat::kPng) return read_png_metadata(path, bytes, limits.max_metadata_bytes);
+  return {};
+}
+
+ImageInfo upright_info_of(const std::string& path, Bytes bytes, const ReadLimits& limits) {
+  ImageInfo info = info_of(path, bytes, limits);
+  if (exif_orientation(metadata_of(path, bytes, info.format, limits).exif) >= 5) std::swap(info.width, info.height);
+  return info;
+}
+
+Image decode(const std::string& path, Bytes bytes, ImageFormat format, const ReadLimits& limits) {
+  switch (format) {
+    case ImageFormat::kPng:
+      return decode_png(path, bytes, limits);
+    case ImageFormat::kJpeg:
+      return decode_jpeg(path, bytes, limits);
+    case ImageFormat::kBmp:
+      return decode_bmp(path, bytes, limits);
+    case ImageFormat::kPpm:
+      break;
+  }
+  return decode_ppm(path, bytes, limits);
+}
+
+/// Throws Error where a type cannot hold the picture.
+void check_writable(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options) {
+  check(image.width > 0 && image.height > 0 &&
+            image.data.size() == image.row_bytes() * static_cast<std::size_t>(image.height),
+        "cannot write ", path, ": the picture is empty or its data does not fit its size");
+  const char* type = image_extension(format);
+  check(format == ImageFormat::kPng || !image.has_alpha(), "cannot write ", path, ": ", type,
+        " files hold no alpha channel here, expected png");
+  check(format == ImageFormat::kPng || format == ImageFormat::kPpm || image.bits == 8, "cannot write ", path, ": ",
+        type, " files hold no 16-bit samples, expected png or ppm");
+  check(format != ImageFormat::kJpeg || (options.jpeg_quality >= 1 && options.jpeg_quality <= 100), "cannot write ",
+        path, ": the JPEG quality is ", options.jpeg_quality, ", expected 1 to 100");
+}
+
+void encode(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options,
+            ByteSink& sink) {
+  switch (format) {
+    case ImageFormat::kPng:
+      return encode_png(path, image, options, sink);
+    case ImageFormat::kJpeg:
+      return encode_jpeg(path, image, options, sink);
+    case ImageFormat::kBmp:
+      return encode_bmp(path, image, sink);
+    case ImageFormat::kPpm:
+      return encode_ppm(image, sink);
+  }
+}
+
 /// Rows that a thread takes at least, in loops over pixels.
 std::int64_t row_grain(const Image& image) { return std::max(1, 65536 / std::max(1, image.width)); }
 
-/// The tensor's channel planes from interleaved samples of type Sample.
+/// Rows of channel planes from interleaved samples of type Sample.
 template <class Sample>
-void spread_planes(const Image& image, float* planes) {
-  const std::size_t plane_size = static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height);
+void spread_rows(const Image& image, int y0, int y1, float* const* planes) {
   const bool gray = image.channels < 3;
   const auto maximum = static_cast<float>(image.maximum());
-  std::vector<float> table(static_cast<std::size_t>(image.maximum()) + 1);
-  for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<float>(i) / maximum;
-  const auto channels = static_cast<std::size_t>(image.channels);
-  parallel_for(image.height, row_grain(image), [&](std::int64_t begin, std::int64_t end) {
-    const std::size_t first = static_cast<std::size_t>(begin) * static_cast<std::size_t>(image.width),
-                      last = static_cast<std::size_t>(end) * static_cast<std::size_t>(image.width);
-    for (std::size_t c = 0; c < 3; ++c) {
-      const std::uint8_t* from = image.data.data() + (gray ? 0 : c) * sizeof(Sample);
-      float* plane = planes + c * plane_size;
-      for (std::size_t i = first; i < last; ++i) {
-        Sample value;
-        std::memcpy(&value, from + i * channels * sizeof(Sample), sizeof(Sample));
-        plane[i] = table[value];
+  const auto width = static_cast<std::size_t>(image.width), channels = static_cast<std::size_t>(image.channels);
+  parallel_for(y1 - y0, row_grain(image), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t y = begin; y < end; ++y) {
+      for (std::size_t c = 0; c < 3; ++c) {
+        const std::uint8_t* from = image.row(y0 + static_cast<int>(y)) + (gray ? 0 : c) * sizeof(Sample);
+        float* to = planes[c] + static_cast<std::size_t>(y) * width;
+        for (std::size_t x = 0; x < width; ++x) {
+          Sample value;
+          std::memcpy(&value, from + x * channels * sizeof(Sample), sizeof(Sample));
+          to[x] = static_cast<float>(value) / maximum;
+        }
       }
     }
   });
 }
 
-/// The opposite: interleaved samples from channel planes. Throws Error for the first NaN.
+/// The opposite, of `channels` planes. False where one of the values is a NaN.
 template <class Sample>
-void gather_planes(const float* planes, Image& image) {
-  const std::int64_t width = image.width, height = image.height, channels = image.channels;
+bool gather_rows(const float* const* planes, int y0, int y1, std::int64_t channels, bool to_gray, Image& image) {
+  const std::int64_t width = image.width, pixel = image.channels * static_cast<std::int64_t>(sizeof(Sample));
   const double maximum = image.maximum();
   std::atomic<bool> found_nan{false};
-  parallel_for(height, row_grain(image), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(y1 - y0, row_grain(image), [&](std::int64_t begin, std::int64_t end) {
     std::vector<int> scaled(static_cast<std::size_t>(width));
+    std::vector<float> mixed(static_cast<std::size_t>(to_gray ? width : 0));
     int* row = scaled.data();
     bool nan = false;
     for (std::int64_t y = begin; y < end; ++y) {
       for (std::int64_t c = 0; c < channels; ++c) {
-        const float* from = planes + (c * height + y) * width;
+        const float* from = planes[c] + y * width;
+        if (to_gray) {
+          const float *r = from, *g = planes[1] + y * width, *b = planes[2] + y * width;
+          for (std::int64_t x = 0; x < width; ++x) mixed.data()[x] = 0.299f * r[x] + 0.587f * g[x] + 0.114f * b[x];
+          from = mixed.data();
+        }
         for (std::int64_t x = 0; x < width; ++x) {
           // In double, where the product is exact, so that halves are rounded up and nothing else is.
           const double value = from[x] > 0 ? static_cast<double>(from[x] < 1 ? from[x] : 1.0f) : 0.0;
           row[x] = static_cast<int>(value * maximum + 0.5);
         }
         for (std::int64_t x = 0; x < width; ++x) nan |= std::isnan(from[x]);
-        std::uint8_t* to = image.row(static_cast<int>(y)) + c * static_cast<std::int64_t>(sizeof(Sample));
+        std::uint8_t* to = image.row(y0 + static_cast<int>(y)) + c * static_cast<std::int64_t>(sizeof(Sample));
         for (std::int64_t x = 0; x < width; ++x) {
           const auto sample = static_cast<Sample>(row[x]);
-          std::memcpy(to + x * channels * static_cast<std::int64_t>(sizeof(Sample)), &sample, sizeof(Sample));
+          std::memcpy(to + x * pixel, &sample, sizeof(Sample));
         }
       }
     }
     if (nan) found_nan = true;
   });
-  if (!found_nan) return;
-  const std::int64_t size = channels * height * width;
-  const std::int64_t at = std::find_if(planes, planes + size, [](float v) { return std::isnan(v); }) - planes;
-  fail("to_image: the value at channel ", at / (height * width), ", row ", at / width % height, ", column ", at % width,
-       " is not a number");
+  return !found_nan;
+}
+
+bool gather(const float* const* planes, int y0, int y1, std::int64_t channels, bool to_gray, Image& image) {
+  return image.bits == 16 ? gather_rows<std::uint16_t>(planes, y0, y1, channels, to_gray, image)
+                          : gather_rows<std::uint8_t>(planes, y0, y1, channels, to_gray, image);
 }
 
 }  // namespace
@@ -217,6 +268,19 @@ void check_picture_size(const std::string& path, std::int64_t width, std::int64_
         " pixels, the limit is ", limits.max_pixels, " in all");
 }
 
+void check_image_bytes(const std::string& path, const ImageInfo& size, int channels, int bits,
+                       const ReadLimits& limits) {
+  const std::uint64_t bytes = static_cast<std::uint64_t>(size.width) * static_cast<std::uint64_t>(size.height) *
+                              static_cast<std::uint64_t>(channels * bits / 8);
+  check(bytes <= limits.max_image_bytes, "cannot read ", path, ": its ", size.width, " x ", size.height,
+        " pixels take ", bytes, " bytes, the limit is ", limits.max_image_bytes);
+}
+
+void check_file_holds(const std::string& path, std::uint64_t have, std::uint64_t least, const ImageInfo& size) {
+  check(have >= least, "cannot read ", path, ": the file ends early, it has ", have, " bytes, ", size.width, " x ",
+        size.height, " pixels take at least ", least);
+}
+
 Image apply_orientation(Image image, int orientation) {
   if (orientation <= 1 || orientation > 8) return image;
   const bool sideways = orientation >= 5;
@@ -239,66 +303,72 @@ Image apply_orientation(Image image, int orientation) {
   return out;
 }
 
-Image read_image(const std::string& path, const ReadLimits& limits) {
+Image read_image(const std::string& path, const ReadLimits& limits, Metadata* metadata) {
   FileReader file(path, limits.max_file_bytes);
   const Bytes start = file.read_until(kHeaderBytes);
   const ImageFormat format = require_format(path, start);
   // What the header alone rules out is not read any further. JPEG and PPM headers may be longer than this.
   if (format == ImageFormat::kPng || format == ImageFormat::kBmp) info_of(path, start, limits);
-  const std::vector<std::uint8_t> bytes = file.read_all();
-  switch (format) {
-    case ImageFormat::kPng:
-      return decode_png(path, bytes, limits);
-    case ImageFormat::kJpeg:
-      return decode_jpeg(path, bytes, limits);
-    case ImageFormat::kBmp:
-      return decode_bmp(path, bytes, limits);
-    case ImageFormat::kPpm:
-      break;
-  }
-  return decode_ppm(path, bytes, limits);
+  return decode_image(path, file.read_all(), limits, metadata);
+}
+
+Image decode_image(const std::string& path, Bytes bytes, const ReadLimits& limits, Metadata* metadata) {
+  const ImageFormat format = require_format(path, bytes);
+  Metadata found = metadata_of(path, bytes, format, limits);
+  const int orientation = exif_orientation(found.exif);
+  Image image = apply_orientation(decode(path, bytes, format, limits), orientation);
+  if (metadata == nullptr) return image;
+  make_upright(found, image.width, image.height, orientation >= 5);
+  check_profile(found, image.channels < 3);
+  *metadata = std::move(found);
+  return image;
 }
 
 ImageInfo image_info(const std::string& path, const ReadLimits& limits) {
   FileReader file(path, limits.max_file_bytes);
   const Bytes start = file.read_until(kHeaderBytes);
   const ImageFormat format = require_format(path, start);
-  if (file.at_end() || format == ImageFormat::kPng || format == ImageFormat::kBmp) return info_of(path, start, limits);
+  if (file.at_end() || format == ImageFormat::kBmp) return upright_info_of(path, start, limits);
+  if (format == ImageFormat::kPng) {
+    info_of(path, start, limits);                           // what the header alone rules out is not read any further
+    return upright_info_of(path, file.read_all(), limits);  // the orientation may stand at the end
+  }
   try {
-    return info_of(path, start, limits);
+    return upright_info_of(path, start, limits);
   } catch (const Error&) {
     // The header is bad, or (large EXIF data, long comments) it goes on behind what was read.
-    return info_of(path, file.read_all(), limits);
+    return upright_info_of(path, file.read_all(), limits);
   }
-}
-
-std::vector<std::uint8_t> encode_image(const std::string& path, const Image& image, ImageFormat format,
-                                       const WriteOptions& options) {
-  check(image.width > 0 && image.height > 0 &&
-            image.data.size() == image.row_bytes() * static_cast<std::size_t>(image.height),
-        "cannot write ", path, ": the picture is empty or its data does not fit its size");
-  const char* type = image_extension(format);
-  check(format == ImageFormat::kPng || !image.has_alpha(), "cannot write ", path, ": ", type,
-        " files hold no alpha channel here, expected png");
-  check(format == ImageFormat::kPng || format == ImageFormat::kPpm || image.bits == 8, "cannot write ", path, ": ",
-        type, " files hold no 16-bit samples, expected png or ppm");
-  switch (format) {
-    case ImageFormat::kPng:
-      return encode_png(path, image);
-    case ImageFormat::kJpeg:
-      check(options.jpeg_quality >= 1 && options.jpeg_quality <= 100, "cannot write ", path, ": the JPEG quality is ",
-            options.jpeg_quality, ", expected 1 to 100");
-      return encode_jpeg(path, image, options.jpeg_quality);
-    case ImageFormat::kBmp:
-      return encode_bmp(path, image);
-    case ImageFormat::kPpm:
-      return encode_ppm(image);
-  }
-  fail("cannot write ", path, ": no such type of picture");
 }
 
 void write_image(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options) {
-  write_file_atomic(path, encode_image(path, image, format, options));
+  check_writable(path, image, format, options);
+  AtomicFile file(path);
+  std::vector<std::uint8_t> buffer;
+  constexpr std::size_t kBuffer = std::size_t{1} << 18;
+  ByteSink sink([&](Bytes bytes) {
+    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
+    if (buffer.size() < kBuffer) return;
+    file.write(buffer);
+    buffer.clear();
+  });
+  encode(path, image, format, options, sink);
+  file.write(buffer);
+  file.commit();
+}
+
+std::vector<std::uint8_t> encode_image(const std::string& name, const Image& image, ImageFormat format,
+                                       const WriteOptions& options) {
+  check_writable(name, image, format, options);
+  std::vector<std::uint8_t> file;
+  ByteSink sink([&](Bytes bytes) { file.insert(file.end(), bytes.begin(), bytes.end()); });
+  encode(name, image, format, options, sink);
+  return file;
+}
+
+MetadataHolder metadata_holder(ImageFormat format) {
+  if (format == ImageFormat::kJpeg) return MetadataHolder::kJpeg;
+  return format == ImageFormat::kPng ? MetadataHolder::kPng : MetadataHolder::kNone;
 }
 
 std::optional<ImageFormat> image_format_from_extension(std::string_view extension) {
@@ -309,6 +379,14 @@ std::optional<ImageFormat> image_format_from_extension(std::string_view extensio
   if (lower == "jpg" || lower == "jpeg") return ImageFormat::kJpeg;
   if (lower == "bmp") return ImageFormat::kBmp;
   if (lower == "ppm" || lower == "pnm") return ImageFormat::kPpm;
+  return std::nullopt;
+}
+
+std::optional<ImageFormat> image_format_from_content(Bytes bytes) {
+  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n"sv)) return ImageFormat::kPng;
+  if (has_at(bytes, 0, "\xff\xd8\xff"sv)) return ImageFormat::kJpeg;
+  if (has_at(bytes, 0, "BM"sv)) return ImageFormat::kBmp;
+  if (has_at(bytes, 0, "P5"sv) || has_at(bytes, 0, "P6"sv)) return ImageFormat::kPpm;
   return std::nullopt;
 }
 
@@ -337,12 +415,24 @@ bool has_picture_name(const std::string& path) {
 Tensor<float> to_tensor(const Image& image) {
   check(image.width > 0 && image.height > 0, "to_tensor: the picture is empty");
   Tensor<float> tensor(Shape{1, 3, image.height, image.width});
-  if (image.bits == 16) {
-    spread_planes<std::uint16_t>(image, tensor.data());
-  } else {
-    spread_planes<std::uint8_t>(image, tensor.data());
-  }
+  const std::int64_t plane = std::int64_t{image.width} * image.height;
+  float* const planes[] = {tensor.data(), tensor.data() + plane, tensor.data() + 2 * plane};
+  get_rows(image, 0, image.height, planes);
   return tensor;
+}
+
+void get_rows(const Image& image, int y0, int y1, float* const* planes) {
+  if (image.bits == 16) {
+    spread_rows<std::uint16_t>(image, y0, y1, planes);
+  } else {
+    spread_rows<std::uint8_t>(image, y0, y1, planes);
+  }
+}
+
+void put_rows(Image& image, int y0, int y1, const float* const* planes) {
+  const bool gray = image.channels < 3;
+  check(gather(planes, y0, y1, gray ? 1 : 3, gray, image), "put_rows: a value in rows ", y0, " to ", y1,
+        " is not a number");
 }
 
 Image to_image(const Tensor<float>& tensor, int bits) {
@@ -352,12 +442,14 @@ Image to_image(const Tensor<float>& tensor, int bits) {
             shape[2] <= std::numeric_limits<int>::max() && shape[3] <= std::numeric_limits<int>::max(),
         "to_image: expected a tensor of shape [1, 3, h, w] or [1, 1, h, w], got ", shape.text());
   Image image(static_cast<int>(shape[3]), static_cast<int>(shape[2]), static_cast<int>(shape[1]), bits);
-  if (bits == 16) {
-    gather_planes<std::uint16_t>(tensor.data(), image);
-  } else {
-    gather_planes<std::uint8_t>(tensor.data(), image);
-  }
-  return image;
+  const std::int64_t channels = shape[1], height = shape[2], width = shape[3];
+  std::vector<const float*> planes;
+  for (std::int64_t c = 0; c < channels; ++c) planes.push_back(tensor.data() + c * height * width);
+  if (gather(planes.data(), 0, image.height, channels, false, image)) return image;
+  const std::int64_t at =
+      std::find_if(tensor.data(), tensor.data() + tensor.size(), [](float v) { return std::isnan(v); }) - tensor.data();
+  fail("to_image: the value at channel ", at / (height * width), ", row ", at / width % height, ", column ", at % width,
+       " is not a number");
 }
 
 }  // namespace kind

@@ -6,7 +6,7 @@
 
 #include <jerror.h>
 
-#include <cstring>
+#include <cmath>
 #include <utility>
 
 #include "core/base/error.h"
@@ -17,6 +17,9 @@ namespace {
 
 /// A progressive file may hold any number of scans, each of which costs the work of a whole picture.
 constexpr int kMaxScans = 500;
+/// Pixels of files that are written with codes of their own, some percent smaller: all coefficients, 6 bytes a pixel,
+/// are held for that.
+constexpr std::int64_t kMostOptimized = std::int64_t{1} << 25;
 
 struct JpegErrors {
   jpeg_error_mgr manager;  // first, so that libjpeg's pointer to it points to the whole
@@ -85,7 +88,7 @@ struct JpegReader {
 struct JpegOutput {
   jpeg_destination_mgr manager;  // first, so that libjpeg's pointer to it points to the whole
   JOCTET buffer[1 << 14];
-  std::vector<std::uint8_t>* output;
+  ByteSink* sink;
 };
 
 void start_buffer(j_compress_ptr info) {
@@ -96,7 +99,7 @@ void start_buffer(j_compress_ptr info) {
 
 void flush_buffer(j_compress_ptr info, std::size_t count) {
   auto& output = *reinterpret_cast<JpegOutput*>(info->dest);
-  if (append(*output.output, output.buffer, count)) return;
+  if (output.sink->put_quietly(output.buffer, count)) return;
   info->err->msg_code = JERR_OUT_OF_MEMORY;
   info->err->msg_parm.i[0] = 0;
   on_error(reinterpret_cast<j_common_ptr>(info));
@@ -116,66 +119,26 @@ struct JpegWriter {
   jpeg_compress_struct info{};
   JpegErrors errors{};
   JpegOutput destination{};
-  std::vector<std::uint8_t> output;
 
-  JpegWriter() {
+  explicit JpegWriter(ByteSink& sink) {
     set_up(errors);
     info.err = &errors.manager;
     destination.manager.init_destination = start_buffer;
     destination.manager.empty_output_buffer = on_full_buffer;
     destination.manager.term_destination = on_last_buffer;
-    destination.output = &output;
+    destination.sink = &sink;
   }
   JpegWriter(const JpegWriter&) = delete;
   JpegWriter& operator=(const JpegWriter&) = delete;
   ~JpegWriter() { jpeg_destroy_compress(&info); }
 };
 
-/// The orientation 1..8 from an EXIF block, which is a TIFF file: byte order, 42, offset of the first directory; there
-/// a count and entries of 12 bytes (tag, type, count, value). 1 (upright) where there is none or it is malformed: a
-/// picture is not refused for its EXIF data.
-int exif_orientation(Bytes tiff) {
-  if (tiff.size() < 8) return 1;
-  const bool little = tiff[0] == 'I';
-  const auto u16 = [&](std::size_t at) -> unsigned {
-    const unsigned first = tiff[at];
-    const unsigned second = tiff[at + 1];
-    return little ? second << 8 | first : first << 8 | second;
-  };
-  const auto u32 = [&](std::size_t at) -> std::size_t {
-    return little ? u16(at) | std::size_t{u16(at + 2)} << 16 : std::size_t{u16(at)} << 16 | u16(at + 2);
-  };
-  if (tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M') || u16(2) != 42) return 1;
-  const std::size_t directory = u32(4);
-  if (directory > tiff.size() - 2) return 1;
-  const unsigned count = u16(directory);
-  for (unsigned i = 0; i < count; ++i) {
-    const std::size_t entry = directory + 2 + std::size_t{12} * i;
-    if (entry + 12 > tiff.size()) return 1;
-    if (u16(entry) != 0x0112) continue;
-    constexpr unsigned kShort = 3;
-    const unsigned value = u16(entry + 8);
-    return u16(entry + 2) == kShort && u32(entry + 4) == 1 && value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
-  }
-  return 1;
-}
-
-int find_orientation(const jpeg_decompress_struct& info) {
-  for (const jpeg_marker_struct* marker = info.marker_list; marker != nullptr; marker = marker->next) {
-    if (marker->marker == JPEG_APP0 + 1 && marker->data_length >= 6 && std::memcmp(marker->data, "Exif\0\0", 6) == 0) {
-      return exif_orientation(Bytes(marker->data + 6, marker->data_length - 6));
-    }
-  }
-  return 1;
-}
-
-/// Reads the header, checks it and returns the orientation.
-int read_header(const std::string& path, Bytes bytes, const ReadLimits& limits, JpegReader& reader) {
+/// Reads the header and checks it.
+void read_header(const std::string& path, Bytes bytes, const ReadLimits& limits, JpegReader& reader) {
   const bool ok = run_guarded(reader.errors.jump, [&] {
     jpeg_create_decompress(&reader.info);
     reader.info.progress = &reader.progress;
     jpeg_mem_src(&reader.info, bytes.data(), static_cast<unsigned long>(bytes.size()));
-    jpeg_save_markers(&reader.info, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(&reader.info, TRUE);
   });
   if (!ok) fail("cannot read ", path, " as JPEG: ", reader.errors.message);
@@ -185,24 +148,44 @@ int read_header(const std::string& path, Bytes bytes, const ReadLimits& limits, 
         ": it is a CMYK JPEG, made for printing: convert it to RGB first");
   check(info.num_components == 1 || info.num_components == 3, "cannot read ", path, " as JPEG: it has ",
         info.num_components, " colour components, expected 1 or 3");
-  return find_orientation(info);
+}
+
+/// Whole dots a centimetre where they are that, else a inch.
+void set_density(jpeg_compress_struct& info, const Metadata::Density& density) {
+  const bool centimetres = density.metric && density.x % 100 == 0 && density.y % 100 == 0;
+  const double unit = !density.metric ? 1 : centimetres ? 100 : 1 / 0.0254;
+  const auto dots = [&](std::uint32_t value) { return std::lround(static_cast<double>(value) / unit); };
+  const long x = dots(density.x), y = dots(density.y);
+  if (x < 1 || y < 1 || x > 65535 || y > 65535) return;
+  info.density_unit = static_cast<UINT8>(!density.metric ? 0 : centimetres ? 2 : 1);
+  info.X_density = static_cast<UINT16>(x);
+  info.Y_density = static_cast<UINT16>(y);
 }
 
 }  // namespace
 
 ImageInfo jpeg_info(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   JpegReader reader;
-  const bool sideways = read_header(path, bytes, limits, reader) >= 5;
-  const auto width = static_cast<int>(reader.info.image_width);
-  const auto height = static_cast<int>(reader.info.image_height);
-  return {sideways ? height : width, sideways ? width : height, ImageFormat::kJpeg};
+  read_header(path, bytes, limits, reader);
+  return {static_cast<int>(reader.info.image_width), static_cast<int>(reader.info.image_height), ImageFormat::kJpeg};
 }
 
 Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   JpegReader reader;
   jpeg_decompress_struct& info = reader.info;
-  const int orientation = read_header(path, bytes, limits, reader);
+  read_header(path, bytes, limits, reader);
   const bool gray = info.num_components == 1;
+  const ImageInfo size{static_cast<int>(info.image_width), static_cast<int>(info.image_height), ImageFormat::kJpeg};
+  // Of several scans, which make up the picture together, all coefficients are held: 2 bytes a sample.
+  check_image_bytes(path, size, (gray ? 1 : 3) * (jpeg_has_multiple_scans(&info) ? 3 : 1), 8, limits);
+  if (!info.arith_code) {
+    // Each block of 8 x 8 has at least one bit.
+    std::uint64_t blocks = 0;
+    for (int c = 0; c < info.num_components; ++c) {
+      blocks += std::uint64_t{info.comp_info[c].width_in_blocks} * info.comp_info[c].height_in_blocks;
+    }
+    check_file_holds(path, bytes.size(), blocks / 8, size);
+  }
   Image image(static_cast<int>(info.image_width), static_cast<int>(info.image_height), gray ? 1 : 3);
   const bool ok = run_guarded(reader.errors.jump, [&] {
     info.out_color_space = gray ? JCS_GRAYSCALE : JCS_RGB;
@@ -215,14 +198,16 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
     jpeg_finish_decompress(&info);
   });
   if (!ok) fail("cannot read ", path, " as JPEG: ", reader.errors.message);
-  return apply_orientation(std::move(image), orientation);
+  return image;
 }
 
-std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& image, int quality) {
+void encode_jpeg(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) {
   check(image.width <= JPEG_MAX_DIMENSION && image.height <= JPEG_MAX_DIMENSION, "cannot write ", path,
         ": JPEG holds at most ", JPEG_MAX_DIMENSION, " pixels a side, the picture has ", image.width, " x ",
         image.height);
-  JpegWriter writer;
+  const std::vector<JpegSegment> segments =
+      options.metadata ? jpeg_segments(*options.metadata) : std::vector<JpegSegment>();
+  JpegWriter writer(sink);
   jpeg_compress_struct& info = writer.info;
   const bool ok = run_guarded(writer.errors.jump, [&] {
     jpeg_create_compress(&info);
@@ -232,11 +217,15 @@ std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& imag
     info.input_components = image.channels;
     info.in_color_space = image.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_set_defaults(&info);
-    jpeg_set_quality(&info, quality, TRUE);
-    info.optimize_coding = TRUE;
-    info.comp_info[0].h_samp_factor = 1;  // 4:4:4
-    info.comp_info[0].v_samp_factor = 1;
+    jpeg_set_quality(&info, options.jpeg_quality, TRUE);
+    info.optimize_coding = std::int64_t{image.width} * image.height <= kMostOptimized ? TRUE : FALSE;
+    info.comp_info[0].h_samp_factor = image.channels == 1 || options.chroma == Chroma::k444 ? 1 : 2;
+    info.comp_info[0].v_samp_factor = image.channels == 3 && options.chroma == Chroma::k420 ? 2 : 1;
+    if (options.metadata && options.metadata->density) set_density(info, *options.metadata->density);
     jpeg_start_compress(&info, TRUE);
+    for (const JpegSegment& segment : segments) {
+      jpeg_write_marker(&info, segment.marker, segment.data.data(), static_cast<unsigned>(segment.data.size()));
+    }
     while (info.next_scanline < info.image_height) {
       // libjpeg only reads the row, but its interface lacks the const.
       JSAMPROW row = const_cast<JSAMPROW>(image.row(static_cast<int>(info.next_scanline)));
@@ -244,8 +233,8 @@ std::vector<std::uint8_t> encode_jpeg(const std::string& path, const Image& imag
     }
     jpeg_finish_compress(&info);
   });
+  sink.rethrow();
   if (!ok) fail("cannot write ", path, " as JPEG: ", writer.errors.message);
-  return std::move(writer.output);
 }
 
 }  // namespace kind

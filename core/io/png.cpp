@@ -23,7 +23,7 @@ struct PngState {
   char message[200] = "unknown error";
   const std::uint8_t* data = nullptr;  // what is left to read
   std::size_t size = 0;
-  std::vector<std::uint8_t>* output = nullptr;
+  ByteSink* sink = nullptr;
 };
 
 [[noreturn]] void on_error(png_structp png, png_const_charp message) {
@@ -45,7 +45,7 @@ void on_read(png_structp png, png_bytep to, std::size_t count) {
 
 void on_write(png_structp png, png_bytep from, std::size_t count) {
   auto* state = static_cast<PngState*>(png_get_io_ptr(png));
-  if (!append(*state->output, from, count)) png_error(png, "not enough memory");
+  if (!state->sink->put_quietly(from, count)) png_error(png, "it cannot be written");
 }
 
 void on_flush(png_structp) {}
@@ -98,7 +98,7 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
   int channels = 0;
   int bits = 0;
   int passes = 0;
-  std::size_t row_bytes = 0;
+  std::size_t row_bytes = 0, least_bytes = 0;
   bool ok = run_guarded(state.jump, [&] {
     reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
     if (reader.png == nullptr) std::longjmp(state.jump, 1);
@@ -110,6 +110,8 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
     // Chunks that do not bear on the pixels are skipped unread: libpng allocates what they say they need.
     png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     png_read_info(reader.png, reader.info);
+    // Deflate makes data at most some 1030 times smaller.
+    least_bytes = png_get_rowbytes(reader.png, reader.info) * static_cast<std::size_t>(size.height) / 1100;
     png_set_expand(reader.png);  // palettes to RGB, fewer bits to 8, a transparent colour to alpha
     png_set_swap(reader.png);    // 16-bit samples to little-endian
     passes = png_set_interlace_handling(reader.png);
@@ -120,6 +122,8 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
   });
   Image image;
   if (ok) {
+    check_image_bytes(path, size, channels, bits, limits);
+    check_file_holds(path, bytes.size(), least_bytes, size);
     image = Image(size.width, size.height, channels, bits);
     check(row_bytes == image.row_bytes(), "cannot read ", path, " as PNG: unexpected row size");
     ok = run_guarded(state.jump, [&] {
@@ -134,13 +138,13 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
   return image;
 }
 
-std::vector<std::uint8_t> encode_png(const std::string& path, const Image& image) {
+void encode_png(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) {
   constexpr int kColorTypes[] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
                                  PNG_COLOR_TYPE_RGB_ALPHA};
-  std::vector<std::uint8_t> output;
+  const std::vector<PngChunk> chunks = options.metadata ? png_chunks(*options.metadata) : std::vector<PngChunk>();
   PngWriter writer;
   PngState& state = writer.state;
-  state.output = &output;
+  state.sink = &sink;
   const bool ok = run_guarded(state.jump, [&] {
     writer.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
     if (writer.png == nullptr) std::longjmp(state.jump, 1);
@@ -152,12 +156,16 @@ std::vector<std::uint8_t> encode_png(const std::string& path, const Image& image
                  image.bits, kColorTypes[image.channels - 1], PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
                  PNG_FILTER_TYPE_DEFAULT);
     png_write_info(writer.png, writer.info);
+    for (const PngChunk& chunk : chunks) {
+      png_write_chunk(writer.png, reinterpret_cast<png_const_bytep>(chunk.type.data()), chunk.data.data(),
+                      chunk.data.size());
+    }
     if (image.bits == 16) png_set_swap(writer.png);
     for (int y = 0; y < image.height; ++y) png_write_row(writer.png, image.row(y));
     png_write_end(writer.png, nullptr);
   });
+  sink.rethrow();
   if (!ok) fail("cannot write ", path, " as PNG: ", state.message);
-  return output;
 }
 
 }  // namespace kind

@@ -162,7 +162,7 @@ void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64
 
 void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse use, const BlockParts& x,
                    const float* weight, const float* bias, std::int64_t oc, bool sigmoid, float slope, float* const* y,
-                   std::int64_t y_image, std::int64_t y0, std::int64_t y1) {
+                   std::int64_t y_image, std::int64_t y0, std::int64_t y1, std::int64_t first_row) {
   const std::int64_t lanes = kernels.lanes, ic = x.channels(), taps = kernel * kernel, blocks = x.blocks();
   const std::int64_t chunks = blocks * taps, h = x[0].h, w = x[0].w, pad = kernel / 2;
   Buffer<float> packed(chunks * oc * lanes);
@@ -193,7 +193,7 @@ void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse u
         }
       }
       float* to[4] = {};
-      for (std::int64_t o = 0; o < oc; ++o) to[o] = y[o] + in * y_image + row_y * w;
+      for (std::int64_t o = 0; o < oc; ++o) to[o] = y[o] + in * y_image + (row_y - first_row) * w;
       kernels.project(w, chunks, at.data(), packed.data(), biases.data(), oc, to);
       for (std::int64_t o = 0; o < oc && sigmoid; ++o) kernels.sigmoid(to[o], w, slope);
     }
@@ -258,7 +258,7 @@ void block_pool(const BlockKernels& kernels, const BlockMap& x, const BlockMap& 
 }
 
 void block_pack(const float* x, std::int64_t x_image, std::int64_t channels, std::int64_t first, bool whole,
-                const BlockMap& y, std::int64_t y0, std::int64_t y1) {
+                const BlockMap& y, std::int64_t y0, std::int64_t y1, std::int64_t first_row) {
   const std::int64_t rows = y1 - y0, lanes = y.lanes;
   const std::int64_t end_lane = whole ? lanes : first + channels;
   parallel_for(y.n * rows, ceil_div(1024, y.w), [&](std::int64_t begin, std::int64_t end) {
@@ -268,7 +268,7 @@ void block_pack(const float* x, std::int64_t x_image, std::int64_t channels, std
       for (std::int64_t lane = first; lane < end_lane; ++lane) {
         const std::int64_t c = lane - first;
         if (c < channels) {
-          const float* from = x + in * x_image + (c * y.h + at) * y.w;
+          const float* from = x + in * x_image + (c * y.h + at - first_row) * y.w;
           for (std::int64_t i = 0; i < y.w; ++i) to[i * lanes + lane] = from[i];
         } else {
           for (std::int64_t i = 0; i < y.w; ++i) to[i * lanes + lane] = 0;

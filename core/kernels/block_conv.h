@@ -87,10 +87,11 @@ void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64
                 int target_count, std::int64_t y0, std::int64_t y1, const float* prepared = nullptr);
 
 /// SAME convolution to at most four channels, kernel 1 or 3, to planes of h * w: channel c of image i at
-/// y[c] + i * y_image. Then, where `sigmoid`, the sigmoid of max(v, slope v).
+/// y[c] + i * y_image. Then, where `sigmoid`, the sigmoid of max(v, slope v). Where the planes do not hold what is
+/// above row `first_row`, that is the row they begin with.
 void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse use, const BlockParts& x,
                    const float* weight, const float* bias, std::int64_t oc, bool sigmoid, float slope, float* const* y,
-                   std::int64_t y_image, std::int64_t y0, std::int64_t y1);
+                   std::int64_t y_image, std::int64_t y0, std::int64_t y1, std::int64_t first_row = 0);
 
 /// 2x2 stride-2 transposed convolution, weight [ic, oc, 2, 2], cut to y's size: input rows x0 <= y < x1.
 void block_up(const BlockKernels& kernels, const BlockMap& x, const float* weight, const BlockMap& y, std::int64_t x0,
@@ -108,9 +109,9 @@ void block_pool_gradient(const BlockKernels& kernels, const BlockMap& x, const B
 
 /// Rows y0 <= y < y1 of planes: `channels` planes of image i start at x + i * x_image, each of h * w; written to lanes
 /// first <= lane < first + channels of y's block 0. With `whole`, the lanes from first + channels on are zeroed, and
-/// the margins.
+/// the margins. A lone plane may begin with row `first_row`.
 void block_pack(const float* x, std::int64_t x_image, std::int64_t channels, std::int64_t first, bool whole,
-                const BlockMap& y, std::int64_t y0, std::int64_t y1);
+                const BlockMap& y, std::int64_t y0, std::int64_t y1, std::int64_t first_row = 0);
 
 /// dweight [oc, ic, kernel, kernel] (kernel 1 or 3, SAME) and, unless null, dbias [oc] of a convolution from x to dy.
 void block_weight_gradient(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel,

@@ -13,112 +13,12 @@
 #include "core/base/error.h"
 #include "core/io/npy.h"
 #include "nets/pipeline.h"
+#include "tests/infer/kind_infer.h"
+#include "tests/support/metadata.h"
 #include "tests/support/pictures.h"
 
 namespace kind::testing {
 namespace {
-
-namespace fs = std::filesystem;
-using Catch::Contains;
-using Bytes = std::vector<std::uint8_t>;
-using Names = std::set<std::string>;
-
-/// Models that every test shares: whole.st with all three nets, plain.st without restoration.
-struct Models {
-  TempDir dir;
-  std::string whole = dir / "whole.st", plain = dir / "plain.st";
-
-  Models() {
-    Model<float> model;
-    model.config.decomposition.emplace();
-    model.config.adjustment.emplace();
-    model.build(7);
-    save_model(plain, model);
-    model.config.restoration.emplace();
-    model.build(7);
-    save_model(whole, model, WeightType::kFloat16);
-  }
-};
-
-const Models& models() {
-  static const Models shared;
-  return shared;
-}
-
-struct Result {
-  int code = -1;
-  std::string out, err;
-
-  std::vector<std::string> lines() const {
-    std::vector<std::string> all;
-    std::istringstream text(err);
-    for (std::string line; std::getline(text, line);) all.push_back(line);
-    return all;
-  }
-};
-
-/// Runs a shell command in the folder, in which "$KIND" is the program; $KIND_MODEL is whole.st.
-Result shell(const TempDir& dir, const std::string& command) {
-  const TempDir streams;
-  streams.put("run", "cd '" + dir.path() + "'\nKIND='" KIND_INFER_PROGRAM "'\nexport OMP_NUM_THREADS=1 KIND_MODEL='" +
-                         models().whole + "'\n" + command + "\n");
-  const int status = std::system(
-      ("timeout 120 sh '" + streams / "run" + "' >'" + streams / "out" + "' 2>'" + streams / "err" + "' </dev/null")
-          .c_str());
-  const auto text = [](const std::string& path) {
-    const Bytes bytes = slurp(path);
-    return std::string(bytes.begin(), bytes.end());
-  };
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text(streams / "out"), text(streams / "err")};
-}
-
-Result run(const TempDir& dir, const std::string& arguments) { return shell(dir, "\"$KIND\" " + arguments); }
-
-/// All files in the folder and its folders, temporary ones too.
-Names files(const TempDir& dir) {
-  Names names;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(dir.path())) {
-    if (!fs::is_directory(entry.symlink_status())) names.insert(entry.path().lexically_relative(dir.path()).string());
-  }
-  return names;
-}
-
-/// A failure: the code, nothing on stdout, no new file, one line on stderr that starts with the program's name.
-std::string failure(const TempDir& dir, const std::string& arguments) {
-  INFO(arguments);
-  const Names before = files(dir);
-  const Result result = run(dir, arguments);
-  CHECK(result.code == 2);
-  CHECK(result.out.empty());
-  CHECK(result.err.find("kind-infer: ") == 0);
-  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
-  CHECK(files(dir) == before);
-  return result.err;
-}
-
-/// Success: what is on stdout. Nothing but a line for each picture is on stderr.
-std::string success(const TempDir& dir, const std::string& arguments) {
-  INFO(arguments);
-  const Result result = run(dir, arguments);
-  INFO(result.err);
-  CHECK(result.code == 0);
-  CHECK(std::count(result.err.begin(), result.err.end(), '\n') ==
-        std::count(result.out.begin(), result.out.end(), '\n'));
-  return result.out;
-}
-
-ImageFormat type_of(const std::string& path) { return image_info(path).format; }
-
-/// Dark pictures: a.png, b.JPG, c.bmp, d.ppm, e.pgm and one without extension, all 24 x 18.
-void put_pictures(const TempDir& dir) {
-  const Image picture = smooth_picture(24, 18, 3);
-  write_image(dir / "a.png", picture, ImageFormat::kPng);
-  write_image(dir / "b.JPG", picture, ImageFormat::kJpeg);
-  write_image(dir / "c.bmp", picture, ImageFormat::kBmp);
-  write_image(dir / "d.ppm", picture, ImageFormat::kPpm);
-  write_image(dir / "e.pgm", smooth_picture(24, 18, 1), ImageFormat::kPpm);
-  write_image(dir / "noext", picture, ImageFormat::kPng);
-}
 
 TEST_CASE("kind-infer: help and version") {
   const TempDir dir;
@@ -329,7 +229,7 @@ TEST_CASE("kind-infer: a model without restoration says so once") {
   CHECK(slurp(dir / "maps/a-restored.npy") == slurp(dir / "maps/a-reflectance.npy"));
 }
 
-TEST_CASE("kind-infer: every kind of picture gives 8-bit RGB") {
+TEST_CASE("kind-infer: every kind of picture stays what it is") {
   const TempDir dir;
   for (const int bits : {8, 16}) {
     for (int channels = 1; channels <= 4; ++channels) {
@@ -349,16 +249,67 @@ TEST_CASE("kind-infer: every kind of picture gives 8-bit RGB") {
   CHECK(inputs.size() == 13);
   const Result result = run(dir, ". -o out");
   CHECK(result.code == 0);
-  for (const std::string& line : result.lines()) {
-    const bool alpha = line.find("/2-") != std::string::npos || line.find("/4-") != std::string::npos;
-    CHECK((line.find("transparency left out") != std::string::npos) == alpha);
-  }
+  CHECK_THAT(result.err, !Contains("left out"));
   for (const std::string& name : inputs) {
     CAPTURE(name);
-    const Image image = read_image(dir / "out/" + name);
-    CHECK((image.channels == 3 && image.bits == 8));
-    CHECK(image.width == (name == "palette.png" ? 4 : 5));
+    const Image image = read_image(dir / "out/" + name), input = read_image(dir / name);
+    CHECK((image.channels == input.channels && image.bits == input.bits));
+    CHECK((image.width == input.width && image.height == input.height));
+    int changed = 0;
+    for (int i = 0; input.has_alpha() && i < 20; ++i) {
+      const int alpha = input.channels - 1;
+      changed += image.sample(i % 5, i / 5, alpha) != input.sample(i % 5, i / 5, alpha) ? 1 : 0;
+    }
+    CHECK(changed == 0);
   }
+  // Types that hold less, and what is said then.
+  const Result jpeg = run(dir, "4-16.png -o x.jpg");
+  CHECK_THAT(jpeg.err, Contains("; left out: transparency, 8 of 16 bits\n"));
+  CHECK(run(dir, "4-8.png --bits 16 -o y.png").code == 0);
+  CHECK((read_image(dir / "y.png").bits == 16 && read_image(dir / "y.png").channels == 4));
+  CHECK_THAT(failure(dir, "4-8.png --bits 16 -o z.jpg"), Contains("jpg files hold no 16-bit samples"));
+  CHECK_THAT(failure(dir, "4-8.png --bits 12 -o z.png"), Contains("--bits: expected 8 or 16, got 12"));
+}
+
+TEST_CASE("kind-infer: metadata stay with the picture, or are left out") {
+  const TempDir dir;
+  write_image(dir / "plain.jpg", smooth_picture(24, 18, 3), ImageFormat::kJpeg);
+  dir.put("a.jpg", with_inserted(slurp(dir / "plain.jpg"),
+                                 segment(0xe1, std::string("Exif\0\0", 6) + exif_block(true, 6, 24, 18, "THUMB")) +
+                                     segment(0xe2, std::string("ICC_PROFILE\0\1\1", 14) + profile("RGB ", 300))));
+  CHECK(run(dir, "a.jpg -o x.jpg").err == "a.jpg: 18x24, ratio 1\n");
+  for (const char* name : {"x.jpg", "x.png"}) {
+    CHECK(run(dir, std::string("a.jpg --overwrite -o ") + name).code == 0);
+    Metadata metadata;
+    const Image image = read_image(dir / name, {}, &metadata);
+    CHECK((image.width == 18 && image.height == 24));
+    CHECK(text_of(metadata.exif) == exif_block(true, 1, 18, 24));
+    CHECK(text_of(metadata.icc) == profile("RGB ", 300));
+    CHECK(run(dir, std::string("a.jpg --strip --overwrite -o ") + name).code == 0);
+    read_image(dir / name, {}, &metadata);
+    CHECK((metadata.exif.empty() && metadata.icc.empty()));
+  }
+  CHECK_THAT(run(dir, "a.jpg -o x.bmp").err, Contains("; left out: EXIF data, colour profile\n"));
+  CHECK_THAT(run(dir, "a.jpg -o y.bmp --strip").err, !Contains("left out"));
+}
+
+TEST_CASE("kind-infer: quality and colour of JPEG files") {
+  const TempDir dir;
+  write_image(dir / "a.png", test_picture(64, 48, 3), ImageFormat::kPng);
+  const auto size = [&](const std::string& arguments) {
+    CHECK(run(dir, "a.png --overwrite -o x.jpg " + arguments).code == 0);
+    return slurp(dir / "x.jpg").size();
+  };
+  const std::size_t usual = size("");
+  CHECK(size("--quality 95 --chroma 444") == usual);
+  CHECK(size("--quality 40") < usual);
+  CHECK(size("--chroma 422") < usual);
+  CHECK(size("--chroma 420") < size("--chroma 422"));
+  CHECK_THAT(failure(dir, "a.png -o y.jpg --quality 0"), Contains("--quality: expected a number from 1 to 100, got 0"));
+  CHECK_THAT(failure(dir, "a.png -o y.jpg --quality 101"), Contains("--quality"));
+  CHECK_THAT(failure(dir, "a.png -o y.jpg --chroma 411"), Contains("--chroma"));
+  CHECK_THAT(failure(dir, "a.png -o y.jpg --max-pixels 0"), Contains("--max-pixels"));
+  CHECK_THAT(failure(dir, "a.png -o y.jpg --max-pixels 3071"), Contains("64 x 48 pixels, the limit is 3071 in all"));
 }
 
 /// Files that are no whole pictures, and what is said of each.

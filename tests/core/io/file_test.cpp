@@ -143,7 +143,7 @@ TEST_CASE("file: what was there stays until commit, and for good without it", "[
     file.write("new ");
     file.write("content");
     CHECK(slurp(dir / "f").size() == 3);
-    CHECK(dir.count() == 2);  // the temporary file is in the same folder
+    CHECK(dir.count() <= 2);  // the new file may have a name for the time being
   }
   CHECK(slurp(dir / "f").size() == 3);
   CHECK(dir.count() == 1);

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+/// XMP packets (ISO 16684-1) are XML, which these functions search for a few properties without parsing it all.
+namespace kind {
+
+/// Makes a packet true of the picture once it is upright and about to change: tiff:Orientation becomes 1, the sizes it
+/// states become `width` x `height`, and thumbnails (xmp:Thumbnails) are taken out.
+void make_xmp_upright(std::string& packet, int width, int height);
+
+/// JPEG files hold at most 65 KB in one packet; more goes to an extension, which the packet names by its digest.
+/// The 32 digits of that name, empty where there is none.
+std::string xmp_extension_name(std::string_view packet);
+/// Packet and extension as one packet; nothing where they are not of the usual form.
+std::optional<std::string> join_xmp(const std::string& packet, const std::string& extension);
+struct SplitXmp {
+  std::string packet, extension;
+};
+/// One large packet as a small one and its extension.
+SplitXmp split_xmp(const std::string& packet);
+
+/// RFC 1321, as 32 upper-case hexadecimal digits: what extensions are named by.
+std::string md5_text(std::string_view bytes);
+
+}  // namespace kind

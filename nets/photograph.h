@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "core/io/image.h"
+#include "nets/pipeline.h"
+
+namespace kind {
+
+/// How a picture is enhanced, and as what its result is made.
+struct PhotoOptions {
+  LightLevel light = {};
+  Fusion fusion = Fusion::kNone;
+  double denoise = 1;   // 0..1, see EnhanceOptions
+  double strength = 1;  // 0..1: how far from the picture to the enhanced one the result lies
+  int bits = 0;         // of the result's samples, 8 or 16; 0: as the picture's
+  bool alpha = true;    // false: the result has no alpha channel
+  /// Bytes that work on a picture may take, the picture and its results included; 0: any number. Pictures too large
+  /// for it to be held as numbers go through the nets in bands of rows, with the same bits; those that are too large
+  /// even so are refused.
+  std::uint64_t max_bytes = 0;
+  /// In bands of rows even where there is memory enough, if that can be.
+  bool bands = false;
+  /// Called now and then with how much of the work is done, 0..1.
+  std::function<void(double)> progress = {};
+};
+
+struct EnhancedPhoto {
+  Image image;
+  double ratio = 1;  // what adjustment was given
+};
+
+/// The whole method on a picture of any kind, any size from 1x1. The nets get its samples in full precision, gray in
+/// all three channels. The result has the picture's channels: gray stays gray (BT.601 of the nets' RGB), alpha is the
+/// picture's, bit for bit where the bits are the same. The same as enhance() and to_image(), bit for bit, in less
+/// memory. Throws Error as enhance() does, and where options.max_bytes do not suffice.
+EnhancedPhoto enhance_photo(const Model<float>& model, Image photo, const PhotoOptions& options = {});
+
+/// The picture at several light levels, each of which `use` is given as soon as it is done; options.light is not looked
+/// at. Decomposition and restoration, nearly all of the work, are done once where memory suffices.
+void enhance_levels(const Model<float>& model, Image photo, const PhotoOptions& options,
+                    const std::vector<LightLevel>& levels, const std::function<void(std::size_t, EnhancedPhoto)>& use);
+
+/// What work on a picture of these sides takes, without weights and files: with its maps in memory (faster), and in
+/// bands of rows (0 where that cannot be).
+struct PhotoMemory {
+  std::uint64_t held = 0, bands = 0;
+};
+PhotoMemory photo_memory(const Model<float>& model, const Image& photo, const PhotoOptions& options,
+                         const std::vector<LightLevel>& levels);
+
+}  // namespace kind

@@ -1,0 +1,74 @@
+#include "core/io/exif.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/support/metadata.h"
+
+namespace kind::testing {
+namespace {
+
+std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+
+TEST_CASE("exif: the orientation", "[unit]") {
+  for (const bool little : {false, true}) {
+    for (unsigned orientation = 1; orientation <= 8; ++orientation) {
+      CHECK(exif_orientation(bytes_of(exif_block(little, orientation, 4, 3))) == static_cast<int>(orientation));
+    }
+    CHECK(exif_orientation(bytes_of(exif_block(little, 9, 4, 3))) == 1);
+  }
+}
+
+TEST_CASE("exif: made upright, all but orientation, sizes and thumbnail stays byte for byte", "[unit]") {
+  const std::string picture = "\xff\xd8 a thumbnail \xff\xd9";
+  for (const bool little : {false, true}) {
+    for (const bool thumbnail : {false, true}) {
+      std::vector<std::uint8_t> block = bytes_of(exif_block(little, 6, 4000, 3000, thumbnail ? picture : ""));
+      REQUIRE(make_exif_upright(block, 3000, 4000));
+      CHECK(text_of(block) == exif_block(little, 1, 3000, 4000));
+    }
+  }
+}
+
+TEST_CASE("exif: a thumbnail in front of other data is blanked, and those stay where they are", "[unit]") {
+  const std::string whole = exif_block(true, 3, 40, 30, "THUMB") + "a preview that only a maker's note knows of";
+  std::vector<std::uint8_t> block = bytes_of(whole);
+  REQUIRE(make_exif_upright(block, 40, 30));
+  CHECK(block.size() == whole.size());
+  CHECK(text_of(block).find("THUMB") == std::string::npos);
+  CHECK(text_of(block).find("a preview that only") == whole.find("a preview that only"));
+}
+
+TEST_CASE("exif: a thumbnail said to lie over other data takes none of it along", "[unit]") {
+  std::string whole = exif_block(true, 3, 40, 30, "THUMB");
+  const std::size_t second = whole.size() - 5 - 30;
+  whole.replace(second + 2 + 8, 4, number(0, 4, true));              // from the start ...
+  whole.replace(second + 14 + 8, 4, number(whole.size(), 4, true));  // ... to the end
+  std::vector<std::uint8_t> block = bytes_of(whole);
+  REQUIRE(make_exif_upright(block, 40, 30));
+  CHECK(text_of(block).substr(0, second - 30) == exif_block(true, 1, 40, 30).substr(0, second - 30));
+  CHECK(text_of(block).find("A maker of cameras") != std::string::npos);
+  CHECK(text_of(block).find("note with offsets") != std::string::npos);
+}
+
+TEST_CASE("exif: damage is told, wherever it is", "[unit]") {
+  const std::string whole = exif_block(false, 8, 40, 30, "THUMB");
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    std::vector<std::uint8_t> block = bytes_of(whole.substr(0, size));
+    const bool good = make_exif_upright(block, 30, 40);
+    CHECK(good == (size >= 8 + 2 + 36));  // the first directory is whole
+    if (good) CHECK(exif_orientation(block) == 1);
+  }
+  // Any byte changed: nothing but an answer is expected.
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (const int value : {0, 1, 0x7f, 0xff}) {
+      std::string changed = whole;
+      changed[at] = static_cast<char>(value);
+      std::vector<std::uint8_t> block = bytes_of(changed);
+      make_exif_upright(block, 30, 40);
+      CHECK(block.size() <= whole.size());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kind::testing

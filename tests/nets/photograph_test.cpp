@@ -1,0 +1,198 @@
+#include "nets/photograph.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdlib>
+
+#include "tests/support/pictures.h"
+
+namespace kind::testing {
+namespace {
+
+Model<float> whole_model() {
+  Model<float> model;
+  model.config.decomposition.emplace();
+  model.config.restoration.emplace();
+  model.config.adjustment.emplace();
+  model.build(7);
+  return model;
+}
+
+TEST_CASE("photograph: channels, bits and alpha are the picture's", "[unit]") {
+  const Model<float> model = whole_model();
+  for (const int bits : {8, 16}) {
+    for (int channels = 1; channels <= 4; ++channels) {
+      const Image photo = test_picture(13, 9, channels, bits);
+      const EnhancedPhoto result = enhance_photo(model, photo);
+      const Enhanced whole = enhance(model, to_tensor(photo));
+      CHECK(result.ratio == whole.ratio);
+      REQUIRE((result.image.channels == channels && result.image.bits == bits));
+      const Image expected = to_image(whole.output, bits);
+      int wrong = 0;
+      for (int y = 0; y < 9; ++y) {
+        for (int x = 0; x < 13; ++x) {
+          if (photo.has_alpha() && result.image.sample(x, y, channels - 1) != photo.sample(x, y, channels - 1)) ++wrong;
+          if (channels >= 3) {
+            for (int c = 0; c < 3; ++c) wrong += result.image.sample(x, y, c) != expected.sample(x, y, c) ? 1 : 0;
+          } else {
+            const double gray =
+                0.299 * expected.sample(x, y, 0) + 0.587 * expected.sample(x, y, 1) + 0.114 * expected.sample(x, y, 2);
+            if (std::abs(result.image.sample(x, y, 0) - gray) > 1.001) ++wrong;
+          }
+        }
+      }
+      CHECK(wrong == 0);
+    }
+  }
+}
+
+TEST_CASE("photograph: other bits and no alpha where asked for", "[unit]") {
+  const Model<float> model = whole_model();
+  const Image photo = test_picture(13, 9, 4, 8);
+  const Image deep = enhance_photo(model, photo, {.bits = 16}).image;
+  const Image bare = enhance_photo(model, photo, {.alpha = false}).image;
+  CHECK((deep.bits == 16 && deep.channels == 4 && bare.channels == 3 && bare.bits == 8));
+  const Image back = enhance_photo(model, test_picture(13, 9, 2, 16), {.bits = 8}).image;
+  CHECK((back.bits == 8 && back.channels == 2));
+  int wrong = 0;
+  for (int y = 0; y < 9; ++y) {
+    for (int x = 0; x < 13; ++x) {
+      if (deep.sample(x, y, 3) != 257 * photo.sample(x, y, 3)) ++wrong;
+      const int wide = test_picture(13, 9, 2, 16).sample(x, y, 1);
+      if (back.sample(x, y, 1) != (wide + 128) / 257) ++wrong;
+      for (int c = 0; c < 3; ++c) wrong += (deep.sample(x, y, c) + 128) / 257 != bare.sample(x, y, c) ? 1 : 0;
+    }
+  }
+  CHECK(wrong == 0);
+}
+
+/// Without the picture's alpha, what enhance() and to_image() make of it.
+Image whole_picture(const Model<float>& model, const Image& photo, const PhotoOptions& options) {
+  return to_image(enhance(model, to_tensor(photo), {options.light, options.fusion, false, options.denoise}).output,
+                  photo.bits);
+}
+
+TEST_CASE("photograph: in bands of rows or with all maps, the bits are those of the whole", "[unit][isa]") {
+  using Mode = LightLevel::Mode;
+  Model<float> model = whole_model();
+  for (const bool own_light : {false, true}) {
+    if (own_light) model.config.light.emplace().weights = std::vector<double>(LightStatistics::kCount, 0.3);
+    for (const auto& [width, height] : {std::pair{1, 1}, {1, 70}, {70, 1}, {33, 65}, {64, 64}, {17, 200}, {130, 129}}) {
+      for (const LightLevel light : {LightLevel{}, LightLevel{Mode::kRatio, 3}, LightLevel{Mode::kTargetMean, 0.4}}) {
+        const Image photo = test_picture(width, height, 3, width % 2 == 0 ? 16 : 8);
+        PhotoOptions options{.light = light};
+        const Image expected = whole_picture(model, photo, options);
+        for (const bool bands : {false, true}) {
+          options.bands = bands;
+          INFO(width << " x " << height << ", bands " << bands << ", mode " << static_cast<int>(light.mode));
+          CHECK(enhance_photo(model, photo, options).image.data == expected.data);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("photograph: so in pictures that do not go through the nets at once", "[slow]") {
+  Model<float> model = whole_model();
+  for (const auto& [width, height] :
+       {std::pair{700, 601}, {300, 1500}, {1500, 300}, {97, 4200}, {4200, 97}, {1023, 511}}) {
+    const Image photo = test_picture(width, height, 3);
+    PhotoOptions options;
+    const Image expected = whole_picture(model, photo, options);
+    const PhotoMemory memory = photo_memory(model, photo, options, {options.light});
+    INFO(width << " x " << height << ": " << memory.held << ", " << memory.bands);
+    for (const std::uint64_t most : {memory.bands, memory.held}) {
+      options.max_bytes = most;
+      CHECK(enhance_photo(model, photo, options).image.data == expected.data);
+    }
+    options.max_bytes = std::min(memory.bands, memory.held) - 1;
+    CHECK_THROWS_WITH(enhance_photo(model, photo, options), Catch::Contains("MiB of memory, the limit is"));
+  }
+}
+
+TEST_CASE("photograph: strength and denoise", "[unit]") {
+  const Model<float> model = whole_model();
+  const Image photo = test_picture(40, 70, 4);
+  PhotoOptions options{.light = {LightLevel::Mode::kRatio, 4}};
+  const Image full = enhance_photo(model, photo, options).image;
+  for (const Fusion fusion : {Fusion::kNone, Fusion::kOfficial}) {
+    for (const bool bands : {false, true}) {
+      options.bands = bands;
+      options.fusion = fusion;
+      options.strength = 0;
+      CHECK(enhance_photo(model, photo, options).image.data == photo.data);
+      options.strength = 0.5;
+      const Image half = enhance_photo(model, photo, options).image;
+      options.strength = 1;
+      const Image all = enhance_photo(model, photo, options).image;
+      if (fusion == Fusion::kNone) CHECK(all.data == full.data);
+      int wrong = 0;
+      for (std::size_t i = 0; i < half.data.size(); ++i) {
+        if (std::abs(2 * half.data[i] - photo.data[i] - all.data[i]) > 2) ++wrong;
+      }
+      CHECK(wrong == 0);
+    }
+  }
+  options.fusion = Fusion::kNone;
+  for (const double denoise : {0.0, 0.3}) {
+    options.denoise = denoise;
+    Model<float> plain = whole_model();
+    if (denoise == 0) plain.restoration.reset();
+    options.bands = false;
+    const Image held = enhance_photo(model, photo, options).image;
+    options.bands = true;
+    CHECK(enhance_photo(model, photo, options).image.data == held.data);
+    CHECK(held.data != full.data);
+    const Enhanced whole = enhance(model, to_tensor(photo), {options.light, Fusion::kNone, true, denoise});
+    PhotoOptions same = options;
+    same.alpha = false;
+    CHECK(enhance_photo(model, photo, same).image.data == to_image(whole.output).data);
+    if (denoise == 0) CHECK(enhance_photo(plain, photo, {.light = options.light}).image.data == held.data);
+  }
+  CHECK_THROWS_WITH(enhance_photo(model, photo, {.denoise = 1.5}),
+                    Catch::Contains("denoise: expected a number from 0"));
+  CHECK_THROWS_WITH(enhance_photo(model, photo, {.strength = -1}), Catch::Contains("strength: expected a number"));
+}
+
+TEST_CASE("photograph: several levels are what each alone is", "[unit]") {
+  using Mode = LightLevel::Mode;
+  const Model<float> model = whole_model();
+  const Image photo = test_picture(40, 50, 3);
+  const std::vector<LightLevel> levels = {{Mode::kRatio, 1}, {Mode::kTargetMean, 0.3}, {}, {Mode::kRatio, 8}};
+  for (const bool bands : {false, true}) {
+    std::size_t next = 0;
+    double last = 0;
+    PhotoOptions options;
+    options.bands = bands;
+    options.progress = [&](double share) {
+      CHECK(share >= last);
+      last = share;
+    };
+    enhance_levels(model, photo, options, levels, [&](std::size_t i, EnhancedPhoto result) {
+      CHECK(i == next++);
+      const EnhancedPhoto alone = enhance_photo(model, photo, {.light = levels[i]});
+      CHECK(result.ratio == alone.ratio);
+      CHECK(result.image.data == alone.image.data);
+    });
+    CHECK(next == levels.size());
+    CHECK(last > 0.6);
+  }
+}
+
+TEST_CASE("photograph: 16 bits reach the nets in full", "[unit]") {
+  const Model<float> model = whole_model();
+  // Two pictures that are the same in their upper 8 bits.
+  Image first(16, 16, 3, 16), second = first;
+  for (int y = 0; y < 16; ++y) {
+    for (int x = 0; x < 16; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        first.set_sample(x, y, c, 256 * (x + y + c) + 10);
+        second.set_sample(x, y, c, 256 * (x + y + c) + 10 + (x * 7 + y * 3) % 200);
+      }
+    }
+  }
+  CHECK(enhance_photo(model, first).image.data != enhance_photo(model, second).image.data);
+}
+
+}  // namespace
+}  // namespace kind::testing
