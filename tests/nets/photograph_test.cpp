@@ -105,6 +105,9 @@ TEST_CASE("photograph: so in pictures that do not go through the nets at once", 
       options.max_bytes = most;
       CHECK(enhance_photo(model, photo, options).image.data == expected.data);
     }
+    options.max_bytes = 0;
+    options.bands = true;
+    CHECK(enhance_photo(model, photo, options).image.data == expected.data);
     options.max_bytes = std::min(memory.bands, memory.held) - 1;
     CHECK_THROWS_WITH(enhance_photo(model, photo, options), Catch::Contains("MiB of memory, the limit is"));
   }
