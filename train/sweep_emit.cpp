@@ -45,6 +45,8 @@ run_task() {
 )sh" + tasks +
          R"sh(    *) echo "there is no task $name" >&2; return 2 ;;
   esac
+  # The third word is the folder of the run.
+  if [ -e "$3/model.safetensors" ] || [ -e "$3/stopped.json" ] || [ -e "$3/failed.json" ]; then return; fi
   "$KIND_TRAIN" "$@" ${KIND_DATA:+--data "$KIND_DATA"} ${KIND_THREADS:+-t "$KIND_THREADS"} \
     >>"$out/logs/$name.txt" 2>&1 || status=$?
   # A run that failed, by a NaN say, has left its reason; only what a signal has ended is to be tried again.
@@ -82,12 +84,15 @@ if [ $# -gt 0 ]; then
 fi
 KIND_JOBS=${KIND_JOBS:-)sh",
       options.jobs, "}\nexport KIND_TRAIN KIND_DATA KIND_THREADS=${KIND_THREADS:-",
-      std::max(1, options.threads / options.jobs), "}\nstatus=0\n# shellcheck disable=SC2086\n");
-  for (std::size_t level = 0; level < levels; ++level) {
-    text += join("parallel ${KIND_PARALLEL:-} --jobs \"$KIND_JOBS\" bash \"$out/parallel.sh\" {} <\"$out/points/level-",
-                 level, ".txt\" || status=1\n");
-  }
-  return text + "rm -rf \"$out\"/shared/maps-*\nexit \"$status\"\n";
+      std::max(1, options.threads / options.jobs), "}\nstatus=0\nfor level in");
+  for (std::size_t level = 0; level < levels; ++level) text += join(" ", level);
+  return text + R"sh(; do
+  # shellcheck disable=SC2086
+  parallel ${KIND_PARALLEL:-} --jobs "$KIND_JOBS" bash "$out/parallel.sh" {} <"$out/points/level-$level.txt" || status=1
+done
+rm -rf "$out"/shared/maps-*
+exit "$status"
+)sh";
 }
 
 }  // namespace
