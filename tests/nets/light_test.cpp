@@ -61,6 +61,36 @@ TEST_CASE("light: statistics of small pictures, worked out by hand") {
   }
 }
 
+TEST_CASE("light: a picture is reduced to means of squares, the same whatever rows come together") {
+  CHECK((reduced_for_light(Tensor<float>({1, 3, 1, 2}, {0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f})).to_vector() ==
+         std::vector<float>{0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f}));
+  // 101 x 90 pixels are more than 8192: squares of 2 x 2, the last row of them 1 high.
+  const std::int64_t h = 101, w = 90;
+  Random random(3);
+  Tensor<float> picture(Shape{1, 3, h, w});
+  for (std::int64_t i = 0; i < picture.size(); ++i) picture[i] = static_cast<float>(random.uniform());
+  const Tensor<float> small = reduced_for_light(picture);
+  REQUIRE(small.shape() == Shape{1, 3, 51, 45});
+  const auto at = [&](std::int64_t c, std::int64_t y, std::int64_t x) {
+    return static_cast<double>(picture[(c * h + y) * w + x]);
+  };
+  CHECK(small[(2 * 51 + 7) * 45 + 44] ==
+        Approx((at(2, 14, 88) + at(2, 14, 89) + at(2, 15, 88) + at(2, 15, 89)) / 4).epsilon(1e-6));
+  CHECK(small[50 * 45] == Approx((at(0, 100, 0) + at(0, 100, 1)) / 2).epsilon(1e-6));
+  for (const std::int64_t band : {1, 7, 64}) {
+    Reduction pieces(h, w);
+    for (std::int64_t y = 0; y < h; y += band) {
+      const float* const planes[] = {picture.data() + y * w, picture.data() + (h + y) * w,
+                                     picture.data() + (2 * h + y) * w};
+      pieces.add_rows(y, std::min(y + band, h), planes);
+    }
+    CHECK((pieces.take().to_vector() == small.to_vector()));
+  }
+  CHECK(Reduction(1, 1).take().shape() == Shape{1, 3, 1, 1});
+  CHECK(Reduction(1, 100000).take().size() <= 3 * 8192);
+  CHECK(Reduction(6000, 4000).take().size() <= 3 * 8192);
+}
+
 TEST_CASE("light: other shapes are refused") {
   CHECK(error_of([] {
           light_statistics(Tensor<float>::zeros({1, 1, 2, 2}));

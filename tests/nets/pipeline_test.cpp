@@ -278,60 +278,92 @@ TEST_CASE("enhance: a target mean is met where the net can, else the nearest is 
   }
 }
 
-TEST_CASE("enhance: the automatic light level brings the output's mean to that of the rule, where a ratio can") {
+TEST_CASE("enhance: the automatic light brings the output's mean to the rule's level, where a ratio can") {
   Model<float> model = monotone_model();
-  // Also one so large that the ratio is sought on part of its pixels.
-  for (const auto& [h, w] : {std::pair{9, 7}, std::pair{1, 1}, std::pair{211, 303}}) {
+  LightConfig& rule = model.config.light.emplace();
+  rule.lowest = 1e-4;
+  // Also one so large that its light is chosen on a smaller copy.
+  for (const auto& [h, w] : {std::pair{9, 7}, std::pair{1, 1}, std::pair{140, 131}}) {
     CAPTURE(h, w);
-    const Picture picture = random_picture(h, w, 5, 0.1, 0.3);
+    const Picture picture = random_picture(h, w, 5, 0.0, 0.02);
     const auto at_ratio = [&](double ratio) {
       return mean(enhance(model, picture, light(LightLevel::Mode::kRatio, ratio)).output);
     };
-    model.config.light.reset();
-    const LightConfig general;
-    const double darkest = at_ratio(1), brightest = at_ratio(general.highest_ratio), level = std::exp(general.bias);
-    REQUIRE(brightest > darkest);
-    const Enhanced e = enhance(model, picture);
-    if (level > darkest && level < brightest) CHECK(std::abs(mean(e.output) - level) < 0.006);
-    LightConfig& rule = model.config.light.emplace();
-    rule.lowest = 1e-3;
-    rule.highest = 1;
-    for (const double share : {0.02, 0.3, 0.5, 0.9, 0.98}) {
+    const double darkest = at_ratio(1), brightest = at_ratio(rule.highest_ratio);
+    REQUIRE(brightest > darkest + 0.02);
+    for (const double share : {0.05, 0.3, 0.5, 0.9}) {
+      // The highest level, so that neither highlights nor the picture's own mean ask for more.
       const double target = darkest + share * (brightest - darkest);
+      rule.highest = target;
       rule.bias = std::log(target);
-      const Enhanced own = enhance(model, picture);
-      CAPTURE(share, own.ratio, target);
-      CHECK(std::abs(mean(own.output) - target) < 0.006);
-      CHECK(at_ratio(own.ratio) == Approx(mean(own.output)));
+      const Enhanced e = enhance(model, picture);
+      CAPTURE(share, e.ratio, target);
+      CHECK(e.strength == 1);
+      CHECK(std::abs(mean(e.output) - target) < 0.006);
+      CHECK(at_ratio(e.ratio) == Approx(mean(e.output)));
     }
     // What no ratio reaches: 1 for a picture that is bright enough, else the highest.
-    rule.bias = std::log(darkest / 2);
+    rule.highest = darkest / 2;
     CHECK(enhance(model, picture).ratio == 1);
+    rule.highest = 1;
     rule.bias = 0;
     rule.highest_ratio = 7;
-    CHECK(enhance(model, picture).ratio == 7);
+    CHECK(enhance(model, picture).ratio == Approx(7));
+    rule.highest_ratio = 20;
+  }
+  // A ratio that is asked for is not the rule's business.
+  CHECK(enhance(model, random_picture(3, 4), light(LightLevel::Mode::kRatio, 2)).ratio == 2);
+}
+
+TEST_CASE("enhance: the automatic light keeps highlights, up to the rule's highest level") {
+  Model<float> model = monotone_model();
+  Tensor<float>& bias = parameter(model, "decomposition.reflectance.bias");
+  for (std::int64_t i = 0; i < 3; ++i) bias[i] = 20;  // R is 1, so the output is L_hat
+  parameter(model, "adjustment.conv1.weight")[9 + 4] = 0.5f;
+  LightConfig& rule = model.config.light.emplace();
+  const Picture picture = random_picture(40, 50, 5, 0.0, 0.1);
+  rule.bias = std::log(0.3);
+  rule.highest = 0.95;
+  const double high = mean(enhance(model, picture).output);
+  // Nine tenths of the brightest pixels' mean; of three even channels the greatest is above 0.95 in a seventh.
+  CHECK(high > 0.6);
+  CHECK(high < 0.9);
+  rule.highest = 0.55;
+  CHECK(mean(enhance(model, picture).output) == Approx(0.55).margin(0.004));
+}
+
+TEST_CASE("enhance: pictures that are bright already stay as they are, those in between in part") {
+  Model<float> model = random_model();
+  const double level = std::exp(LightConfig{}.bias);
+  for (const double middle : {0.05, 0.15, 0.3, 0.4, 0.6}) {
+    const Picture picture = random_picture(21, 17, 6, middle - 0.04, middle + 0.04);
+    const Enhanced e = enhance(model, picture);
+    const double expected = std::clamp(2 * (1 - mean(picture) / level), 0.0, 1.0);
+    CAPTURE(middle, e.ratio);
+    CHECK(e.strength == Approx(expected).margin(1e-5));
+    const Enhanced at_ratio = enhance(model, picture, light(LightLevel::Mode::kRatio, e.ratio));
+    CHECK(at_ratio.strength == 1);
+    double worst = 0;
+    for (std::int64_t i = 0; i < picture.size(); ++i) {
+      const double mixed =
+          static_cast<double>(picture[i]) + e.strength * static_cast<double>(at_ratio.output[i] - picture[i]);
+      worst = std::max(worst, std::abs(mixed - static_cast<double>(e.output[i])));
+    }
+    CHECK(worst < 1e-6);
+    if (middle > level + 0.05) CHECK((e.output.to_vector() == picture.to_vector()));
   }
 }
 
 TEST_CASE("enhance: the rule looks at the picture as the nets see it") {
-  Model<float> model = monotone_model();
+  Model<float> model = random_model();
   const Picture picture = random_picture(16, 15, 5, 0.1, 0.3);
   LightConfig& rule = model.config.light.emplace();
-  rule.lowest = 1e-3;
-  rule.highest = 1;
-  rule.weights[3] = 0.2;
-  const auto at_ratio = [&](double ratio) {
-    return mean(enhance(model, picture, light(LightLevel::Mode::kRatio, ratio)).output);
+  rule.weights[3] = 0.5;
+  const auto strength = [&](const Picture& seen) {
+    return std::clamp(2 * (1 - mean(picture) / automatic_level(rule, light_statistics(seen))), 0.0, 1.0);
   };
-  const double level = (at_ratio(1) + at_ratio(rule.highest_ratio)) / 2;
-  rule.bias = std::log(level) - rule.weights[3] * light_statistics(net_input(picture, {})).values[3];
-  REQUIRE(std::abs(level - automatic_level(rule, light_statistics(picture))) > 0.01);
-  const Enhanced e = enhance(model, picture);
-  REQUIRE(e.ratio > 1);
-  REQUIRE(e.ratio < rule.highest_ratio);
-  CHECK(std::abs(mean(e.output) - level) < 0.004);
-  // A ratio that is asked for is not the rule's business.
-  CHECK(enhance(model, picture, light(LightLevel::Mode::kRatio, 2)).ratio == 2);
+  REQUIRE(std::abs(strength(net_input(picture, {})) - strength(picture)) > 0.1);
+  CHECK(enhance(model, picture).strength == Approx(strength(net_input(picture, {}))).margin(1e-5));
 }
 
 /// fuse_official's formula, straight from its comment.
