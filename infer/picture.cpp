@@ -193,7 +193,7 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
     if (!options.compare.empty()) page.add_level(result.image, result.ratio, i == 0 && options.ladder.empty());
     if (options.sheet) tiles.push_back(shrink(result.image, kSheetSide));
     if (i >= wanted) return;
-    picture.results.push_back({result.ratio, {}, {}});
+    picture.results.push_back({result.ratio, result.strength, {}, {}});
     if (options.sheet || picture.job.outputs.empty()) return;
     if (several) {
       picture.results.back().file =
@@ -252,6 +252,9 @@ std::string result_line(const Picture& picture) {
       join(printable(name_of(picture.job), kMaxName), ": ", picture.width, "x", picture.height, ", ratio ");
   for (std::size_t i = 0; i < picture.results.size(); ++i) {
     line += join(i == 0 ? "" : ", ", std::round(picture.results[i].ratio * 100) / 100);
+    const double strength = picture.results[i].strength;
+    if (strength == 0) line += ", bright already: left as it is";
+    if (strength > 0 && strength < 1) line += join(", strength ", std::round(strength * 100) / 100);
   }
   for (std::size_t i = 0; i < picture.left_out.size(); ++i) {
     line += (i == 0 ? "; left out: " : ", ") + picture.left_out[i];

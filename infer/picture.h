@@ -19,7 +19,7 @@ struct Picture {
   ImageFormat format = ImageFormat::kPng;  // of the results
 
   struct Result {
-    double ratio = 1;
+    double ratio = 1, strength = 1;
     Image image;                     // either this ...
     std::vector<std::uint8_t> file;  // ... or, where there are several, what is to be written
   };

@@ -216,8 +216,8 @@ class Work {
     copy_alpha(photo_, result);
     return result;
   }
-  EnhancedPhoto give_result(Image& result, double ratio) {
-    return {result.data.empty() ? std::move(photo_) : std::move(result), ratio};
+  EnhancedPhoto give_result(Image& result, AutomaticLight light) {
+    return {result.data.empty() ? std::move(photo_) : std::move(result), light.ratio, light.strength};
   }
   Image& target(Image& result) { return result.data.empty() ? photo_ : result; }
 
@@ -324,7 +324,7 @@ class Work {
         put_together(y0, y1, at_row(restored, y0).data(),
                      reflectance.empty() ? nullptr : at_row(reflectance, y0).data(), light, target(result));
       });
-      use(i, give_result(result, ratio));
+      use(i, give_result(result, {ratio, chosen.strength}));
     }
   }
 
@@ -338,7 +338,7 @@ class Work {
       const double ratio = chosen.ratio;
       Image result = take_result();
       run_chain(ratio, target(result));
-      use(i, give_result(result, ratio));
+      use(i, give_result(result, {ratio, chosen.strength}));
     }
   }
 
@@ -416,7 +416,7 @@ class Work {
         put_together(y, end, planes, nullptr, ones.data(), target(result));
       }
       if (options_.progress) options_.progress(static_cast<double>(i + 1) / static_cast<double>(levels.size()));
-      use(i, give_result(result, enhanced.ratio));
+      use(i, give_result(result, {enhanced.ratio, enhanced.strength}));
     }
   }
 

@@ -29,7 +29,8 @@ struct PhotoOptions {
 
 struct EnhancedPhoto {
   Image image;
-  double ratio = 1;  // what adjustment was given
+  double ratio = 1;     // what adjustment was given
+  double strength = 1;  // of the automatic light, see automatic_light
 };
 
 /// The whole method on a picture of any kind, any size from 1x1. The nets get its samples in full precision, gray in
