@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/base/error.h"
+#include "core/io/html.h"
 #include "infer/shrink.h"
 
 namespace kind {
@@ -12,42 +13,6 @@ namespace {
 
 /// Longest side of the pictures in a page, and their quality.
 constexpr int kSide = 1600, kQuality = 88;
-
-std::string base64(const std::vector<std::uint8_t>& bytes) {
-  constexpr const char* kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k) bits = bits << 8 | (k < left ? bytes[i + k] : 0u);
-    for (std::size_t k = 0; k < 4; ++k) text += k <= left ? kLetters[bits >> (18 - 6 * k) & 63] : '=';
-  }
-  return text;
-}
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 constexpr const char* kHead = R"html(<!DOCTYPE html>
 <html lang="en">
@@ -143,7 +108,7 @@ std::string ComparePage::html() const {
     images += join("<img class=\"after\" draggable=\"false\" alt=\"after, ratio ", ratio, "\" data-name=\"ratio ",
                    ratio, order[i]->chosen ? " (chosen)" : "", "\" src=\"", order[i]->data, "\">\n");
   }
-  const std::string title = escaped(title_);
+  const std::string title = html_text(title_);
   return join(
       kHead, "<title>", title, "</title>\n</head>\n<body>\n<h1>", title, "</h1>\n<div id=\"stage\" role=\"slider\" ",
       "tabindex=\"0\" aria-label=\"Line between before and after\" aria-valuemin=\"0\" aria-valuemax=\"100\" ",

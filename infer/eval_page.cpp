@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/base/error.h"
+#include "core/io/html.h"
 #include "core/io/image.h"
 
 namespace kind {
@@ -43,36 +44,6 @@ figcaption { padding-top: .25rem; font-size: .85rem; font-variant-numeric: tabul
 <body>
 )html";
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&') {
-      out += "&amp;";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '>') {
-      out += "&gt;";
-    } else if (c == '"') {
-      out += "&quot;";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
-std::string base64(const std::vector<std::uint8_t>& bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) group = group << 8 | (k < left ? bytes[i + k] : 0u);
-    for (std::size_t k = 0; k < 4; ++k) text += k <= left ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return text;
-}
-
 /// Means of squares of pixels, so that the longer side has at most kLongestSide.
 Image reduced(const Tensor<float>& picture) {
   const std::int64_t h = picture.shape()[2], w = picture.shape()[3];
@@ -108,11 +79,11 @@ std::string means_table(const EvalReport& report) {
   for (const Metric& metric : report.metrics) html += "<th>" + metric.name + "</th>";
   html += "<th>what is compared with the bright picture</th></tr>\n";
   for (const Way& way : report.ways) {
-    html += "<tr><th>" + escaped(way.name) + "</th>";
+    html += "<tr><th>" + html_text(way.name) + "</th>";
     for (std::size_t m = 0; m < report.metrics.size(); ++m) {
       html += interval_cell(report.mean(way.name, m), report.metrics[m].digits);
     }
-    html += "<td class=\"soft\">" + escaped(way.what) + "</td></tr>\n";
+    html += "<td class=\"soft\">" + html_text(way.what) + "</td></tr>\n";
   }
   return html + "</table></div>\n";
 }
@@ -122,8 +93,8 @@ std::string costs_table(const EvalReport& report) {
   for (const Cost& cost : report.costs) {
     const std::optional<MeanInterval> loss = report.cost(cost);
     if (!loss) continue;
-    rows += "<tr>" + interval_cell(loss, 2) + "<td>" + escaped(cost.what) + "</td><td class=\"soft\">" +
-            escaped(cost.without) + " &rarr; " + escaped(cost.with) + "</td></tr>\n";
+    rows += "<tr>" + interval_cell(loss, 2) + "<td>" + html_text(cost.what) + "</td><td class=\"soft\">" +
+            html_text(cost.without) + " &rarr; " + html_text(cost.with) + "</td></tr>\n";
   }
   if (rows.empty()) return "";
   return "<h2>What each net costs</h2>\n<div class=\"wide\"><table>\n<tr><th>dB</th><th></th><th></th></tr>\n" + rows +
@@ -152,7 +123,7 @@ void EvalPage::add(const std::string& pair, const std::string& label, const std:
 
 std::string EvalPage::html(const EvalReport& report) const {
   std::string html = kHead;
-  html += "<h1>kind-eval</h1>\n<p>" + escaped(report.scored) + " on " + escaped(report.data) +
+  html += "<h1>kind-eval</h1>\n<p>" + html_text(report.scored) + " on " + html_text(report.data) +
           (report.split.empty() ? "" : ", split " + report.split) +
           join(", ", report.pairs.size(), report.pairs.size() == 1 ? " pair" : " pairs") + "</p>\n";
   html +=
@@ -160,17 +131,17 @@ std::string EvalPage::html(const EvalReport& report) const {
       "pairs). Figures are of the 8-bit pictures; those shown here are compressed, and large ones reduced.</p>\n";
   html += "<h2>Means</h2>\n" + means_table(report) + costs_table(report);
   html += "<p class=\"soft\">";
-  for (const Metric& metric : report.metrics) html += metric.name + ": " + escaped(metric.what) + "<br>\n";
+  for (const Metric& metric : report.metrics) html += metric.name + ": " + html_text(metric.what) + "<br>\n";
   html += "</p>\n";
   for (const std::string& pair : report.pairs) {
-    html += "<h2>" + escaped(pair) + "</h2>\n<div class=\"row\">\n";
+    html += "<h2>" + html_text(pair) + "</h2>\n<div class=\"row\">\n";
     for (const Picture& picture : pictures_) {
       if (picture.pair != pair) continue;
       const auto row = std::find_if(report.rows.begin(), report.rows.end(),
                                     [&](const EvalRow& r) { return r.pair == pair && r.way == picture.way; });
       html += join("<figure><img loading=\"lazy\" width=\"", picture.width, "\" height=\"", picture.height, "\" alt=\"",
-                   escaped(picture.label), "\" src=\"data:image/jpeg;base64,", picture.jpeg, "\"><figcaption><b>",
-                   escaped(picture.label), "</b>");
+                   html_text(picture.label), "\" src=\"data:image/jpeg;base64,", picture.jpeg, "\"><figcaption><b>",
+                   html_text(picture.label), "</b>");
       if (row != report.rows.end()) html += "<br>" + figures_text(report, *row);
       html += "</figcaption></figure>\n";
     }

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <limits>
 
+#include "core/io/html.h"
+
 namespace kind {
 namespace {
 
@@ -147,29 +149,6 @@ Extent extent_of(const std::vector<Estimate>& y) {
 }
 
 }  // namespace
-
-std::string html_text(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::string line_style(std::size_t i) {
   static const char* const kDashes[] = {"", ";stroke-dasharray:6 3", ";stroke-dasharray:2 2",

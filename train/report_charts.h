@@ -8,9 +8,6 @@
 /// Charts as inline SVG, in the page's own colours; text is escaped here.
 namespace kind {
 
-/// & < > " as entities.
-std::string html_text(const std::string& text);
-
 /// The colour and dash of the i-th of several lines, as a style attribute's content: "stroke:hsl(...)".
 std::string line_style(std::size_t i);
 /// The colour of the i-th of several areas, "fill:hsl(...)".

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/io/html.h"
 #include "core/io/image.h"
 #include "train/report.h"
 #include "train/report_charts.h"
@@ -92,18 +93,6 @@ document.querySelectorAll('.viewer').forEach(v => {
 std::string number(double value, const char* how = "%.4g") {
   char text[48];
   std::snprintf(text, sizeof text, how, value);
-  return text;
-}
-
-std::string base64(const std::vector<std::uint8_t>& bytes) {
-  static const char* const kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t word = 0;
-    for (std::size_t j = 0; j < 3; ++j) word = word << 8 | (j < left ? bytes[i + j] : 0u);
-    for (std::size_t j = 0; j < 4; ++j) text += j <= left ? kDigits[word >> (18 - 6 * j) & 63] : '=';
-  }
   return text;
 }
 
