@@ -115,43 +115,25 @@ const Tensor<float>& Outputs::automatic() {
   return automatic_ = maps.output;
 }
 
-const Outputs::Maps& Outputs::low_maps() {
+const PictureNets::Parts& Outputs::low_maps() {
   if (!low_maps_ && model_->adjustment) automatic();
-  if (!low_maps_) {
-    const NoGrad no_grad;
-    const auto parts = (*model_->decomposition)(Variable<float>(net_input(*low_, model_->config.input)));
-    low_maps_ = {parts.reflectance.value(), parts.illumination.value()};
-  }
+  if (!low_maps_) low_maps_ = PictureNets(*model_).decompose(net_input(*low_, model_->config.input));
   return *low_maps_;
 }
 
-const Outputs::Maps& Outputs::high_maps() {
-  if (!high_maps_) {
-    const NoGrad no_grad;
-    const auto parts = (*model_->decomposition)(Variable<float>(net_input(*high_, model_->config.input)));
-    high_maps_ = {parts.reflectance.value(), parts.illumination.value()};
-  }
+const PictureNets::Parts& Outputs::high_maps() {
+  if (!high_maps_) high_maps_ = PictureNets(*model_).decompose(net_input(*high_, model_->config.input));
   return *high_maps_;
 }
 
 /// The dark picture's own reflectance where the model has no restoration.
 const Tensor<float>& Outputs::restored() {
-  const Maps& low = low_maps();
-  if (!restored_.defined()) {
-    const NoGrad no_grad;
-    restored_ = low.reflectance;
-    if (model_->restoration) {
-      restored_ = (*model_->restoration)(Variable<float>(low.reflectance), Variable<float>(low.illumination)).value();
-    }
-  }
+  const PictureNets::Parts& low = low_maps();
+  if (!restored_.defined()) restored_ = PictureNets(*model_).restore(low.reflectance, low.illumination);
   return restored_;
 }
 
-Tensor<float> Outputs::adjusted(double ratio) {
-  const NoGrad no_grad;
-  const Variable<float> light(low_maps().illumination);
-  return (*model_->adjustment)(light, ratio_map(light.shape(), ratio)).value();
-}
+Tensor<float> Outputs::adjusted(double ratio) { return PictureNets(*model_).adjust(low_maps().illumination, ratio); }
 
 double Outputs::true_ratio() {
   return std::min(kLargestRatio, ratio_between(low_maps().illumination, high_maps().illumination));

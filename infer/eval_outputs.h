@@ -46,13 +46,9 @@ class Outputs {
   std::optional<double> ratio(const std::string& way) const;
 
  private:
-  struct Maps {
-    Tensor<float> reflectance, illumination;
-  };
-
   const Tensor<float>& automatic();
-  const Maps& low_maps();
-  const Maps& high_maps();
+  const PictureNets::Parts& low_maps();
+  const PictureNets::Parts& high_maps();
   const Tensor<float>& restored();
   Tensor<float> adjusted(double ratio);
   double true_ratio();
@@ -61,7 +57,7 @@ class Outputs {
 
   const Model<float>* model_ = nullptr;
   const Tensor<float>*low_ = nullptr, *high_ = nullptr;
-  std::optional<Maps> low_maps_, high_maps_;
+  std::optional<PictureNets::Parts> low_maps_, high_maps_;
   Tensor<float> automatic_, restored_;
   double automatic_ratio_ = 0;
   std::map<std::string, double> ratios_;

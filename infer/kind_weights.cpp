@@ -281,6 +281,7 @@ void merge(const std::vector<std::string>& paths, const Output& output) {
     check(own.input.stretch == config.input.stretch, source.path, ": its input.stretch is ",
           own.input.stretch ? "true" : "false", ", that of ", sources.front().path,
           " is not; nets trained on different inputs do not work together");
+    if (!config.input.mirror) config.input.mirror = own.input.mirror;
     if (own.light) {
       check(!config.light || kind::to_json(*config.light) == kind::to_json(*own.light), source.path,
             ": its rule for the light level differs from that of ", light);

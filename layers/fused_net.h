@@ -50,6 +50,9 @@ class FusedNet {
   /// `activated`, sigmoid. Outputs are concatenated in this order.
   void output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias, bool activated);
 
+  /// Of all inputs together.
+  std::int64_t input_channels() const { return values_[0].channels; }
+
   /// Whether the kernels in use can run it: they have channel blocks, and every layer fits them.
   bool runnable() const;
 
@@ -87,7 +90,6 @@ class FusedNet {
   };
 
   Value add_value(std::int64_t channels, int level, bool activated);
-  std::int64_t input_channels() const { return values_[0].channels; }
   std::int64_t output_channels() const { return output_channels_; }
   ConvAlgorithm algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const;
   static std::int64_t at_level(std::int64_t size, int level) {

@@ -8,8 +8,8 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
-#include "layers/fused_net.h"
 #include "nets/light.h"
+#include "nets/mirror.h"
 
 namespace kind {
 namespace {
@@ -78,6 +78,7 @@ class Work {
         h_(photo_.height),
         w_(photo_.width),
         plane_(h_ * w_),
+        margin_(model.config.input.margin()),
         decomposition_(model.decomposition->fused()),
         adjustment_(model.adjustment->fused()),
         left_(levels) {
@@ -97,9 +98,9 @@ class Work {
     const bool in_place = levels.size() == 1 && one.channels == photo_.channels && one.bits == photo_.bits;
     const std::uint64_t images = photo_.data.size() + (in_place ? 0 : result);
     if (!fused()) return {images + pixels * 4 * (options_.fusion == Fusion::kNone ? 40 : 48), 0};
-    const std::uint64_t decompose = FusedRun::bytes(decomposition_, h_, w_),
-                        restore = restoration_ ? FusedRun::bytes(*restoration_, h_, w_) : 0,
-                        adjust = FusedRun::bytes(adjustment_, h_, w_);
+    const std::uint64_t decompose = MirroredRun::bytes(decomposition_, h_, w_, margin_),
+                        restore = restoration_ ? MirroredRun::bytes(*restoration_, h_, w_, margin_) : 0,
+                        adjust = MirroredRun::bytes(adjustment_, h_, w_, margin_);
     PhotoMemory memory;
     memory.held =
         images + pixels * 4 * (options_.denoise < 1 ? 7 : 4) + 8 * kBand * row + std::max({decompose, restore, adjust});
@@ -241,8 +242,8 @@ class Work {
   /// Adjustment of the whole picture, whose rows of L_hat go to `use(y0, y1, rows)`.
   void adjust(const std::vector<float>& illumination, double ratio,
               const std::function<void(std::int64_t, std::int64_t, const float*)>& use) {
-    FusedRun run(
-        adjustment_, h_, w_,
+    MirroredRun run(
+        adjustment_, h_, w_, margin_,
         [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
           std::copy_n(illumination.data() + y0 * w_, (y1 - y0) * w_, planes[0]);
           std::fill_n(planes[1], (y1 - y0) * w_, static_cast<float>(ratio));
@@ -264,8 +265,8 @@ class Work {
     std::vector<const float*> from;
     std::vector<float*> to;
     {
-      FusedRun run(
-          decomposition_, h_, w_, picture_source(),
+      MirroredRun run(
+          decomposition_, h_, w_, margin_, picture_source(),
           [&](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1, const float* const* planes) {
             for (std::int64_t c = 0; c < count; ++c) {
               float* map = first + c < 3 ? restored.data() + (first + c) * plane_ : illumination.data();
@@ -278,8 +279,8 @@ class Work {
     if (restoration_ && options_.denoise < 1) reflectance = restored;
     if (restoration_) {
       // Its rows are asked for before they are overwritten.
-      FusedRun run(
-          *restoration_, h_, w_,
+      MirroredRun run(
+          *restoration_, h_, w_, margin_,
           [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
             for (std::int64_t c = 0; c < 3; ++c) {
               std::copy_n(restored.data() + c * plane_ + y0 * w_, (y1 - y0) * w_, planes[c]);
@@ -346,8 +347,8 @@ class Work {
     RowQueue maps(4, w_), clean(3, w_), light(1, w_);
     std::int64_t maps_rows = 0;
     Arena decompose_arena, restore_arena, adjust_arena;
-    FusedRun decompose(
-        decomposition_, h_, w_, picture_source(),
+    MirroredRun decompose(
+        decomposition_, h_, w_, margin_, picture_source(),
         [&](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1, const float* const* planes) {
           for (std::int64_t c = 0; c < count; ++c) maps.append(static_cast<std::size_t>(first + c), planes[c], y1 - y0);
         },
@@ -356,10 +357,10 @@ class Work {
       if (rows > maps_rows) decompose.advance(rows);
       maps_rows = std::max(maps_rows, rows);
     };
-    std::optional<FusedRun> restore;
+    std::optional<MirroredRun> restore;
     if (restoration_) {
       restore.emplace(
-          *restoration_, h_, w_,
+          *restoration_, h_, w_, margin_,
           [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
             need_maps(y1);
             for (std::size_t c = 0; c < 4; ++c) std::copy_n(maps.row(c, y0), (y1 - y0) * w_, planes[c]);
@@ -371,8 +372,8 @@ class Work {
           },
           restore_arena);
     }
-    FusedRun adjust(
-        adjustment_, h_, w_,
+    MirroredRun adjust(
+        adjustment_, h_, w_, margin_,
         [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
           need_maps(y1);
           std::copy_n(maps.row(3, y0), (y1 - y0) * w_, planes[0]);
@@ -423,7 +424,7 @@ class Work {
   const Model<float>& model_;
   const PhotoOptions& options_;
   Image photo_;
-  const std::int64_t h_, w_, plane_;
+  const std::int64_t h_, w_, plane_, margin_;  // margin_: of mirror image around the nets' inputs
   FusedNet decomposition_, adjustment_;
   std::optional<FusedNet> restoration_;
   std::size_t left_;  // results still to come

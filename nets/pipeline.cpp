@@ -10,6 +10,7 @@
 #include "core/base/parallel.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/filter.h"
+#include "nets/mirror.h"
 
 namespace kind {
 namespace {
@@ -58,55 +59,6 @@ Tensor<float> product(const Tensor<float>& color, const Tensor<float>& light, Te
   });
   return result;
 }
-
-/// The nets of a model on one picture, in memory that they share.
-class Nets {
- public:
-  explicit Nets(const Model<float>& model) : model_(model) {}
-
-  void decompose(const Tensor<float>& input, Tensor<float>& reflectance, Tensor<float>& illumination) {
-    const FusedNet net = model_.decomposition->fused();
-    if (net.runnable()) return run(net, {&input}, {&reflectance, &illumination});
-    const auto parts = (*model_.decomposition)(Variable<float>(input));
-    reflectance = parts.reflectance.value();
-    illumination = parts.illumination.value();
-  }
-
-  /// `restored` may share its elements with the reflectance.
-  void restore(const Tensor<float>& reflectance, const Tensor<float>& illumination, Tensor<float>& restored) {
-    const FusedNet net = model_.restoration->fused();
-    if (net.runnable()) return run(net, {&reflectance, &illumination}, {&restored});
-    restored = (*model_.restoration)(Variable<float>(reflectance), Variable<float>(illumination)).value();
-  }
-
-  Tensor<float> adjust(const Tensor<float>& illumination, double ratio) {
-    Tensor<float> adjusted = Tensor<float>::full(illumination.shape(), static_cast<float>(ratio));
-    const FusedNet net = model_.adjustment->fused();
-    if (net.runnable()) {
-      run(net, {&illumination, &adjusted}, {&adjusted});
-      return adjusted;
-    }
-    return (*model_.adjustment)(Variable<float>(illumination), Variable<float>(adjusted)).value();
-  }
-
- private:
-  void run(const FusedNet& net, const std::vector<const Tensor<float>*>& inputs,
-           const std::vector<Tensor<float>*>& outputs) {
-    const std::int64_t h = inputs[0]->shape()[2], w = inputs[0]->shape()[3];
-    std::vector<const float*> from;
-    for (const Tensor<float>* t : inputs) {
-      for (std::int64_t c = 0; c < t->shape()[1]; ++c) from.push_back(t->data() + c * h * w);
-    }
-    std::vector<float*> to;
-    for (Tensor<float>* t : outputs) {
-      for (std::int64_t c = 0; c < t->shape()[1]; ++c) to.push_back(t->data() + c * h * w);
-    }
-    net.run(h, w, from, to, arena_);
-  }
-
-  const Model<float>& model_;
-  Arena arena_;
-};
 
 /// The output for maps that all are there.
 Tensor<float> put_together(const Tensor<float>& input, const Enhanced& maps, Fusion fusion) {
@@ -174,6 +126,85 @@ double root_of(double low, double high, double close_enough, const std::function
 
 }  // namespace
 
+Variable<float> PictureNets::around(const Tensor<float>& x) const {
+  const std::int64_t margin = model_.config.input.margin();
+  return Variable<float>(margin > 0 ? mirrored(x, margin) : x);
+}
+
+Tensor<float> PictureNets::inside(const Variable<float>& x) const {
+  const std::int64_t margin = model_.config.input.margin();
+  return margin > 0 ? cropped(x.value(), margin) : x.value();
+}
+
+PictureNets::Parts PictureNets::decompose(const Tensor<float>& input) {
+  const NoGrad no_grad;
+  const FusedNet net = model_.decomposition->fused();
+  if (!net.runnable()) {
+    const auto parts = (*model_.decomposition)(around(input));
+    return {inside(parts.reflectance), inside(parts.illumination)};
+  }
+  const Shape& shape = input.shape();
+  Parts parts{Tensor<float>(shape), Tensor<float>(Shape{1, 1, shape[2], shape[3]})};
+  run(net, {&input}, {&parts.reflectance, &parts.illumination});
+  return parts;
+}
+
+Tensor<float> PictureNets::restore(const Tensor<float>& reflectance, const Tensor<float>& illumination) {
+  const NoGrad no_grad;
+  if (!model_.restoration) return reflectance;
+  const FusedNet net = model_.restoration->fused();
+  if (!net.runnable()) return inside((*model_.restoration)(around(reflectance), around(illumination)));
+  Tensor<float> restored(reflectance.shape());
+  run(net, {&reflectance, &illumination}, {&restored});
+  return restored;
+}
+
+void PictureNets::restore_in_place(Tensor<float>& reflectance, const Tensor<float>& illumination) {
+  if (!model_.restoration) return;
+  const FusedNet net = model_.restoration->fused();
+  if (net.runnable()) {
+    run(net, {&reflectance, &illumination}, {&reflectance});
+  } else {
+    reflectance = restore(reflectance, illumination);
+  }
+}
+
+Tensor<float> PictureNets::adjust(const Tensor<float>& illumination, double ratio) {
+  const NoGrad no_grad;
+  Tensor<float> adjusted = Tensor<float>::full(illumination.shape(), static_cast<float>(ratio));
+  const FusedNet net = model_.adjustment->fused();
+  if (!net.runnable()) return inside((*model_.adjustment)(around(illumination), around(adjusted)));
+  run(net, {&illumination, &adjusted}, {&adjusted});
+  return adjusted;
+}
+
+void PictureNets::run(const FusedNet& net, const std::vector<const Tensor<float>*>& inputs,
+                      const std::vector<Tensor<float>*>& outputs) {
+  const std::int64_t h = inputs[0]->shape()[2], w = inputs[0]->shape()[3], margin = model_.config.input.margin();
+  std::vector<const float*> from;
+  for (const Tensor<float>* t : inputs) {
+    for (std::int64_t c = 0; c < t->shape()[1]; ++c) from.push_back(t->data() + c * h * w);
+  }
+  std::vector<float*> to;
+  for (Tensor<float>* t : outputs) {
+    for (std::int64_t c = 0; c < t->shape()[1]; ++c) to.push_back(t->data() + c * h * w);
+  }
+  if (margin == 0) return net.run(h, w, from, to, arena_);
+  // Rows are read before those of the outputs are made, so the planes may be the same.
+  MirroredRun(
+      net, h, w, margin,
+      [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
+        for (std::size_t c = 0; c < from.size(); ++c) std::copy_n(from[c] + y0 * w, (y1 - y0) * w, planes[c]);
+      },
+      [&](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1, const float* const* planes) {
+        for (std::int64_t c = 0; c < count; ++c) {
+          std::copy_n(planes[c], (y1 - y0) * w, to[static_cast<std::size_t>(first + c)] + y0 * w);
+        }
+      },
+      arena_)
+      .advance(h);
+}
+
 InputRange input_range(const Tensor<float>& picture, const InputConfig& config) {
   if (!config.stretch) return {};
   const auto [low, high] = std::minmax_element(picture.data(), picture.data() + picture.size());
@@ -196,10 +227,9 @@ AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& r
   AutomaticLight chosen;
   chosen.strength = std::clamp(2 * (1 - given / level), 0.0, 1.0);
   if (chosen.strength == 0) return chosen;
-  Nets nets(model);
-  Tensor<float> restored(input.shape()), illumination(Shape{1, 1, input.shape()[2], input.shape()[3]});
-  nets.decompose(input, restored, illumination);
-  if (model.restoration) nets.restore(restored, illumination, restored);
+  PictureNets nets(model);
+  auto [restored, illumination] = nets.decompose(input);
+  nets.restore_in_place(restored, illumination);
   const std::vector<std::int64_t> highlights = brightest(input);
   const double wanted = std::max(level, std::min(mean_of(input), light.highest)),
                kept = kHighlightsKept * mean_at(input, highlights);
@@ -273,19 +303,19 @@ Enhanced enhance(const Model<float>& model, Tensor<float> picture, const Enhance
     if (automatic.strength < 1) given = picture.clone();
   }
   const Tensor<float> input = net_input(std::move(picture), model.config.input);
-  const Shape shape = input.shape(), map_shape{1, 1, shape[2], shape[3]};
   // Where nobody asks for the maps, one becomes the next in the same memory.
   const bool in_place = !options.maps && options.fusion == Fusion::kNone;
-  Nets nets(model);
+  PictureNets nets(model);
   Enhanced maps;
-  maps.reflectance = Tensor<float>(shape);
-  maps.illumination = Tensor<float>(map_shape);
-  nets.decompose(input, maps.reflectance, maps.illumination);
-  maps.restored = maps.reflectance;
-  if (model.restoration) {
-    if (!in_place || options.denoise < 1) maps.restored = Tensor<float>(shape);
-    nets.restore(maps.reflectance, maps.illumination, maps.restored);
-    if (options.denoise < 1) blend(maps.reflectance, options.denoise, maps.restored);
+  PictureNets::Parts parts = nets.decompose(input);
+  maps.reflectance = std::move(parts.reflectance);
+  maps.illumination = std::move(parts.illumination);
+  if (in_place && options.denoise == 1) {
+    maps.restored = std::move(maps.reflectance);
+    nets.restore_in_place(maps.restored, maps.illumination);
+  } else {
+    maps.restored = nets.restore(maps.reflectance, maps.illumination);
+    if (model.restoration && options.denoise < 1) blend(maps.reflectance, options.denoise, maps.restored);
   }
   maps.ratio = automatic.ratio;
   maps.strength = automatic.strength;

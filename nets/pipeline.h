@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "nets/model.h"
 
@@ -16,6 +17,36 @@ struct InputRange {
 };
 /// The range by which net_input stretches a picture, (0, 1) where the config says no.
 InputRange input_range(const Tensor<float>& picture, const InputConfig& config);
+
+/// The nets of a model on whole pictures, one [1, c, h, w] at a time, without gradients: each gets `input.mirror` rows
+/// and columns of its inputs' mirror image around them. All share their memory. The model must outlive it.
+class PictureNets {
+ public:
+  explicit PictureNets(const Model<float>& model) : model_(model) {}
+
+  struct Parts {
+    Tensor<float> reflectance, illumination;  // [1, 3, h, w], [1, 1, h, w]
+  };
+  /// Of a picture as net_input gives it.
+  Parts decompose(const Tensor<float>& input);
+
+  /// R_hat; the reflectance itself where the model has no restoration net.
+  Tensor<float> restore(const Tensor<float>& reflectance, const Tensor<float>& illumination);
+  /// The same in the memory of the reflectance, whose values are lost.
+  void restore_in_place(Tensor<float>& reflectance, const Tensor<float>& illumination);
+
+  /// L_hat for one ratio.
+  Tensor<float> adjust(const Tensor<float>& illumination, double ratio);
+
+ private:
+  void run(const FusedNet& net, const std::vector<const Tensor<float>*>& inputs,
+           const std::vector<Tensor<float>*>& outputs);
+  Variable<float> around(const Tensor<float>& x) const;
+  Tensor<float> inside(const Variable<float>& x) const;
+
+  const Model<float>& model_;
+  Arena arena_;
+};
 
 /// How bright the result becomes.
 struct LightLevel {

@@ -182,6 +182,7 @@ struct StageConfig {
   std::string ratio = "paper";
   double brighter_inputs = 0;
   double darker_targets = 0;
+  double color_shuffle = 0;
   ValidationConfig validation;
   CheckpointConfig checkpoints;
   std::int64_t log_every = 50;
@@ -222,6 +223,10 @@ struct StageConfig {
     v.field("darker_targets", darker_targets,
             "nets trained together: share of samples whose target and ratio are lowered by one random factor from 0.3 "
             "to 1. So the ratio is learned to choose the light.",
+            between(0, 1));
+    v.field("color_shuffle", color_shuffle,
+            "decomposition, or nets trained together: share of samples whose red, green and blue change places, in all "
+            "pictures alike. So colors are learned that the pairs have few of.",
             between(0, 1));
     v.field("validation", validation, "Looks at held-out pairs.");
     v.field("checkpoints", checkpoints, "What a killed run goes on from.");

@@ -83,7 +83,10 @@ class PictureSampler : public StageSampler {
     Tensor<float> sample(Shape{stage_planes(config_), size, size});
     put_crop(pictures.low, stretch_ ? ranges.low : kAsItIs, y, x, sample, kInput);
     put_crop(pictures.high, stretch_ ? ranges.high : kAsItIs, y, x, sample, kBright);
-    if (!config_.net.together()) return sample;
+    if (!config_.net.together()) {
+      shuffle_colors(sample, kTarget, random);
+      return sample;
+    }
     put_crop(pictures.high, kAsItIs, y, x, sample, kTarget);
     double ratio = of_picture() ? frozen_.ratio(pair).up : 1, level = 1;
     float* const planes = sample.data();
@@ -102,11 +105,26 @@ class PictureSampler : public StageSampler {
     }
     std::fill_n(planes + kRatio * plane, plane, static_cast<float>(ratio * level));
     std::fill_n(planes + kLevel * plane, plane, static_cast<float>(level));
+    shuffle_colors(sample, kRatio, random);
     return sample;
   }
 
  private:
   static constexpr double kDarkestTarget = 0.3;
+
+  /// One of the other five orders of red, green and blue, for all pictures before plane `end` alike.
+  void shuffle_colors(Tensor<float>& sample, std::int64_t end, Random& random) const {
+    // Without shuffling nothing is drawn, so samples stay what they were before there was any.
+    if (config_.color_shuffle == 0 || random.uniform() >= config_.color_shuffle) return;
+    constexpr std::int64_t kOrders[][3] = {{0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    const std::int64_t* const order = kOrders[random.below(5)];
+    const std::int64_t plane = sample.shape()[1] * sample.shape()[2];
+    for (std::int64_t picture = 0; picture < end; picture += 3) {
+      float* const to = sample.data() + picture * plane;
+      const std::vector<float> before(to, to + 3 * plane);
+      for (std::int64_t c = 0; c < 3; ++c) std::copy_n(before.data() + order[c] * plane, plane, to + c * plane);
+    }
+  }
 
   bool of_picture() const { return config_.net.together() && config_.ratio == "picture"; }
 
@@ -226,14 +244,14 @@ const MapStore& FrozenDecomposition::maps(std::size_t index) {
 }
 
 Tensor<float> FrozenDecomposition::decompose(std::size_t index) const {
-  const NoGrad no_grad;
+  PictureNets nets(model_);
   const Pairs::Pictures& pictures = pairs_.pictures(index);
   Tensor<float> all(Shape{kPlanes, pictures.low.height, pictures.low.width});
   std::int64_t at = 0;
   for (const Image* image : {&pictures.low, &pictures.high}) {
-    const auto parts = (*model_.decomposition)(Variable<float>(net_input(to_tensor(*image), model_.config.input)));
-    put_planes(parts.reflectance.value(), all, at);
-    put_planes(parts.illumination.value(), all, at + 3);
+    const PictureNets::Parts parts = nets.decompose(net_input(to_tensor(*image), model_.config.input));
+    put_planes(parts.reflectance, all, at);
+    put_planes(parts.illumination, all, at + 3);
     at += 4;
   }
   return all;
@@ -248,6 +266,7 @@ std::string FrozenDecomposition::content_name() const {
   };
   add_text(to_json(*model_.config.decomposition).dump() + current_isa());
   add(model_.config.input.stretch);
+  add(static_cast<std::uint64_t>(model_.config.input.margin()));
   add(exact_kernels());
   for (const Parameter<float>& parameter : model_.decomposition->parameters()) {
     const Tensor<float>& value = parameter.variable.value();

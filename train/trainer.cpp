@@ -58,6 +58,7 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
     const std::string source = where + ".init: " + *stage.init;
     check(other.config.input.stretch == model.config.input.stretch, source, ": its input.stretch is ",
           other.config.input.stretch ? "true" : "false", ", the config's is not");
+    if (!model.config.input.mirror) model.config.input.mirror = other.config.input.mirror;
     take_net(source, other.decomposition, other.config.decomposition, stage.net.decomposition, model.decomposition,
              model.config.decomposition);
     take_net(source, other.restoration, other.config.restoration, stage.net.restoration, model.restoration,

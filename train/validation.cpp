@@ -44,6 +44,7 @@ PairMaps run_pair(const Model<float>& model, const Pairs& pairs, std::size_t ind
   maps.input = to_tensor(pictures.low);
   maps.stretched = net_input(to_tensor(pictures.low), model.config.input);
   maps.target = to_tensor(pictures.high);
+  PictureNets nets(model);
   Enhanced& e = maps.enhanced;
   Tensor<float> light_high;
   if (frozen) {
@@ -53,17 +54,16 @@ PairMaps run_pair(const Model<float>& model, const Pairs& pairs, std::size_t ind
     maps.reflectance_high = planes_of(planes, 4, 7);
     light_high = planes_of(planes, 7, 8);
   } else {
-    const auto low = (*model.decomposition)(Variable<float>(maps.stretched));
-    const auto high = (*model.decomposition)(Variable<float>(net_input(maps.target, model.config.input)));
-    e.reflectance = low.reflectance.value();
-    e.illumination = low.illumination.value();
-    maps.reflectance_high = high.reflectance.value();
-    light_high = high.illumination.value();
+    const PictureNets::Parts low = nets.decompose(maps.stretched),
+                             high = nets.decompose(net_input(maps.target, model.config.input));
+    e.reflectance = low.reflectance;
+    e.illumination = low.illumination;
+    maps.reflectance_high = high.reflectance;
+    light_high = high.illumination;
   }
-  const Variable<float> l(e.illumination);
-  e.restored = model.restoration ? (*model.restoration)(Variable<float>(e.reflectance), l).value() : e.reflectance;
+  e.restored = nets.restore(e.reflectance, e.illumination);
   e.ratio = ratio_between(e.illumination, light_high);
-  e.adjusted = model.adjustment ? (*model.adjustment)(l, ratio_map(l.shape(), e.ratio)).value() : light_high;
+  e.adjusted = model.adjustment ? nets.adjust(e.illumination, e.ratio) : light_high;
   e.output = mul(Variable<float>(e.restored), Variable<float>(e.adjusted)).value();
   return maps;
 }

@@ -76,7 +76,10 @@ TEST_CASE("photograph: in bands of rows or with all maps, the bits are those of 
   using Mode = LightLevel::Mode;
   Model<float> model = whole_model();
   for (const bool own_light : {false, true}) {
-    if (own_light) model.config.light.emplace().weights = std::vector<double>(LightStatistics::kCount, 0.3);
+    if (own_light) {
+      model.config.light.emplace().weights = std::vector<double>(LightStatistics::kCount, 0.3);
+      model.config.input.mirror = 4;
+    }
     for (const auto& [width, height] : {std::pair{1, 1}, {1, 70}, {70, 1}, {33, 65}, {64, 64}, {17, 200}, {130, 129}}) {
       for (const LightLevel light : {LightLevel{}, LightLevel{Mode::kRatio, 3}, LightLevel{Mode::kTargetMean, 0.4}}) {
         const Image photo = test_picture(width, height, 3, width % 2 == 0 ? 16 : 8);
@@ -94,6 +97,7 @@ TEST_CASE("photograph: in bands of rows or with all maps, the bits are those of 
 
 TEST_CASE("photograph: so in pictures that do not go through the nets at once", "[slow]") {
   Model<float> model = whole_model();
+  model.config.input.mirror = 3;
   for (const auto& [width, height] :
        {std::pair{700, 601}, {300, 1500}, {1500, 300}, {97, 4200}, {4200, 97}, {1023, 511}}) {
     const Image photo = test_picture(width, height, 3);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "nets/mirror.h"
 #include "tests/support/errors.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/scopes.h"
@@ -189,12 +190,39 @@ TEST_CASE("enhance: the parts are the nets' of the stretched picture") {
   }
 }
 
+TEST_CASE("enhance: each net gets the mirror image around its inputs that the model asks for", "[isa]") {
+  const NoGrad no_grad;
+  for (const bool runnable : {true, false}) {
+    Model<float> model = random_model(true);
+    if (!runnable) {
+      model.config.decomposition->output_kernel = 3;
+      model.decomposition.reset();
+      model.build(3);
+    }
+    const Picture picture = random_picture(5, 6, 4, 0.1, 0.3);
+    for (const std::int64_t margin : {1, 4, 7}) {
+      model.config.input.mirror = margin;
+      const auto around = [&](const Tensor<float>& x) { return Variable<float>(mirrored(x, margin)); };
+      const Enhanced e = enhance(model, picture, light(LightLevel::Mode::kRatio, 3));
+      const auto parts = (*model.decomposition)(around(net_input(picture, {})));
+      CHECK(e.reflectance.to_vector() == cropped(parts.reflectance.value(), margin).to_vector());
+      CHECK(e.illumination.to_vector() == cropped(parts.illumination.value(), margin).to_vector());
+      const auto restored = (*model.restoration)(around(e.reflectance), around(e.illumination));
+      CHECK(e.restored.to_vector() == cropped(restored.value(), margin).to_vector());
+      const Variable<float> l = around(e.illumination);
+      CHECK(e.adjusted.to_vector() ==
+            cropped((*model.adjustment)(l, ratio_map(l.shape(), 3)).value(), margin).to_vector());
+    }
+  }
+}
+
 TEST_CASE("enhance: neither leaving out the maps nor giving the picture away changes a bit", "[isa]") {
   const std::pair<LightLevel, Fusion> ways[] = {{{LightLevel::Mode::kAuto, 0}, Fusion::kNone},
                                                 {{LightLevel::Mode::kRatio, 3}, Fusion::kOfficial},
                                                 {{LightLevel::Mode::kTargetMean, 0.4}, Fusion::kNone}};
   for (const int form : {0, 1, 2, 3}) {
     Model<float> model = random_model(form != 1);
+    if (form != 1) model.config.input.mirror = form;
     // Forms 2 and 3: without the stretch; with a decomposition that runs layer by layer, and a light rule.
     model.config.input.stretch = form != 2;
     if (form == 3) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "core/ops/elementwise.h"
@@ -348,6 +349,40 @@ TEST_CASE("samples of nets trained together: both pictures as the net sees them,
   }
   CHECK(mixed > 15);
   CHECK(mixed < 45);
+}
+
+TEST_CASE("red, green and blue change places in all pictures of a sample alike, as often as asked") {
+  for (const bool together : {true, false}) {
+    INFO("together " << together);
+    Setup s(2, together ? R"({"restoration": {}, "adjustment": {}})" : R"({"decomposition": {}})",
+            together ? R"({"square": {}})" : R"({"reconstruction": {}})");
+    s.stage.ratio = "picture";
+    const std::int64_t pictures = together ? 9 : 6, plane = 49;
+    Random random(1);
+    const Tensor<float> plain = s.sampler->sample(1, 4, 9, 7, random);
+    s.stage.color_shuffle = 0.5;
+    std::map<std::vector<std::int64_t>, int> orders;
+    for (int i = 0; i < 300; ++i) {
+      const Tensor<float> planes = s.sampler->sample(1, 4, 9, 7, random);
+      const auto same = [&](std::int64_t to, std::int64_t from) {
+        return std::equal(planes.data() + to * plane, planes.data() + (to + 1) * plane, plain.data() + from * plane);
+      };
+      std::vector<std::int64_t> order;
+      for (std::int64_t c = 0; c < 3; ++c) {
+        for (std::int64_t from = 0; from < 3; ++from) {
+          if (same(c, from)) order.push_back(from);
+        }
+      }
+      REQUIRE(order.size() == 3);
+      for (std::int64_t p = 0; p < pictures; ++p) CHECK(same(p, p / 3 * 3 + order[static_cast<std::size_t>(p % 3)]));
+      for (std::int64_t p = pictures; p < planes.shape()[0]; ++p) CHECK(same(p, p));
+      ++orders[order];
+    }
+    CHECK(orders.size() == 6);
+    const int unchanged = orders[{0, 1, 2}];
+    CHECK((unchanged > 110 && unchanged < 190));
+    for (const auto& [order, count] : orders) CHECK(count > 10);
+  }
 }
 
 TEST_CASE("the loss of nets trained together is that of R_hat L_hat, and every net of the stage learns") {

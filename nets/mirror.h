@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "layers/fused_net.h"
+
+namespace kind {
+
+/// The row (or column) that stands at `i`, inside or outside of 0 <= i < size, when a picture is continued by its own
+/// mirror images, edges twice: ..., 1, 0, 0, 1, ..., size - 1, size - 1, size - 2, ...
+std::int64_t mirrored_index(std::int64_t i, std::int64_t size);
+
+/// x [n, c, h, w] with `margin` rows and columns of its mirror image on each side: [n, c, h + 2 margin, w + 2 margin].
+Tensor<float> mirrored(const Tensor<float>& x, std::int64_t margin);
+/// x [n, c, h, w] without `margin` rows and columns on each side.
+Tensor<float> cropped(const Tensor<float>& x, std::int64_t margin);
+
+/// FusedRun on a picture continued by `margin` rows and columns of its mirror image on each side, which are cut from
+/// the outputs: convolutions that pad with zeros make a line along a picture's border that is none there. Source and
+/// sink see the picture as it is.
+class MirroredRun {
+ public:
+  /// As FusedRun, margin >= 0.
+  MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, FusedRun::Source source,
+              FusedRun::Sink sink, Arena& arena);
+  ~MirroredRun();
+  MirroredRun(const MirroredRun&) = delete;
+  MirroredRun& operator=(const MirroredRun&) = delete;
+
+  /// Goes on until the first `rows` rows of every output are made, or all.
+  void advance(std::int64_t rows);
+
+  /// Bytes that such a run takes, see FusedRun::bytes.
+  static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin);
+
+ private:
+  struct Margin;
+  std::unique_ptr<Margin> around_;  // null without a margin
+  std::optional<FusedRun> run_;
+  std::int64_t margin_;
+};
+
+}  // namespace kind

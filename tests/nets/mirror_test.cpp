@@ -1,0 +1,125 @@
+#include "nets/mirror.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "nets/nets.h"
+#include "nets/pipeline.h"
+#include "tests/support/errors.h"
+#include "tests/support/reference.h"
+
+namespace kind::testing {
+namespace {
+
+TEST_CASE("mirrored_index goes to and fro") {
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = -7; i < 9; ++i) rows.push_back(mirrored_index(i, 3));
+  CHECK(rows == std::vector<std::int64_t>{0, 0, 1, 2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1, 2});
+  for (std::int64_t i = -5; i < 5; ++i) CHECK(mirrored_index(i, 1) == 0);
+}
+
+TEST_CASE("mirrored and cropped") {
+  Tensor<float> x(Shape{1, 2, 2, 3});
+  for (std::int64_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i + 1);
+  const Tensor<float> one = mirrored(x, 1);
+  CHECK(one.shape() == Shape{1, 2, 4, 5});
+  CHECK(one.to_vector() == std::vector<float>{1, 1, 2, 3, 3, 1, 1, 2, 3, 3, 4,  4,  5,  6,  6,  4,  4,  5,  6,  6,
+                                              7, 7, 8, 9, 9, 7, 7, 8, 9, 9, 10, 10, 11, 12, 12, 10, 10, 11, 12, 12});
+  for (const std::int64_t margin : {0, 1, 2, 5}) {
+    const Tensor<float> wide = mirrored(x, margin);
+    CHECK(cropped(wide, margin).to_vector() == x.to_vector());
+    bool right = true;
+    for (std::int64_t y = 0; y < 2 + 2 * margin; ++y) {
+      for (std::int64_t c = 0; c < 3 + 2 * margin; ++c) {
+        right = right &&
+                wide[y * (3 + 2 * margin) + c] == x[mirrored_index(y - margin, 2) * 3 + mirrored_index(c - margin, 3)];
+      }
+    }
+    CHECK(right);
+  }
+  CHECK_THAT(error_of([&] { cropped(x, 1); }), Catch::Contains("larger sides"));
+  CHECK_THAT(error_of([&] { mirrored(x.reshape(Shape{2, 6}), 1); }), Catch::Contains("expected [n, c, h, w]"));
+}
+
+// Every row is asked for once and in order, and the outputs are those of the picture made larger beforehand.
+TEST_CASE("MirroredRun is the net on the mirrored picture", "[isa]") {
+  const NoGrad no_grad;
+  Model<float> model;
+  model.config.decomposition.emplace();
+  model.config.restoration.emplace();
+  model.build(5);
+  if (!model.restoration->fused().runnable()) return;
+  Random random(8);
+  for (const auto& [h, w] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {2, 3}, {3, 90}, {90, 3}, {71, 130}}) {
+    for (const std::int64_t margin : {0, 1, 4, 9}) {
+      INFO(h << " x " << w << ", margin " << margin);
+      Tensor<float> x(Shape{1, 4, h, w});
+      for (std::int64_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(random.uniform());
+      for (const FusedNet& net : {model.restoration->fused(), model.decomposition->fused()}) {
+        const std::int64_t channels = net.input_channels(), outputs = channels == 3 ? 4 : 3;
+        Tensor<float> in(Shape{1, channels, h, w}, std::vector<float>(x.data(), x.data() + channels * h * w));
+        const Tensor<float> wide = mirrored(in, margin);
+        const std::int64_t rows = h + 2 * margin, columns = w + 2 * margin;
+        Tensor<float> expected(Shape{1, outputs, rows, columns});
+        std::vector<const float*> from;
+        std::vector<float*> to;
+        for (std::int64_t c = 0; c < channels; ++c) from.push_back(wide.data() + c * rows * columns);
+        for (std::int64_t c = 0; c < outputs; ++c) to.push_back(expected.data() + c * rows * columns);
+        Arena arena;
+        net.run(rows, columns, from, to, arena);
+
+        Tensor<float> result(Shape{1, outputs, h, w});
+        std::int64_t asked = 0;
+        std::vector<std::int64_t> made(static_cast<std::size_t>(outputs));
+        bool in_order = true;
+        {
+          MirroredRun run(
+              net, h, w, margin,
+              [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
+                in_order = in_order && y0 == asked && y1 > y0 && y1 <= h;
+                asked = y1;
+                for (std::int64_t c = 0; c < channels; ++c)
+                  std::copy_n(in.data() + (c * h + y0) * w, (y1 - y0) * w, planes[c]);
+              },
+              [&](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
+                  const float* const* planes) {
+                for (std::int64_t c = 0; c < count; ++c) {
+                  in_order = in_order && y0 == made[static_cast<std::size_t>(first + c)] && y1 <= h;
+                  made[static_cast<std::size_t>(first + c)] = y1;
+                  std::copy_n(planes[c], (y1 - y0) * w, result.data() + ((first + c) * h + y0) * w);
+                }
+              },
+              arena);
+          for (std::int64_t y = 0; y < h; y += 13) {
+            const std::int64_t end = std::min(y + 13, h);
+            run.advance(end);
+            for (const std::int64_t rows_made : made) CHECK(rows_made >= end);
+          }
+        }
+        CHECK(in_order);
+        CHECK(asked == h);
+        CHECK(result.to_vector() == cropped(expected, margin).to_vector());
+      }
+    }
+  }
+}
+
+// What the mirror image is for: adjustment sees four pixels far, so with as many around it a picture of one level comes
+// out as one level, and without them it does not.
+TEST_CASE("a mirror image as wide as the net sees leaves no line along the border", "[isa]") {
+  Model<float> model;
+  model.config.adjustment.emplace();
+  model.build(4);
+  const Tensor<float> flat = Tensor<float>::full(Shape{1, 1, 20, 30}, 0.3f);
+  const auto spread = [&](std::int64_t margin) {
+    model.config.input.mirror = margin;
+    const Tensor<float> light = PictureNets(model).adjust(flat, 4);
+    const auto [least, most] = std::minmax_element(light.data(), light.data() + light.size());
+    return static_cast<double>(*most - *least);
+  };
+  CHECK(spread(0) > 1e-3);
+  CHECK(spread(4) < 1e-6);
+}
+
+}  // namespace
+}  // namespace kind::testing
