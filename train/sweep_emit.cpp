@@ -57,17 +57,23 @@ run_task() {
 }
 
 std::string slurm_tail(const std::string& name, const std::vector<std::vector<const SweepTask*>>& levels) {
+  const std::string submit = "sbatch --parsable --job-name=" + shell_word(name) + " --output=\"$out/logs/slurm-";
   std::string text =
-      R"sh(# Without arguments: submits a job array for each level. sbatch takes further options from SBATCH_* variables.
+      R"sh(# Without arguments: submits a job array for each level, and a job that removes what only they needed. sbatch takes
+# further options from SBATCH_* variables.
 if [ $# -eq 0 ]; then
   after=()
 )sh";
   for (std::size_t level = 0; level < levels.size(); ++level) {
-    text += join("  job=$(sbatch --parsable --job-name=", shell_word(name), " --array=1-", levels[level].size(),
-                 " --output=\"$out/logs/slurm-%A-%a.txt\" \\\n    ${after[@]+\"${after[@]}\"} \"$out/slurm.sh\" ",
-                 level, ")\n  after=(\"--dependency=afterany:${job%%;*}\")\n");
+    text += join("  job=$(", submit, "%A-%a.txt\" --array=1-", levels[level].size(),
+                 " \\\n    ${after[@]+\"${after[@]}\"} \"$out/slurm.sh\" ", level,
+                 ")\n  after=(\"--dependency=afterany:${job%%;*}\")\n");
   }
-  return text + R"sh(  echo "$job"
+  return text + "  " + submit + R"sh(%j.txt" "${after[@]}" "$out/slurm.sh" clean
+  exit
+fi
+if [ "$1" = clean ]; then
+  rm -rf "$out"/shared/maps-*
   exit
 fi
 KIND_THREADS=${KIND_THREADS:-${SLURM_CPUS_PER_TASK:-}}
