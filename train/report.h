@@ -46,7 +46,7 @@ std::string state_of(const Report& report, const PointRecord& point);
 /// A line for each point and figure: point, label, axes, runs, figure, mean, 95% interval, difference and its interval,
 /// p, adjusted p, mark. RFC 4180, numbers with all digits.
 std::string report_csv(const Report& report);
-/// Two tables, figures and terms, and the runs that are not done.
+/// Three tables, figures, their differences from the reference, and terms, and the runs that failed.
 std::string report_markdown(const Report& report);
 
 struct PageOptions {

@@ -233,25 +233,28 @@ std::string interval_chart(const std::string& title, const std::vector<double>& 
 
 std::string category_chart(const std::string& title, const std::vector<std::string>& names,
                            const std::vector<Estimate>& y) {
-  constexpr double kNames = 132, kRow = 18;
+  constexpr double kRow = 18, kLetter = 5.2;  // of 10px, about
+  constexpr std::size_t kShown = 34;
+  std::size_t longest = 0;
+  for (const std::string& name : names) longest = std::max(longest, std::min(name.size(), kShown));
+  const double width = 16 + kLetter * static_cast<double>(longest);
   const double height = kTop + kRow * static_cast<double>(names.size()) + kBottom, bottom = height - kBottom;
   std::string svg = begin(title, height);
   Extent extent = extent_of(y);
   if (extent.empty()) return svg + end();
   extent.widen();
-  const Scale across{extent.low, extent.high, kNames, kWidth - kRight, false};
+  const Scale across{extent.low, extent.high, width, kWidth - kRight, false};
   for (const double tick : across.ticks()) {
-    svg += line(across.place(tick), kTop - 4, across.place(tick), bottom, "g") +
+    svg += line(across.place(tick), kTop - 4, across.place(tick), bottom, tick == 0 ? "a" : "g") +
            text(across.place(tick), bottom + 14, "m", number(tick));
   }
-  constexpr std::size_t kShown = 24;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const double py = kTop + kRow * (static_cast<double>(i) + 0.5);
     // Cut between characters: continuation bytes of UTF-8 go with the one before them.
     std::size_t cut = std::min(names[i].size(), kShown);
     while (cut < names[i].size() && cut > 0 && (static_cast<unsigned char>(names[i][cut]) & 0xC0) == 0x80) --cut;
     svg += "<g><title>" + html_text(names[i]) + "</title>" +
-           text(kNames - 8, py + 3, "e", names[i].substr(0, cut) + (cut < names[i].size() ? "…" : "")) + "</g>";
+           text(width - 8, py + 3, "e", names[i].substr(0, cut) + (cut < names[i].size() ? "…" : "")) + "</g>";
     if (y[i].count == 0) continue;
     svg += line(across.place(y[i].mean - y[i].half), py, across.place(y[i].mean + y[i].half), py, "i") +
            dot(across.place(y[i].mean), py, names[i] + ": " + estimate_text(y[i]));

@@ -51,7 +51,7 @@ svg .i { stroke: var(--k); stroke-width: 1.4; } svg .p { fill: var(--k); }
 .x { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(9rem, 13rem); gap: .4rem; overflow-x: auto; padding: .3rem; }
 .x figure { padding: .2rem; font-size: .78rem; } .x figcaption { overflow-wrap: anywhere; }
 .pic { background-size: 100% 100%; width: 100%; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.v { position: relative; } .v .pic { border-radius: 4px; } .v .over { position: absolute; inset: 0; }
+.v { position: relative; cursor: ew-resize; touch-action: pan-y; user-select: none; } .v .pic { border-radius: 4px; } .v .over { position: absolute; inset: 0; }
 .v .bar { position: absolute; top: 0; bottom: 0; width: 2px; background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; }
 .k { display: flex; flex-wrap: wrap; gap: .4rem; margin: .4rem 0; }
 .k label { flex: 1 1 10rem; font-size: .82rem; min-width: 0; } .k select { width: 100%; font: inherit; }
@@ -86,6 +86,14 @@ document.querySelectorAll('.viewer').forEach(v => {
   const cut = () => { over.style.clipPath = `inset(0 ${100 - slide.value}% 0 0)`; bar.style.left = slide.value + '%'; };
   [map, a, b].forEach(s => s.addEventListener('change', show));
   slide.addEventListener('input', cut);
+  const box = v.querySelector('.v'), drag = e => {
+    if (!(e.buttons & 1)) return;
+    const at = box.getBoundingClientRect();
+    slide.value = 100 * (e.clientX - at.left) / at.width;
+    cut();
+  };
+  box.addEventListener('pointerdown', e => { box.setPointerCapture(e.pointerId); drag(e); });
+  box.addEventListener('pointermove', drag);
   show();
 });
 )js";
@@ -98,6 +106,12 @@ std::string number(double value, const char* how = "%.4g") {
 
 std::string value_text(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+/// A point's label without the axis where there is one axis alone, which says the same of all of them.
+std::string short_label(const Records& records, const PointRecord& point) {
+  const std::string axis = records.axes.size() == 1 ? records.axes[0].name + "=" : "";
+  return point.label.rfind(axis, 0) == 0 ? point.label.substr(axis.size()) : point.label;
 }
 
 /// The runs of a point that are done.
@@ -119,14 +133,32 @@ std::string breakable(const std::string& name) {
   return html;
 }
 
+const char* arrow_of(const ReportColumn& column) {
+  return column.direction == Direction::kHigher ? "&nbsp;↑" : column.direction == Direction::kLower ? "&nbsp;↓" : "";
+}
+
+std::string mark_html(const ReportColumn& column, const ReportCell& cell) {
+  const std::string mark = mark_of(column, cell);
+  if (mark == "+") return " <span class=\"up\">▲</span>";
+  if (mark == "-") return " <span class=\"down\">▼</span>";
+  return mark == "*" ? " <span class=\"other\">≠</span>" : "";
+}
+
+/// What the mouse shows of a cell that is compared with the reference.
+std::string difference_title(const ReportCell& cell) {
+  const Estimate& d = cell.difference.estimate;
+  if (d.count == 0) return "";
+  std::string text = number(d.mean, "%+.4g") + " than the reference";
+  if (d.interval) {
+    text += " [" + number(d.mean - d.half) + ", " + number(d.mean + d.half) + "], p " +
+            number(cell.difference.p, "%.2g") + ", after Holm " + number(cell.adjusted_p, "%.2g");
+  }
+  return " title=\"" + html_text(text) + "\"";
+}
+
 std::string table(const Report& report, const std::vector<ReportColumn>& columns) {
   std::string html = "<div class=\"w\"><table><thead><tr><th>point</th><th>runs</th>";
-  for (const ReportColumn& column : columns) {
-    const char* const arrow = column.direction == Direction::kHigher  ? "&nbsp;↑"
-                              : column.direction == Direction::kLower ? "&nbsp;↓"
-                                                                      : "";
-    html += "<th>" + breakable(column.name) + arrow + "</th>";
-  }
+  for (const ReportColumn& column : columns) html += "<th>" + breakable(column.name) + arrow_of(column) + "</th>";
   html += "</tr></thead><tbody>\n";
   for (std::size_t i = 0; i < report.records.points.size(); ++i) {
     const PointRecord& point = report.records.points[i];
@@ -139,23 +171,43 @@ std::string table(const Report& report, const std::vector<ReportColumn>& columns
         html += "<td class=\"s\">–</td>";
         continue;
       }
-      const Estimate& d = cell.difference.estimate;
-      html += std::string("<td") + (cell.best ? " class=\"best\"" : "");
-      if (d.count > 0) {
-        html += " title=\"" + html_text(number(d.mean, "%+.4g")) + " than the reference";
-        if (d.interval) {
-          html += " [" + number(d.mean - d.half) + ", " + number(d.mean + d.half) + "], p " +
-                  number(cell.difference.p, "%.2g") + ", after Holm " + number(cell.adjusted_p, "%.2g");
-        }
-        html += "\"";
-      }
-      html += ">" + number(cell.estimate.mean);
+      html += std::string("<td") + (cell.best ? " class=\"best\"" : "") + difference_title(cell) + ">" +
+              number(cell.estimate.mean);
       if (cell.estimate.interval) html += " <small>± " + number(cell.estimate.half, "%.2g") + "</small>";
-      const std::string mark = mark_of(column, cell);
-      if (mark == "+") html += " <span class=\"up\">▲</span>";
-      if (mark == "-") html += " <span class=\"down\">▼</span>";
-      if (mark == "*") html += " <span class=\"other\">≠</span>";
+      html += mark_html(column, cell);
       html += "</td>";
+    }
+    html += "</tr>\n";
+  }
+  return html + "</tbody></table></div>\n";
+}
+
+/// With a sign, and a minus that is as wide as the plus.
+std::string signed_number(double value) {
+  const std::string text = number(std::abs(value), "%.3g");
+  return text == "0" ? text : (value < 0 ? "−" : "+") + text;
+}
+
+/// What every point differs from the reference by, with the interval of that.
+std::string difference_table(const Report& report, const std::vector<ReportColumn>& columns) {
+  std::string html = "<div class=\"w\"><table><thead><tr><th>point</th>";
+  for (const ReportColumn& column : columns) html += "<th>" + breakable(column.name) + arrow_of(column) + "</th>";
+  html += "</tr></thead><tbody>\n";
+  for (std::size_t i = 0; i < report.records.points.size(); ++i) {
+    if (i == report.reference) continue;
+    html += "<tr><td>" + html_text(report.records.points[i].label) + "</td>";
+    for (const ReportColumn& column : columns) {
+      const ReportCell& cell = column.cells[i];
+      const Estimate& d = cell.difference.estimate;
+      if (d.count == 0) {
+        html += "<td class=\"s\">–</td>";
+        continue;
+      }
+      html += "<td" + difference_title(cell) + ">" + signed_number(d.mean);
+      if (d.interval) {
+        html += " <small>[" + signed_number(d.mean - d.half) + ", " + signed_number(d.mean + d.half) + "]</small>";
+      }
+      html += mark_html(column, cell) + "</td>";
     }
     html += "</tr>\n";
   }
@@ -362,6 +414,25 @@ std::string axis_effects(const Report& report) {
   return html;
 }
 
+/// The differences once more, to be seen: a chart for each figure. Empty for so many points that nobody could read it.
+std::string difference_charts(const Report& report) {
+  constexpr std::size_t kMost = 60;
+  const std::vector<PointRecord>& points = report.records.points;
+  if (points.size() > kMost) return "";
+  std::string html = "<div class=\"c\">";
+  for (const ReportColumn& column : report.figures) {
+    std::vector<std::string> names;
+    std::vector<Estimate> estimates;
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      if (i == report.reference) continue;
+      names.push_back(short_label(report.records, points[i]));
+      estimates.push_back(column.cells[i].difference.estimate);
+    }
+    html += category_chart(column.name, names, estimates);
+  }
+  return html + "</div>\n";
+}
+
 /// Pictures as classes of the page's style, each content once.
 class Pictures {
  public:
@@ -518,6 +589,12 @@ std::string report_page(const Report& report, const PageOptions& options) {
           "</span> different than ") +
       html_text(records.points.empty() ? "" : records.points[report.reference].label) +
       ", paired by seed and picture, p &lt; 0.05 after Holm.</p>\n" + table(report, report.figures);
+  if (records.points.size() > 1) {
+    html += "<h2>Differences</h2>\n<p>From " + html_text(records.points[report.reference].label) +
+            ", of the same seed and picture, with the 95% interval for other seeds and pictures. The marks are those "
+            "above.</p>\n" +
+            difference_table(report, report.figures) + difference_charts(report);
+  }
   if (!report.terms.empty()) {
     html +=
         "<h2>Loss terms</h2>\n<p>Raw, without their weights, over the last tenth of each stage's logged steps; paired "

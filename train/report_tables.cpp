@@ -140,6 +140,11 @@ std::string number(const char* how, double value) {
   return text;
 }
 
+std::string markdown_mark(const ReportColumn& column, const ReportCell& cell) {
+  const std::string mark = mark_of(column, cell);
+  return mark == "+" ? " ▲" : mark == "-" ? " ▼" : mark == "*" ? " ≠" : "";
+}
+
 std::string markdown_table(const Report& report, const std::vector<ReportColumn>& columns) {
   std::string text = "| point | runs |", rule = "|---|---|";
   for (const ReportColumn& column : columns) {
@@ -158,10 +163,32 @@ std::string markdown_table(const Report& report, const std::vector<ReportColumn>
         shown = number("%.4g", cell.estimate.mean);
         if (cell.estimate.interval) shown += " ± " + number("%.2g", cell.estimate.half);
         if (cell.best) shown = "**" + shown + "**";
-        const std::string mark = mark_of(column, cell);
-        if (!mark.empty()) shown += mark == "+" ? " ▲" : mark == "-" ? " ▼" : " ≠";
+        shown += markdown_mark(column, cell);
       }
       text += " " + shown + " |";
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+/// What every point differs from the reference by, with the interval of that.
+std::string markdown_differences(const Report& report) {
+  std::string text = "| point |", rule = "|---|";
+  for (const ReportColumn& column : report.figures) {
+    text += " " + markdown_text(column.name) + " |";
+    rule += "---|";
+  }
+  text += "\n" + rule + "\n";
+  for (std::size_t i = 0; i < report.records.points.size(); ++i) {
+    if (i == report.reference) continue;
+    text += "| " + markdown_text(report.records.points[i].label) + " |";
+    for (const ReportColumn& column : report.figures) {
+      const ReportCell& cell = column.cells[i];
+      const Estimate& d = cell.difference.estimate;
+      text += d.count > 0 ? number(" %+.3g", d.mean) : " -";
+      if (d.interval) text += number(" [%+.3g", d.mean - d.half) + number(", %+.3g]", d.mean + d.half);
+      text += markdown_mark(column, cell) + " |";
     }
     text += "\n";
   }
@@ -265,6 +292,10 @@ std::string report_csv(const Report& report) {
 
 std::string report_markdown(const Report& report) {
   std::string text = "# " + markdown_text(report.records.title) + "\n\n" + markdown_table(report, report.figures);
+  if (report.records.points.size() > 1) {
+    text += "\nDifferences from " + markdown_text(report.records.points[report.reference].label) +
+            " [95% interval], paired by seed and picture:\n\n" + markdown_differences(report);
+  }
   if (!report.terms.empty()) text += "\n" + markdown_table(report, report.terms);
   text +=
       "\nMeans over seeds ± half of the 95% interval. Bold: best. ▲ better, ▼ worse, ≠ different than the reference "

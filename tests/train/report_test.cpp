@@ -108,6 +108,9 @@ TEST_CASE("report_csv and report_markdown") {
   const std::string markdown = report_markdown(report);
   CHECK_THAT(markdown, Contains("| w=0.1 (reference) | 2 done | 11.83 ± ") && Contains(" ▲ |") &&
                            Contains("p2-s2 failed: stage decom, step 3"));
+  // 1.001 with one seed and 1.002 with the other, in every picture: Student's t with one degree of freedom.
+  CHECK_THAT(markdown, Contains("Differences from w=0.1 [95% interval]") &&
+                           Contains("\n| w=1 <b>, \"x\" | +1 [+0.995, +1.01] ▲ |"));
   // A sweep of which nothing is done yet has its points, too.
   put_plan(dir / "empty");
   const Report empty = report_of(dir / "empty");
@@ -134,6 +137,11 @@ TEST_CASE("report_page: one page that needs nothing else") {
     CHECK(occurrences(page, std::string("<") + tag + ">") + occurrences(page, std::string("<") + tag + " ") ==
           occurrences(page, std::string("</") + tag + ">"));
   }
+  // Print shows no titles: differences from the reference have a table of their own, without the reference.
+  const std::string differences = page.substr(page.find("<h2>Differences</h2>"));
+  CHECK_THAT(
+      differences.substr(0, differences.find("<h2>", 4)),
+      Contains(">+1 <small>[+0.995, +1.01]</small> <span class=\"up\">▲</span></td>") && !Contains("<td>w=0.1</td>"));
   // Two grays make two pictures, however often they are shown.
   CHECK(occurrences(page, "data:image/jpeg;base64,") == 2);
   CHECK(occurrences(page, "data-pic=\"1|R|") == 3);
