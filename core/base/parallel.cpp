@@ -12,19 +12,31 @@ namespace kind {
 namespace {
 
 std::atomic<int> requested_threads{0};
+thread_local int own_threads = 0;  // 0: as all others
 thread_local bool serial = false;
+
+void check_threads(int threads, int least) {
+  check(threads >= least && threads <= 1024, "threads: expected ", least, " to 1024, got ", threads);
+}
 
 }  // namespace
 
 int num_threads() {
+  if (own_threads > 0) return own_threads;
   const int requested = requested_threads.load(std::memory_order_relaxed);
   return requested > 0 ? requested : std::max(1, omp_get_max_threads());
 }
 
 void set_num_threads(int threads) {
-  check(threads >= 1 && threads <= 1024, "threads: expected 1 to 1024, got ", threads);
+  check_threads(threads, 1);
   requested_threads.store(threads, std::memory_order_relaxed);
 }
+
+OwnThreads::OwnThreads(int threads) : before_(own_threads) {
+  check_threads(threads, 0);
+  if (threads > 0) own_threads = threads;
+}
+OwnThreads::~OwnThreads() { own_threads = before_; }
 
 SerialScope::SerialScope() : before_(serial) { serial = true; }
 SerialScope::~SerialScope() { serial = before_; }

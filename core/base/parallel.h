@@ -5,10 +5,11 @@
 
 namespace kind {
 
-/// How many threads parallel_for uses: at least 1. The default is OpenMP's (all cores, or OMP_NUM_THREADS).
+/// How many threads parallel_for uses, called from this one: at least 1. The default is OpenMP's (all cores, or
+/// OMP_NUM_THREADS).
 int num_threads();
 
-/// Sets the number of threads; throws Error if it is not in 1..1024.
+/// Sets the number of threads of the whole process; throws Error if it is not in 1..1024.
 void set_num_threads(int threads);
 
 /// Calls body(begin, end) on disjoint ranges that cover [0, count), each at least `grain` long where count allows.
@@ -16,6 +17,19 @@ void set_num_threads(int threads);
 /// where a range ends: write each output from one index alone. Nested calls run serially. The first exception
 /// that a body throws is thrown again here.
 void parallel_for(std::int64_t count, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body);
+
+/// While one is alive, num_threads() is another for work on this thread: for callers who do not know of each other.
+class OwnThreads {
+ public:
+  /// 0 leaves it as it is; throws Error for other numbers than 0..1024.
+  explicit OwnThreads(int threads);
+  ~OwnThreads();
+  OwnThreads(const OwnThreads&) = delete;
+  OwnThreads& operator=(const OwnThreads&) = delete;
+
+ private:
+  int before_;
+};
 
 /// While one is alive, parallel_for on this thread runs serially: for work beside that of the other threads.
 class SerialScope {

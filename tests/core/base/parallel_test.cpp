@@ -138,6 +138,29 @@ TEST_CASE("within a SerialScope parallel_for stays on its thread, others are not
   CHECK(ranges() > 1);
 }
 
+TEST_CASE("OwnThreads are those of one thread") {
+  const ThreadScope scope(3);
+  {
+    const OwnThreads outer(5);
+    CHECK(num_threads() == 5);
+    {
+      const OwnThreads inner(1);
+      CHECK(num_threads() == 1);
+    }
+    {
+      const OwnThreads inner(0);
+      CHECK(num_threads() == 5);
+    }
+    CHECK(num_threads() == 5);
+    int elsewhere = 0;
+    std::thread([&] { elsewhere = num_threads(); }).join();
+    CHECK(elsewhere == 3);
+    CHECK(error_of([] { const OwnThreads bad(-1); }) == "threads: expected 0 to 1024, got -1");
+    CHECK(error_of([] { const OwnThreads bad(1025); }) == "threads: expected 0 to 1024, got 1025");
+  }
+  CHECK(num_threads() == 3);
+}
+
 TEST_CASE("parallel_for may be called from several threads at once") {
   const ThreadScope scope(3);
   std::atomic<std::int64_t> total{0};

@@ -1,0 +1,143 @@
+/*
+ * libkind: brightens dark pictures. The C interface, for programs in any language.
+ *
+ *     kind_model* model = NULL;
+ *     if (kind_open(NULL, &model) != KIND_OK) { fprintf(stderr, "%s\n", kind_last_error()); exit(2); }
+ *     kind_picture picture = {pixels, 3 * width, width, height, 3, KIND_8_BITS};
+ *     if (kind_enhance(model, &picture, &picture, NULL, NULL) != KIND_OK) ...
+ *     kind_free(model);
+ *
+ * Nothing is printed, no exception and no signal leaves the library, and it never ends the program. All functions may
+ * be called from several threads at once, with the same model, too. Results have the same bits for any number of
+ * threads, and those of kind-infer.
+ *
+ * Work is shared out among threads of OpenMP, which each calling thread gets of its own. A process that has used them
+ * must not fork() and go on using this library in the child, unless with `threads` = 1 before and after.
+ */
+#ifndef KIND_H
+#define KIND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define KIND_API __attribute__((visibility("default")))
+#else
+#define KIND_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What functions return. kind_last_error() says it in words. */
+enum {
+  KIND_OK = 0,
+  KIND_INVALID = 1,   /**< An argument is one that cannot be. */
+  KIND_FAILED = 2,    /**< Anything else: no such file, no model, more memory needed than max_memory. */
+  KIND_NO_MEMORY = 3, /**< The system has no memory left. */
+  KIND_STOPPED = 4    /**< `progress` asked for it. */
+};
+
+/** The version of the library, such as "0.1.0". */
+KIND_API const char* kind_version(void);
+
+/**
+ * What went wrong in the last call of this thread that returned anything but KIND_OK, as one line; "" before that. The
+ * text stays as it is until this thread's next call that fails.
+ */
+KIND_API const char* kind_last_error(void);
+
+/** The nets, with their weights. Nothing that is done with a model changes it. */
+typedef struct kind_model kind_model;
+
+/**
+ * Reads a model file (of training, or the shipped one) and puts it into *model, which is NULL after an error.
+ * path NULL: $KIND_MODEL, else the shipped model, looked for beside the library (share/kind/kind.safetensors below the
+ * same prefix).
+ */
+KIND_API int kind_open(const char* path, kind_model** model);
+
+/** Frees a model that no call is using any more. NULL is passed over. */
+KIND_API void kind_free(kind_model* model);
+
+/** The samples of a picture. */
+enum {
+  KIND_8_BITS = 8,   /**< uint8_t, 0 to 255. */
+  KIND_16_BITS = 16, /**< uint16_t in the machine's byte order, 0 to 65535. */
+  KIND_FLOATS = 32   /**< float, 0 to 1; what lies beyond is taken as 0 or 1, NaN is refused. In 65535 steps. */
+};
+
+/**
+ * A picture in memory of the caller's: rows from the top, pixels from the left, channels side by side: 1 gray, 2 gray
+ * and alpha, 3 red, green, blue, 4 red, green, blue and alpha (not premultiplied). Values are sRGB-encoded, as files
+ * have them. The layout of this struct does not change.
+ */
+typedef struct kind_picture {
+  void* pixels;        /**< The first row, at any address. */
+  ptrdiff_t row_bytes; /**< From one row to the next; at least what a row takes, or at most minus that (upside down). */
+  int32_t width;       /**< 1 to 65535. */
+  int32_t height;      /**< 1 to 65535. */
+  int32_t channels;    /**< 1 to 4. */
+  int32_t samples;     /**< KIND_8_BITS, KIND_16_BITS or KIND_FLOATS. */
+} kind_picture;
+
+/** How bright the result becomes. */
+enum {
+  KIND_LIGHT_AUTO = 0,       /**< Chosen from the picture; light_value is not looked at. */
+  KIND_LIGHT_RATIO = 1,      /**< light_value: about how many times brighter, above 0 and at most 100. */
+  KIND_LIGHT_TARGET_MEAN = 2 /**< light_value: mean of the result's red, green and blue, 0 to 1. */
+};
+
+/** How the parts are put together. */
+enum {
+  KIND_FUSION_NONE = 0,    /**< Restored reflectance times adjusted illumination. */
+  KIND_FUSION_OFFICIAL = 1 /**< As the authors' program for photographs does: bright areas stay as they are. */
+};
+
+/**
+ * What may be asked for. Begin with `kind_options options = KIND_OPTIONS;`: later versions of the library may have more
+ * fields at the end, and know by `size` which of them the program knows.
+ */
+typedef struct kind_options {
+  size_t size;         /**< sizeof(kind_options). */
+  int32_t light;       /**< KIND_LIGHT_AUTO (default), ... */
+  int32_t fusion;      /**< KIND_FUSION_NONE (default), ... */
+  double light_value;  /**< See `light`. */
+  double strength;     /**< 0 to 1 (default): how far from the picture to the enhanced one the result lies. */
+  double denoise;      /**< 0 to 1 (default): how much of the restoration is in it. */
+  uint64_t max_memory; /**< Bytes that this call may take; larger pictures go through in bands of rows, with the same
+                            bits, or are refused. 0 (default): four fifths of what the machine has available. */
+  int32_t threads;     /**< Threads of this call, 1 to 1024; 0 (default): all cores, or $OMP_NUM_THREADS. */
+  int32_t reserved;    /**< 0. */
+  /**
+   * NULL (default), or called on the calling thread now and then with the share of the work that is done, 0 to 1.
+   * Anything but 0 ends the work, with KIND_STOPPED. Must not leave by longjmp or an exception.
+   */
+  int (*progress)(double done, void* user);
+  void* user; /**< For progress. */
+} kind_options;
+
+/** The defaults of all fields. */
+#define KIND_OPTIONS \
+  { sizeof(kind_options), KIND_LIGHT_AUTO, KIND_FUSION_NONE, 0, 1, 1, 0, 0, 0, NULL, NULL }
+
+/** What was chosen. The layout of this struct does not change. */
+typedef struct kind_result {
+  double ratio;    /**< What the nets were asked for: about how many times brighter. */
+  double strength; /**< Of the automatic light: 1, less for bright pictures, 0 where nothing had to be done. */
+} kind_result;
+
+/**
+ * Enhances `from` into `to`, which has the same sides, any samples, and either the same channels or those without the
+ * alpha channel. Gray stays gray. Alpha comes out as it went in. Both may share memory: `from` is copied first. options
+ * NULL: the defaults. result may be NULL. After an error nothing of `to` and `result` has changed.
+ */
+KIND_API int kind_enhance(const kind_model* model, const kind_picture* from, const kind_picture* to,
+                          const kind_options* options, kind_result* result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
