@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/io/command_line.h"
 #include "core/io/file.h"
 #include "core/io/image.h"
 #include "core/io/program.h"
@@ -49,6 +50,12 @@ std::string metric_help() {
 std::vector<std::string> protocol_names() {
   std::vector<std::string> names;
   for (const Way& way : protocols()) names.push_back(way.name);
+  return names;
+}
+
+std::vector<std::string> metric_names() {
+  std::vector<std::string> names;
+  for (const Metric& metric : all_metrics()) names.push_back(metric.name);
   return names;
 }
 
@@ -271,7 +278,7 @@ int run_command_line(int argc, char** argv) {
   CLI::Option* protocol = app.add_option("--protocol", options.protocols, protocol_help())
                               ->delimiter(',')
                               ->check(CLI::IsMember(protocol_names()));
-  app.add_option("--metrics", options.metrics, metric_help())->delimiter(',');
+  suggest(*app.add_option("--metrics", options.metrics, metric_help())->delimiter(','), metric_names());
   app.add_flag("--stages", options.stages, "Instead of protocols: what each net, and the choice of the ratio, costs")
       ->excludes(protocol)
       ->excludes(results);
@@ -285,6 +292,7 @@ int run_command_line(int argc, char** argv) {
   app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
+  add_documents(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

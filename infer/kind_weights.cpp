@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
+#include "core/io/command_line.h"
 #include "core/io/program.h"
 #include "core/io/safetensors.h"
 #include "core/kernels/kernels.h"
@@ -358,6 +359,8 @@ int run(int argc, char** argv) {
   types.add_flag("--float32", float32, "What training works with.");
   types.require_option(1);
   add_output(convert_verb, output);
+
+  kind::add_documents(app);
 
   // Of a verb that does not exist the parser would only say that there is none.
   const std::string verb = argc > 1 ? argv[1] : "";

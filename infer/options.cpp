@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/machine.h"
 #include "core/base/quote.h"
+#include "core/io/command_line.h"
 #include "core/io/program.h"
 #include "core/kernels/kernels.h"
 
@@ -86,8 +87,9 @@ std::optional<Options> parse_options(int argc, char** argv) {
   }
 
   std::string format, chroma = "444";
-  app.add_option("-f,--format", format, join("Type of results in a folder: ", writable_image_types()))
-      ->type_name("TYPE");
+  suggest(*app.add_option("-f,--format", format, join("Type of results in a folder: ", writable_image_types()))
+               ->type_name("TYPE"),
+          {"png", "jpg", "bmp", "ppm"});
   CLI::Option* bits =
       app.add_option("--bits", options.photo.bits, "Bits of a sample, 8 or 16 (default: the input's)")->type_name("N");
   CLI::Option* quality =
@@ -127,6 +129,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
   for (const char* name : {"--max-pixels", "--max-mem", "--threads", "--exact"}) app.get_option(name)->group("Limits");
+  add_documents(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

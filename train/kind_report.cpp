@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "core/base/error.h"
+#include "core/io/command_line.h"
 #include "core/io/file.h"
 #include "core/io/program.h"
 #include "core/kernels/kernels.h"
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
         ->allow_extra_args(false);
     CLI::Option* csv = app.add_flag("--csv", options.csv, "Print the tables as CSV");
     app.add_flag("--markdown", options.markdown, "Print the tables as Markdown")->excludes(csv);
+    add_documents(app);
     app.parse(argc, argv);
     check(!app.count("--out") || !options.out.empty(), "--out: expected a value, got an empty one");
     const int code = run(options);

@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/io/command_line.h"
 #include "core/io/file.h"
 #include "core/io/program.h"
 #include "core/kernels/kernels.h"
@@ -270,6 +271,7 @@ int main(int argc, char** argv) {
         ->needs(sweep_option)
         ->check(CLI::IsMember({"slurm", "parallel"}))
         ->type_name("slurm|parallel");
+    add_documents(app);
     app.parse(argc, argv);
     if (options.reference) {
       std::cout << describe_config<TrainConfig>("Config reference");
