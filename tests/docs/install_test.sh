@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# install_test.sh SOURCE BUILD CMAKE CXX: installs what is built, moves it, and builds both examples against it outside
+# of the tree; their results are those of kind-infer.
+set -euo pipefail
+source=$1 build=$2 cmake=$3 cxx=$4
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+unset KIND_MODEL
+fail() { echo "install_test: $*" >&2; exit 1; }
+same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
+
+"$cmake" --install "$build" --prefix "$work/first" >install.log
+mv first usr # nothing of it may depend on where it is
+for program in eval infer report train weights; do
+  usr/bin/kind-$program --version >/dev/null
+  zcat usr/share/man/man1/kind-$program.1.gz | grep -q '^.SH OPTIONS' || fail "no manual page of kind-$program"
+  bash -n usr/share/bash-completion/completions/kind-$program
+  head -1 "$(find usr/share/zsh -name _kind-$program)" | grep -qx "#compdef kind-$program" || fail "no zsh completion"
+done
+libkind=$(find "$work/usr" -name libkind.so)
+[ "$(nm -D --defined-only "$libkind" | awk '$2 != "A" {print $3}' | sed 's/@.*//' | sort | tr '\n' ' ')" = \
+  "kind_enhance kind_free kind_last_error kind_open kind_version " ] || fail "libkind shows more or less than its API"
+
+photo=$source/docs/samples/dogs.jpg
+usr/bin/kind-infer "$photo" -o dark.ppm --strength 0 2>/dev/null >&2 # nothing but the picture
+usr/bin/kind-infer "$photo" -o auto.png 2>/dev/null >&2
+usr/bin/kind-infer dark.ppm -o three.ppm --ratio 3 2>/dev/null >&2
+cmp -s dark.ppm three.ppm && fail "nothing was enhanced"
+
+# As docs/linking.md says.
+"$cmake" -S "$source/docs/examples" -B examples -DCMAKE_PREFIX_PATH="$work/usr" -DCMAKE_CXX_COMPILER="$cxx" \
+  >examples.log 2>&1 || { cat examples.log; fail "the examples cannot be configured"; }
+"$cmake" --build examples >>examples.log 2>&1 || { cat examples.log; fail "the examples cannot be built"; }
+examples/enhance-c dark.ppm c.ppm 3 2>said
+same c.ppm three.ppm
+examples/enhance-cpp "$photo" cpp.png 2>/dev/null
+same cpp.png auto.png
+
+# A project in C alone.
+mkdir c-only
+cat >c-only/CMakeLists.txt <<TEXT
+cmake_minimum_required(VERSION 3.16)
+project(c_only LANGUAGES C)
+find_package(kind 0.1 REQUIRED COMPONENTS c)
+add_executable(c-only $source/docs/examples/enhance.c)
+target_link_libraries(c-only PRIVATE kind::c)
+TEXT
+"$cmake" -S c-only -B c-only/build -Dkind_ROOT="$work/usr" >c-only.log 2>&1 && "$cmake" --build c-only/build \
+  >>c-only.log 2>&1 || { cat c-only.log; fail "a project in C alone cannot be built"; }
+
+if ! command -v pkg-config >/dev/null; then
+  echo "skipped: pkg-config is not there"
+  exit 0
+fi
+PKG_CONFIG_PATH=$(dirname "$(find "$work/usr" -name kind.pc)")
+export PKG_CONFIG_PATH
+cc -std=c99 -Wall -Wextra -Wpedantic -Werror "$source/docs/examples/enhance.c" -o pc $(pkg-config --cflags --libs kind)
+LD_LIBRARY_PATH=$(dirname "$libkind") ./pc dark.ppm pc.ppm 3 2>/dev/null
+same pc.ppm three.ppm
+grep -q "^kind $(pkg-config --modversion kind): " said || fail "kind.pc has another version than the library: $(cat said)"
