@@ -32,10 +32,11 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0; ba
   max-width: 16rem; white-space: normal; }
 th:first-child { background: var(--h); }
 @media (max-width: 40rem) { th:first-child, td:first-child { min-width: 0; max-width: 8rem; font-size: .78rem; } }
+td.runs { white-space: normal; } .d small { display: block; } .left td, .left th { text-align: left; }
 td.best { font-weight: 700; } td small { color: var(--s); font-weight: 400; }
 .up { color: var(--up); } .down { color: var(--down); } .other { color: var(--k); }
 td.reason { white-space: normal; text-align: left; overflow-wrap: anywhere; min-width: 12rem; }
-.c { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: .5rem; }
+.c { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: .5rem; margin: .5rem 0; }
 figure { margin: 0; border: 1px solid var(--r); border-radius: 6px; padding: .3rem; break-inside: avoid; min-width: 0; }
 svg { display: block; width: 100%; height: auto; } svg text { fill: var(--s); font-size: 10px; }
 svg .t { fill: var(--f); font-size: 11px; font-weight: 600; text-anchor: middle; }
@@ -108,9 +109,19 @@ std::string value_text(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-/// A point's label without the axis where there is one axis alone, which says the same of all of them.
+/// Whether the points are named by one axis of words alone: its name then stands once, above them.
+bool named_by_axis(const Records& records) {
+  if (records.axes.size() != 1) return false;
+  const std::vector<nlohmann::json>& values = records.axes[0].values;
+  return std::all_of(values.begin(), values.end(), [](const nlohmann::json& value) { return value.is_string(); });
+}
+
+/// What all points are: the axis that names them.
+std::string points_name(const Records& records) { return named_by_axis(records) ? records.axes[0].name : "point"; }
+
+/// What a point is called in tables and pictures.
 std::string short_label(const Records& records, const PointRecord& point) {
-  const std::string axis = records.axes.size() == 1 ? records.axes[0].name + "=" : "";
+  const std::string axis = named_by_axis(records) ? records.axes[0].name + "=" : "";
   return point.label.rfind(axis, 0) == 0 ? point.label.substr(axis.size()) : point.label;
 }
 
@@ -157,13 +168,14 @@ std::string difference_title(const ReportCell& cell) {
 }
 
 std::string table(const Report& report, const std::vector<ReportColumn>& columns) {
-  std::string html = "<div class=\"w\"><table><thead><tr><th>point</th><th>runs</th>";
+  std::string html =
+      "<div class=\"w\"><table><thead><tr><th>" + html_text(points_name(report.records)) + "</th><th>runs</th>";
   for (const ReportColumn& column : columns) html += "<th>" + breakable(column.name) + arrow_of(column) + "</th>";
   html += "</tr></thead><tbody>\n";
   for (std::size_t i = 0; i < report.records.points.size(); ++i) {
     const PointRecord& point = report.records.points[i];
-    html += "<tr><td title=\"" + html_text(point.label) + "\">" + html_text(point.label) +
-            (i == report.reference ? " <span class=\"s\">(reference)</span>" : "") + "</td><td>" +
+    html += "<tr><td>" + breakable(short_label(report.records, point)) +
+            (i == report.reference ? " <span class=\"s\">(reference)</span>" : "") + "</td><td class=\"runs\">" +
             html_text(state_of(report, point)) + "</td>";
     for (const ReportColumn& column : columns) {
       const ReportCell& cell = column.cells[i];
@@ -190,12 +202,13 @@ std::string signed_number(double value) {
 
 /// What every point differs from the reference by, with the interval of that.
 std::string difference_table(const Report& report, const std::vector<ReportColumn>& columns) {
-  std::string html = "<div class=\"w\"><table><thead><tr><th>point</th>";
+  std::string html =
+      "<div class=\"w\"><table class=\"d\"><thead><tr><th>" + html_text(points_name(report.records)) + "</th>";
   for (const ReportColumn& column : columns) html += "<th>" + breakable(column.name) + arrow_of(column) + "</th>";
   html += "</tr></thead><tbody>\n";
   for (std::size_t i = 0; i < report.records.points.size(); ++i) {
     if (i == report.reference) continue;
-    html += "<tr><td>" + html_text(report.records.points[i].label) + "</td>";
+    html += "<tr><td>" + breakable(short_label(report.records, report.records.points[i])) + "</td>";
     for (const ReportColumn& column : columns) {
       const ReportCell& cell = column.cells[i];
       const Estimate& d = cell.difference.estimate;
@@ -203,11 +216,11 @@ std::string difference_table(const Report& report, const std::vector<ReportColum
         html += "<td class=\"s\">–</td>";
         continue;
       }
-      html += "<td" + difference_title(cell) + ">" + signed_number(d.mean);
+      html += "<td" + difference_title(cell) + ">" + signed_number(d.mean) + mark_html(column, cell);
       if (d.interval) {
         html += " <small>[" + signed_number(d.mean - d.half) + ", " + signed_number(d.mean + d.half) + "]</small>";
       }
-      html += mark_html(column, cell) + "</td>";
+      html += "</td>";
     }
     html += "</tr>\n";
   }
@@ -276,7 +289,7 @@ std::string curves(const Report& report) {
     html += "<li><button type=\"button\" aria-pressed=\"false\" data-line=\"l" + std::to_string(i) +
             "\"><svg viewBox=\"0 0 26 8\" aria-hidden=\"true\"><line x1=\"0\" y1=\"4\" x2=\"26\" y2=\"4\" "
             "stroke-width=\"2\" style=\"" +
-            line_style(i) + "\"/></svg>" + html_text(records.points[i].label) + "</button></li>";
+            line_style(i) + "\"/></svg>" + html_text(short_label(records, records.points[i])) + "</button></li>";
   }
   html += "</ul>\n<div class=\"c\">";
   for (const std::string& stage : stage_names(records)) {
@@ -288,7 +301,7 @@ std::string curves(const Report& report) {
                                      runs, stage, [](const StageRecord& s) -> const auto& { return s.steps; },
                                      [](const StageRecord& s) { return &s.total; }),
                                  kMost);
-      if (!loss.x.empty()) losses.push_back({records.points[i].label, i, loss.x, loss.y});
+      if (!loss.x.empty()) losses.push_back({short_label(records, records.points[i]), i, loss.x, loss.y});
       for (const char* figure : {"psnr", "psnr_reflectance"}) {
         const Curve curve =
             thinned(mean_curve(
@@ -298,7 +311,8 @@ std::string curves(const Report& report) {
                           return at == s.validation.end() ? nullptr : &at->second;
                         }),
                     kMost);
-        if (!curve.x.empty()) figures[figure].push_back({records.points[i].label, i, curve.x, curve.y});
+        if (curve.x.size() > 1)
+          figures[figure].push_back({short_label(records, records.points[i]), i, curve.x, curve.y});
       }
     }
     if (!losses.empty()) html += line_chart(stage + ": loss by step", losses, true);
@@ -352,7 +366,7 @@ std::string contributions(const Report& report) {
         order.push_back(key);
         areas[key] = {longest->x, shares};
       }
-      labels[key].push_back(point.label);
+      labels[key].push_back(short_label(records, point));
     }
     if (order.empty()) continue;
     html += "<h3>" + html_text(stage) + "</h3>\n<ul class=\"n\">";
@@ -506,6 +520,7 @@ std::string pictures_section(const Report& report, const PageOptions& options, P
     for (std::size_t i = 0; i < records.points.size(); ++i) {
       const RunRecord* run = shown_run(records, records.points[i], picture);
       if (!run) continue;
+      const std::string name = short_label(records, records.points[i]);
       if (sheets.count(run->sheet) == 0) sheets[run->sheet] = read_image(run->sheet);
       const Image& sheet = sheets[run->sheet];
       const RunRecord::SheetRow& row = *std::find_if(
@@ -514,7 +529,7 @@ std::string pictures_section(const Report& report, const PageOptions& options, P
         return "<figure><div class=\"pic " + store.add(sheet, row, column, kColumns) +
                "\" style=\"aspect-ratio:" + std::to_string(row.width) + "/" + std::to_string(row.height) +
                "\" role=\"img\" aria-label=\"" + html_text(map + ", " + label) + "\" data-pic=\"" + html_text(picture) +
-               "|" + map + "|" + id + "\"></div><figcaption>" + html_text(label) + "</figcaption></figure>";
+               "|" + map + "|" + id + "\"></div><figcaption>" + breakable(label) + "</figcaption></figure>";
       };
       try {
         if (both.empty()) {
@@ -522,16 +537,16 @@ std::string pictures_section(const Report& report, const PageOptions& options, P
           cells[2] = both;
         }
         for (int m = 0; m < 3; ++m) {
-          cells[m] += cell(kMaps[m].first, kMaps[m].second, std::to_string(i), records.points[i].label);
+          cells[m] += cell(kMaps[m].first, kMaps[m].second, std::to_string(i), name);
         }
       } catch (const Error& error) {
         fail(run->sheet, ": ", error.what());
       }
-      selects += "<option value=\"" + std::to_string(i) + "\">" + html_text(records.points[i].label) + "</option>";
+      selects += "<option value=\"" + std::to_string(i) + "\">" + html_text(name) + "</option>";
     }
     if (selects.empty()) continue;
     html += "<h3>" + html_text(picture) + "</h3>\n";
-    for (int m = 2; m >= 0; --m) {
+    for (const int m : {2, 0, 1}) {
       html += std::string("<p class=\"s\">") + kMaps[m].first + "</p><div class=\"x\" tabindex=\"0\">" + cells[m] +
               "</div>\n";
     }
@@ -563,7 +578,8 @@ std::string runs_section(const Report& report) {
             html_text(run.reason) + "</td></tr>\n";
   }
   if (html.empty()) return "<p>All runs are done.</p>\n";
-  return "<div class=\"w\"><table><thead><tr><th>run</th><th>point</th><th>seed</th><th>state</th><th>reason</th></tr>"
+  return "<div class=\"w\"><table "
+         "class=\"left\"><thead><tr><th>run</th><th>point</th><th>seed</th><th>state</th><th>reason</th></tr>"
          "</thead><tbody>\n" +
          html + "</tbody></table></div>\n";
 }
@@ -589,7 +605,7 @@ std::string report_page(const Report& report, const PageOptions& options) {
           "</span> different than ") +
       html_text(records.points.empty() ? "" : records.points[report.reference].label) +
       ", paired by seed and picture, p &lt; 0.05 after Holm.</p>\n" + table(report, report.figures);
-  if (records.points.size() > 1) {
+  if (records.points.size() > 1 && !report.figures.empty()) {
     html += "<h2>Differences</h2>\n<p>From " + html_text(records.points[report.reference].label) +
             ", of the same seed and picture, with the 95% interval for other seeds and pictures. The marks are those "
             "above.</p>\n" +
@@ -601,7 +617,8 @@ std::string report_page(const Report& report, const PageOptions& options) {
         "by seed. Terms whose own parameters differ between points are not measured alike.</p>\n" +
         table(report, report.terms);
   }
-  if (!records.axes.empty()) html += "<h2>Effect of each axis</h2>\n" + axis_effects(report);
+  // The points of a single axis of words are compared above, and better: paired.
+  if (!records.axes.empty() && !named_by_axis(records)) html += "<h2>Effect of each axis</h2>\n" + axis_effects(report);
   if (!pictures.empty()) html += "<h2>Pictures</h2>\n" + pictures;
   html += "<h2>Learning curves</h2>\n<p class=\"s\">Means over seeds.</p>\n" + curves(report);
   html +=

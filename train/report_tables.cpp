@@ -12,6 +12,8 @@ namespace {
 constexpr double kSignificant = 0.05;
 
 Direction direction_of(const std::string& figure) {
+  // Restored R is compared with the same net's R of the bright picture: an R that shows nothing is nearest to itself.
+  if (figure == "psnr_reflectance") return Direction::kNone;
   if (figure == "ssim" || figure.rfind("psnr", 0) == 0) return Direction::kHigher;
   if (figure == "chroma") return Direction::kNearOne;
   return Direction::kNone;
@@ -292,7 +294,7 @@ std::string report_csv(const Report& report) {
 
 std::string report_markdown(const Report& report) {
   std::string text = "# " + markdown_text(report.records.title) + "\n\n" + markdown_table(report, report.figures);
-  if (report.records.points.size() > 1) {
+  if (report.records.points.size() > 1 && !report.figures.empty()) {
     text += "\nDifferences from " + markdown_text(report.records.points[report.reference].label) +
             " [95% interval], paired by seed and picture:\n\n" + markdown_differences(report);
   }

@@ -7,6 +7,7 @@
 #include <regex>
 #include <set>
 
+#include "core/io/config.h"
 #include "tests/support/errors.h"
 #include "tests/train/report_folder.h"
 
@@ -115,7 +116,8 @@ TEST_CASE("report_csv and report_markdown") {
   put_plan(dir / "empty");
   const Report empty = report_of(dir / "empty");
   CHECK(occurrences(report_csv(empty), "2 not begun") == 3);
-  CHECK_THAT(report_page(empty, {}), Contains("2 not begun"));
+  CHECK_THAT(report_page(empty, {}), Contains("2 not begun") && !Contains("<h2>Differences"));
+  CHECK_THAT(report_markdown(empty), !Contains("Differences"));
 }
 
 TEST_CASE("report_page: one page that needs nothing else") {
@@ -141,7 +143,7 @@ TEST_CASE("report_page: one page that needs nothing else") {
   const std::string differences = page.substr(page.find("<h2>Differences</h2>"));
   CHECK_THAT(
       differences.substr(0, differences.find("<h2>", 4)),
-      Contains(">+1 <small>[+0.995, +1.01]</small> <span class=\"up\">▲</span></td>") && !Contains("<td>w=0.1</td>"));
+      Contains(">+1 <span class=\"up\">▲</span> <small>[+0.995, +1.01]</small></td>") && !Contains("<td>w=0.1</td>"));
   // Two grays make two pictures, however often they are shown.
   CHECK(occurrences(page, "data:image/jpeg;base64,") == 2);
   CHECK(occurrences(page, "data-pic=\"1|R|") == 3);
@@ -149,6 +151,27 @@ TEST_CASE("report_page: one page that needs nothing else") {
   const std::string only = report_page(report_of(dir / "sweep"), {{"2"}, 2});
   CHECK(occurrences(only, "data-pic=\"1|R|") == 0);
   CHECK_THAT(error_of([&] { report_page(report_of(dir / "sweep"), {{"3"}, 2}); }), Contains("they show 1, 2"));
+}
+
+TEST_CASE("report_page: points of one axis of words are named by it") {
+  const TempDir dir;
+  put_plan(dir / "sweep");
+  nlohmann::json plan = read_json_file(dir / "sweep/sweep.json");
+  plan["axes"] = {{{"name", "left out"}, {"values", {"nothing", "a_b", "c"}}}};
+  const char* const names[] = {"nothing", "a_b", "c"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    plan["points"][i]["label"] = std::string("left out=") + names[i];
+    plan["points"][i]["values"] = {{"left out", names[i]}};
+    for (int seed = 1; seed <= 2; ++seed) {
+      const std::string run = "sweep/p" + std::to_string(i) + "-s" + std::to_string(seed);
+      put_record(dir / run, seed, 12 + static_cast<double>(i), 40);
+    }
+  }
+  dir.put("sweep/sweep.json", plan.dump());
+  const std::string page = report_page(report_of(dir / "sweep"), {});
+  CHECK_THAT(page, Contains("<th>left out</th><th>runs</th>") && Contains("<tr><td>a_<wbr>b</td>"));
+  // Compared with the first, in pairs; the axis by itself would say the same again.
+  CHECK_THAT(page, Contains("From left out=nothing") && !Contains("Effect of each axis"));
 }
 
 TEST_CASE("read_records: parts of a sweep and single runs") {
