@@ -54,11 +54,22 @@ endforeach()
 add_custom_target(kind_documents ALL DEPENDS ${documents})
 
 install(FILES README.md CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md"
         PATTERN "samples" EXCLUDE PATTERN "man" EXCLUDE PATTERN "examples" EXCLUDE)
 install(DIRECTORY docs/examples DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# Of libraries that are headers, code is in what is installed: their licences go along, as the system has them.
+file(READ LICENSE copyright)
+foreach(package libcli11-dev libeigen3-dev libstb-dev nlohmann-json3-dev)
+  set(licence "see the package ${package}\n")
+  if(EXISTS /usr/share/doc/${package}/copyright)
+    file(READ /usr/share/doc/${package}/copyright licence)
+  endif()
+  string(APPEND copyright "\n\n---- Code of ${package}, which is in the programs and libraries:\n\n${licence}")
+endforeach()
+file(WRITE ${PROJECT_BINARY_DIR}/copyright "${copyright}")
+install(FILES ${PROJECT_BINARY_DIR}/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # The Debian package: cmake --workflow --preset package
 if(NOT PROJECT_IS_TOP_LEVEL)
