@@ -217,7 +217,7 @@ std::string difference_table(const Report& report, const std::vector<ReportColum
         continue;
       }
       html += "<td" + difference_title(cell) + ">" + signed_number(d.mean) + mark_html(column, cell);
-      if (d.interval) {
+      if (d.interval && (d.mean != 0 || d.half != 0)) {  // what points have in common needs no interval
         html += " <small>[" + signed_number(d.mean - d.half) + ", " + signed_number(d.mean + d.half) + "]</small>";
       }
       html += "</td>";

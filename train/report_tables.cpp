@@ -188,8 +188,9 @@ std::string markdown_differences(const Report& report) {
     for (const ReportColumn& column : report.figures) {
       const ReportCell& cell = column.cells[i];
       const Estimate& d = cell.difference.estimate;
-      text += d.count > 0 ? number(" %+.3g", d.mean) : " -";
-      if (d.interval) text += number(" [%+.3g", d.mean - d.half) + number(", %+.3g]", d.mean + d.half);
+      const bool common = d.mean == 0 && d.half == 0;  // what points have in common needs no interval
+      text += d.count == 0 ? " -" : common ? " 0" : number(" %+.3g", d.mean);
+      if (d.interval && !common) text += number(" [%+.3g", d.mean - d.half) + number(", %+.3g]", d.mean + d.half);
       text += markdown_mark(column, cell) + " |";
     }
     text += "\n";
