@@ -15,7 +15,6 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr std::size_t kMaxRuns = 100000;
 constexpr std::uint64_t kDrawStream = 0x53EE9;
 
 const SetScope& scope() {
@@ -92,6 +91,26 @@ std::vector<Change> changes_of(const SweepAxis& axis) {
   return changes;
 }
 
+std::size_t count_of(const SweepAxis& axis) {
+  if (axis.values) return axis.values->size();
+  if (axis.choices) return axis.choices->size();
+  return static_cast<std::size_t>(axis.range ? axis.range->count : axis.random->count);
+}
+
+/// Throws Error where there would be more than `max_runs` runs, before any of them is made.
+void check_count(const SweepConfig& config, const std::string& path, std::size_t max_runs) {
+  double points = config.combine == "each" ? 1 : 0;
+  for (const SweepAxis& axis : config.axes) {
+    const auto count = static_cast<double>(count_of(axis));
+    points = config.combine == "cross" ? std::max(1.0, points) * count
+             : config.combine == "zip" ? std::max(points, count)
+                                       : points + count;
+  }
+  const double runs = points * static_cast<double>(config.seeds.size());
+  check(runs <= static_cast<double>(max_runs), path, ": ", points, " points with ", config.seeds.size(), " seeds are ",
+        runs, " runs, expected at most ", max_runs);
+}
+
 std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 /// The change that each axis takes in each point; -1: the base's own.
@@ -115,9 +134,6 @@ std::vector<std::vector<std::int64_t>> combinations(const SweepConfig& config,
       }
     }
   } else {
-    double count = 1;
-    for (const auto& axis : changes) count *= static_cast<double>(axis.size());
-    check(count <= static_cast<double>(kMaxRuns), "the axes cross at ", count, " points, expected at most ", kMaxRuns);
     std::vector<std::int64_t> at(axes, 0);
     for (std::size_t a = 0; a != axes;) {
       points.push_back(at);
@@ -240,6 +256,8 @@ void SweepAxis::validate(const std::string& here) const {
 
 void SweepConfig::validate(const std::string& path) const {
   check(!axes.empty(), key_path(path, "axes"), ": expected at least one axis");
+  check(axes.size() <= kMaxSweepAxes, key_path(path, "axes"), ": expected at most ", kMaxSweepAxes, " axes, got ",
+        axes.size());
   check(!seeds.empty(), key_path(path, "seeds"), ": expected at least one seed");
   check(std::set<std::int64_t>(seeds.begin(), seeds.end()).size() == seeds.size(), key_path(path, "seeds"),
         ": a seed is listed twice");
@@ -249,14 +267,16 @@ void SweepConfig::validate(const std::string& path) const {
   }
 }
 
-SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::string& data) {
+SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::string& data,
+                     std::size_t max_runs, const std::function<json(const std::string&)>& read) {
   namespace fs = std::filesystem;
   SweepPlan plan;
   plan.name = fs::path(path).stem().string();
-  plan.config = parse_config<SweepConfig>(read_json_file(path), path);
+  plan.config = parse_config<SweepConfig>(read(path), path);
   const SweepConfig& config = plan.config;
+  check_count(config, path, max_runs);
   const std::string base_path = (fs::path(path).parent_path() / config.base).string();
-  json base = read_json_file(base_path);
+  json base = read(base_path);
   try {
     for (const auto& [to, value] : config.set) set_path(base, assignment(to, value), scope());
     if (config.budget.steps) set_path(base, join("steps=", *config.budget.steps), scope());
@@ -277,8 +297,6 @@ SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& se
   } catch (const Error& error) {
     fail(path, ": ", error.what());
   }
-  check(picks.size() * config.seeds.size() <= kMaxRuns, path, ": ", picks.size(), " points with ", config.seeds.size(),
-        " seeds are ", picks.size() * config.seeds.size(), " runs, expected at most ", kMaxRuns);
 
   std::vector<json> configs;  // of the points
   std::vector<ordered_json> resolved_points;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -146,10 +148,16 @@ struct SweepPlan {
   std::vector<SweepTask> runs;    // all points with the first seed, then with the next
 };
 
+/// What a sweep may have: every run's config is held several times over while it is planned.
+inline constexpr std::size_t kMaxSweepRuns = 10'000, kMaxSweepAxes = 100;
+
 /// Reads a sweep and plans its runs; looks at no pictures. `set` are --set assignments and `data` the folder of
 /// pictures, for every run; empty: the base's own. Points whose configs are the same become one. Throws Error naming
-/// the file, and the axis and value where they make no valid config.
-SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::string& data);
+/// the file, and the axis and value where they make no valid config; more than `max_runs` runs are refused before any
+/// of them is made. read(path) gives the content of the sweep's file and of its base.
+SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::string& data,
+                     std::size_t max_runs = kMaxSweepRuns,
+                     const std::function<nlohmann::json(const std::string& path)>& read = read_json_file);
 
 /// "11 points, 3 seeds: 33 runs; 6 sets of stages that several need".
 std::string summary_of(const SweepPlan& plan);

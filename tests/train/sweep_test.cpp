@@ -175,6 +175,24 @@ TEST_CASE("plan_sweep: what is wrong is named") {
   CHECK_THAT(p.refused(R"("combine": "zip", "axes": [{"name": "a", "path": "batch", "values": [1, 2]},
                          {"name": "b", "path": "patch", "values": [16]}])"),
              Contains("axes are zipped, but \"a\" has 2 values and \"b\" has 1"));
+  const std::string count = R"("range": {"from": 1, "to": 2, "count": 10000}})";
+  CHECK_THAT(p.refused(R"("axes": [{"name": "a", "path": "batch", )" + count + R"(], "seeds": [1, 2])"),
+             Contains("s.json: 10000 points with 2 seeds are 20000 runs, expected at most 10000"));
+  // Said before any of them is made: these would be 10^40.
+  std::string axes;
+  for (int i = 0; i < 10; ++i) {
+    axes += (i == 0 ? R"({"name": ")" : R"(, {"name": ")") + std::to_string(i) + R"(", "path": "batch", )" + count;
+  }
+  for (const char* combine : {"cross", "each"}) {
+    CHECK_THAT(p.refused(R"("combine": ")" + std::string(combine) + R"(", "axes": [)" + axes + "]"),
+               Contains("expected at most 10000"));
+  }
+  axes.clear();
+  for (int i = 0; i < 101; ++i) {
+    axes +=
+        (i == 0 ? R"({"name": ")" : R"(, {"name": ")") + std::to_string(i) + R"(", "path": "batch", "values": [1]})";
+  }
+  CHECK_THAT(p.refused(R"("axes": [)" + axes + "]"), Contains("s.json: axes: expected at most 100 axes, got 101"));
   CHECK_THAT(
       error_of([&] { plan_sweep(p.dir.put("t.json", std::string(R"({"base": "none.json", "axes": []})")), {}, ""); }),
       Contains("t.json: axes"));
