@@ -4,7 +4,9 @@
 #include "core/io/exif.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
+#include <utility>
 
 namespace kind {
 namespace {
@@ -76,7 +78,27 @@ class Tiff {
   bool little_;
 };
 
-bool overlap(const Range& a, const Range& b) { return a.begin < b.end && b.begin < a.end; }
+/// Sorts the ranges and joins those that touch, so that whether another one overlaps any of them is soon said.
+void join_ranges(std::vector<Range>& ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::size_t kept = 0;
+  for (const Range& range : ranges) {
+    if (kept > 0 && range.begin <= ranges[kept - 1].end) {
+      ranges[kept - 1].end = std::max(ranges[kept - 1].end, range.end);
+    } else {
+      ranges[kept++] = range;
+    }
+  }
+  ranges.resize(kept);
+}
+
+bool overlaps(const Range& range, const std::vector<Range>& joined) {
+  if (range.begin >= range.end) return false;
+  // The last one that begins before this one ends.
+  auto next = std::lower_bound(joined.begin(), joined.end(), range.end,
+                               [](const Range& other, std::size_t end) { return other.begin < end; });
+  return next != joined.begin() && std::prev(next)->end > range.begin;
+}
 
 /// The directory itself and the values that lie outside of it.
 template <class Bytes>
@@ -119,11 +141,15 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) 
   const auto set = [&](const Entry& entry, int value) {
     if (tiff.number(entry)) tiff.put(entry.at + 8, entry.type, static_cast<std::size_t>(value));
   };
+  bool seen_exif = false, seen_gps = false;
   for (const Entry& entry : *entries) {
     if (entry.tag == kOrientation) set(entry, 1);
     if (entry.tag == kImageWidth) set(entry, width);
     if (entry.tag == kImageLength) set(entry, height);
+    // Of each kind the first alone: entries could lead to thousands of directories that share their bytes.
     if (entry.tag != kExifDirectory && entry.tag != kGpsDirectory) continue;
+    if (std::exchange(entry.tag == kExifDirectory ? seen_exif : seen_gps, true)) continue;
+    bool seen_interop = false;
     const std::size_t at = tiff.number(entry).value_or(0);
     const auto inner = tiff.directory(at);
     if (!inner) continue;
@@ -131,7 +157,7 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) 
     for (const Entry& deeper : *inner) {
       if (entry.tag == kExifDirectory && deeper.tag == kPixelWidth) set(deeper, width);
       if (entry.tag == kExifDirectory && deeper.tag == kPixelHeight) set(deeper, height);
-      if (deeper.tag != kInteropDirectory) continue;
+      if (deeper.tag != kInteropDirectory || std::exchange(seen_interop, true)) continue;
       const std::size_t interop_at = tiff.number(deeper).value_or(0);
       if (const auto interop = tiff.directory(interop_at)) add_ranges(tiff, interop_at, *interop, used);
     }
@@ -154,18 +180,15 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) 
     }
     if (from && count) cleared.push_back({std::min(*from, tiff.size()), std::min(*from + *count, tiff.size())});
   }
-  std::erase_if(cleared, [&](const Range& range) {
-    return std::any_of(used.begin(), used.end(), [&](const Range& other) { return overlap(range, other); });
-  });
+  join_ranges(used);
+  std::erase_if(cleared, [&](const Range& range) { return overlaps(range, used); });
   for (const Range& range : cleared) std::fill(&bytes[0] + range.begin, &bytes[0] + range.end, std::uint8_t{0});
-  // What lies at the end is cut off, where a byte or two may be there to make an even number.
-  for (bool shorter = true; shorter;) {
-    shorter = false;
-    for (const Range& range : cleared) {
-      if (range.begin < range.end && range.begin < bytes.size() && range.end + 1 >= bytes.size()) {
-        bytes.resize(range.begin);
-        shorter = true;
-      }
+  // What lies at the end is cut off, where a byte or two may be there to make an even number. From the back, so that
+  // what comes to lie at the end in this way is seen.
+  std::sort(cleared.begin(), cleared.end(), [](const Range& a, const Range& b) { return a.begin > b.begin; });
+  for (const Range& range : cleared) {
+    if (range.begin < range.end && range.begin < bytes.size() && range.end + 1 >= bytes.size()) {
+      bytes.resize(range.begin);
     }
   }
   return true;

@@ -11,9 +11,9 @@ namespace {
 constexpr std::string_view kSpace = " \t\r\n";
 
 /// Where a property's value lies, whether it is an attribute (name="value") or an element (<name>value</name>), from
-/// `from` on; begin = npos where there is none.
+/// `from` on, and where its name begins; begin = npos where there is none.
 struct Place {
-  std::size_t begin = std::string::npos, end = std::string::npos;
+  std::size_t begin = std::string::npos, end = std::string::npos, name = std::string::npos;
 };
 
 Place find_value(std::string_view packet, std::string_view name, std::size_t from) {
@@ -21,15 +21,16 @@ Place find_value(std::string_view packet, std::string_view name, std::size_t fro
     std::size_t next = packet.find_first_not_of(kSpace, at + name.size());
     if (next == std::string::npos) break;
     if (packet[next] == '>') {
+      if (at == 0 || packet[at - 1] != '<') continue;  // first, since looking for the end of each would take too long
       const std::size_t end = packet.find('<', next);
       if (end == std::string::npos) break;  // nor is there one for any that follows
-      if (at > 0 && packet[at - 1] == '<') return {next + 1, end};
+      return {next + 1, end, at};
     } else if (packet[next] == '=') {
       next = packet.find_first_not_of(kSpace, next + 1);
       if (next == std::string::npos || (packet[next] != '"' && packet[next] != '\'')) continue;
       const std::size_t end = packet.find(packet[next], next + 1);
       if (end == std::string::npos) break;
-      return {next + 1, end};
+      return {next + 1, end, at};
     }
   }
   return {};
@@ -56,7 +57,7 @@ std::optional<Place> find_rdf(std::string_view packet) {
   // Prefixes that are declared here would be missing elsewhere.
   const std::string_view tag = packet.substr(start, begin - start);
   if (tag.find("xmlns:") != tag.rfind("xmlns:")) return std::nullopt;
-  return Place{begin + 1, end};
+  return Place{begin + 1, end, start};
 }
 
 constexpr std::string_view kExtensionProperty = "xmpNote:HasExtendedXMP";
@@ -90,14 +91,13 @@ std::optional<std::string> join_xmp(const std::string& packet, const std::string
   if (!outer || !inner) return std::nullopt;
   std::string whole = packet;
   whole.insert(outer->end, extension.substr(inner->begin, inner->end - inner->begin));
-  const std::size_t at = whole.find(kExtensionProperty);
   const Place name = find_value(whole, kExtensionProperty, 0);
-  if (at == std::string::npos || name.begin == std::string::npos) return whole;
-  if (whole[at - 1] == '<') {
+  if (name.begin == std::string::npos) return whole;
+  if (whole[name.end] == '<') {
     const std::size_t end = whole.find('>', name.end);
-    if (end != std::string::npos) whole.erase(at - 1, end + 1 - (at - 1));
+    if (end != std::string::npos) whole.erase(name.name - 1, end + 1 - (name.name - 1));
   } else {
-    whole.erase(at, name.end + 1 - at);
+    whole.erase(name.name, name.end + 1 - name.name);
   }
   return whole;
 }

@@ -1,6 +1,7 @@
 #include "core/io/exif.h"
 
 #include <catch2/catch.hpp>
+#include <chrono>
 
 #include "tests/support/metadata.h"
 
@@ -67,6 +68,24 @@ TEST_CASE("exif: damage is told, wherever it is", "[unit]") {
       make_exif_upright(block, 30, 40);
       CHECK(block.size() <= whole.size());
     }
+  }
+}
+
+TEST_CASE("exif: directories that lead to each other without end take no time", "[unit]") {
+  // As many entries as a JPEG holds, each of which leads back to the same directory as one of its own kind or another.
+  for (const std::vector<unsigned>& tags : {std::vector<unsigned>{0x8769}, {0x8825}, {0xa005, 0x8769}}) {
+    constexpr std::size_t kEntries = 5400, kFirst = 8;
+    std::string block = "II" + number(42, 2, true) + number(kFirst, 4, true) + number(kEntries, 2, true);
+    for (std::size_t i = 0; i < kEntries; ++i) {
+      block +=
+          number(tags[i % tags.size()], 2, true) + number(4, 2, true) + number(1, 4, true) + number(kFirst, 4, true);
+    }
+    block += number(kFirst, 4, true);  // the thumbnail's directory is the same, too
+    std::vector<std::uint8_t> bytes = bytes_of(block);
+    const auto start = std::chrono::steady_clock::now();
+    CHECK(make_exif_upright(bytes, 30, 40));
+    CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 5);
+    CHECK(bytes.size() == block.size());
   }
 }
 

@@ -28,14 +28,29 @@ TEST_CASE("xmp: made upright, in attributes and in elements", "[unit]") {
 }
 
 TEST_CASE("xmp: text that never ends does not hang", "[unit]") {
-  for (const char* piece : {"tiff:Orientation=\"6", "<tiff:Orientation>", "<xmp:Thumbnails", "tiff:Orientation=\"6\" ",
-                            "<xmp:Thumbnails></xmp:Thumbnails>", "tiff:Orientation ", "<xmp:Thumbnails>'\""}) {
+  for (const char* piece :
+       {"tiff:Orientation=\"6", "<tiff:Orientation>", "<xmp:Thumbnails", "tiff:Orientation=\"6\" ",
+        "<xmp:Thumbnails></xmp:Thumbnails>", "tiff:Orientation ", "<xmp:Thumbnails>'\"", "tiff:Orientation>"}) {
     std::string text;
     while (text.size() < 8 << 20) text += piece;
     const auto start = std::chrono::steady_clock::now();
     make_xmp_upright(text, 100000, 1);
+    // And one that ends at last, far behind.
+    text += "tiff:Orientation><";
+    make_xmp_upright(text, 100000, 1);
     CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 20);
   }
+}
+
+TEST_CASE("xmp: an extension's name may stand anywhere", "[unit]") {
+  const std::string extension = packet("dc:title=\"more\"");
+  // At the very start, and behind a mention of it that is no property.
+  const std::string property = "xmpNote:HasExtendedXMP=\"" + std::string(32, 'A') + "\"";
+  const std::optional<std::string> first = join_xmp(property + packet("a=\"b\""), extension);
+  REQUIRE(first);
+  CHECK(*first == join_xmp(packet("a=\"b\""), extension));
+  const std::string mention = "<dc:title>xmpNote:HasExtendedXMP</dc:title>";
+  CHECK(join_xmp(packet("a=\"b\"", mention) + property, extension) == join_xmp(packet("a=\"b\"", mention), extension));
 }
 
 TEST_CASE("xmp: the digest of RFC 1321", "[unit]") {
