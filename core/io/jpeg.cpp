@@ -6,6 +6,7 @@
 
 #include <jerror.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -15,8 +16,9 @@
 namespace kind {
 namespace {
 
-/// A progressive file may hold any number of scans, each of which costs the work of a whole picture.
-constexpr int kMaxScans = 500;
+/// A progressive file may hold any number of scans, each of which costs the work of a whole picture: at most so many,
+/// and fewer of large pictures. Usual are about ten.
+constexpr std::int64_t kLeastScans = 32, kMaxScans = 500, kMaxScannedPixels = std::int64_t{1} << 33;
 /// Pixels of files that are written with codes of their own, some percent smaller: all coefficients, 6 bytes a pixel,
 /// are held for that.
 constexpr std::int64_t kMostOptimized = std::int64_t{1} << 25;
@@ -25,6 +27,7 @@ struct JpegErrors {
   jpeg_error_mgr manager;  // first, so that libjpeg's pointer to it points to the whole
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
+  int max_scans;
 };
 
 JpegErrors& errors_of(j_common_ptr info) { return *reinterpret_cast<JpegErrors*>(info->err); }
@@ -56,9 +59,9 @@ void on_message(j_common_ptr info, int level) {
 
 void on_progress(j_common_ptr info) {
   if (!info->is_decompressor) return;
-  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMaxScans) return;
   JpegErrors& errors = errors_of(info);
-  std::snprintf(errors.message, sizeof(errors.message), "it has more than %d scans", kMaxScans);
+  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= errors.max_scans) return;
+  std::snprintf(errors.message, sizeof(errors.message), "it has more than %d scans", errors.max_scans);
   std::longjmp(errors.jump, 1);
 }
 
@@ -67,6 +70,7 @@ void set_up(JpegErrors& errors) {
   errors.manager.error_exit = on_error;
   errors.manager.emit_message = on_message;
   std::snprintf(errors.message, sizeof(errors.message), "unknown error");
+  errors.max_scans = static_cast<int>(kMaxScans);
 }
 
 struct JpegReader {
@@ -133,6 +137,19 @@ struct JpegWriter {
   ~JpegWriter() { jpeg_destroy_compress(&info); }
 };
 
+bool is_cmyk(const jpeg_decompress_struct& info) {
+  return info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
+}
+
+/// A row of cyan, magenta, yellow and black to RGB, without a thought of inks: R = (1 - C) (1 - K) and so on, rounded.
+/// Files with Adobe's marker hold 1 - C where others hold C.
+void cmyk_to_rgb(const JSAMPLE* from, bool adobe, int width, std::uint8_t* to) {
+  for (int x = 0; x < width; ++x, from += 4, to += 3) {
+    const int k = adobe ? from[3] : 255 - from[3];
+    for (int c = 0; c < 3; ++c) to[c] = static_cast<std::uint8_t>(((adobe ? from[c] : 255 - from[c]) * k + 127) / 255);
+  }
+}
+
 /// Reads the header and checks it.
 void read_header(const std::string& path, Bytes bytes, const ReadLimits& limits, JpegReader& reader) {
   const bool ok = run_guarded(reader.errors.jump, [&] {
@@ -144,10 +161,10 @@ void read_header(const std::string& path, Bytes bytes, const ReadLimits& limits,
   if (!ok) fail("cannot read ", path, " as JPEG: ", reader.errors.message);
   const jpeg_decompress_struct& info = reader.info;
   check_picture_size(path, info.image_width, info.image_height, limits);
-  check(info.jpeg_color_space != JCS_CMYK && info.jpeg_color_space != JCS_YCCK, "cannot read ", path,
-        ": it is a CMYK JPEG, made for printing: convert it to RGB first");
-  check(info.num_components == 1 || info.num_components == 3, "cannot read ", path, " as JPEG: it has ",
-        info.num_components, " colour components, expected 1 or 3");
+  reader.errors.max_scans = static_cast<int>(
+      std::clamp(kMaxScannedPixels / (std::int64_t{info.image_width} * info.image_height), kLeastScans, kMaxScans));
+  check(info.num_components == 1 || info.num_components == 3 || is_cmyk(info), "cannot read ", path,
+        " as JPEG: it has ", info.num_components, " colour components, expected 1, 3 or 4");
 }
 
 /// Whole dots a centimetre where they are that, else a inch.
@@ -174,10 +191,10 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
   JpegReader reader;
   jpeg_decompress_struct& info = reader.info;
   read_header(path, bytes, limits, reader);
-  const bool gray = info.num_components == 1;
+  const bool gray = info.num_components == 1, cmyk = is_cmyk(info);
   const ImageInfo size{static_cast<int>(info.image_width), static_cast<int>(info.image_height), ImageFormat::kJpeg};
   // Of several scans, which make up the picture together, all coefficients are held: 2 bytes a sample.
-  check_image_bytes(path, size, (gray ? 1 : 3) * (jpeg_has_multiple_scans(&info) ? 3 : 1), 8, limits);
+  check_image_bytes(path, size, info.num_components * (jpeg_has_multiple_scans(&info) ? 3 : 1), 8, limits);
   if (!info.arith_code) {
     // Each block of 8 x 8 has at least one bit.
     std::uint64_t blocks = 0;
@@ -187,12 +204,15 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
     check_file_holds(path, bytes.size(), blocks / 8, size);
   }
   Image image(static_cast<int>(info.image_width), static_cast<int>(info.image_height), gray ? 1 : 3);
+  std::vector<JSAMPLE> inks(cmyk ? 4 * static_cast<std::size_t>(info.image_width) : 0);
   const bool ok = run_guarded(reader.errors.jump, [&] {
-    info.out_color_space = gray ? JCS_GRAYSCALE : JCS_RGB;
+    info.out_color_space = cmyk ? JCS_CMYK : gray ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_start_decompress(&info);
     while (info.output_scanline < info.output_height) {
-      JSAMPROW row = image.row(static_cast<int>(info.output_scanline));
+      std::uint8_t* const to = image.row(static_cast<int>(info.output_scanline));
+      JSAMPROW row = cmyk ? inks.data() : to;
       jpeg_read_scanlines(&info, &row, 1);
+      if (cmyk) cmyk_to_rgb(row, info.saw_Adobe_marker, image.width, to);
     }
     // Reads to the end marker, so that a file cut short behind the last row is found too.
     jpeg_finish_decompress(&info);

@@ -1,8 +1,10 @@
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstdlib>
 
 #include "core/io/image.h"
 #include "tests/support/errors.h"
+#include "tests/support/jpeg.h"
 #include "tests/support/pictures.h"
 #include "tests/support/temp_dir.h"
 
@@ -135,13 +137,53 @@ TEST_CASE("jpeg: progressive files with reduced colour are read", "[unit]") {
   }
 }
 
-TEST_CASE("jpeg: CMYK is refused with what to do", "[unit]") {
+TEST_CASE("jpeg: cyan, magenta, yellow and black become red, green and blue", "[unit]") {
   const TempDir dir;
-  const std::string path = dir.put("p.jpg", from_hex(kCmyk));
-  const std::string expected =
-      "cannot read " + path + ": it is a CMYK JPEG, made for printing: convert it to RGB first";
-  CHECK(error_of([&] { read_image(path); }) == expected);
-  CHECK(error_of([&] { image_info(path); }) == expected);
+  // Eight rows of each: white, the four inks, red, all inks, a mixture.
+  constexpr int kInks[8][4] = {{0, 0, 0, 0},   {255, 0, 0, 0},   {0, 255, 0, 0},       {0, 0, 255, 0},
+                               {0, 0, 0, 255}, {0, 255, 255, 0}, {255, 255, 255, 255}, {40, 90, 200, 60}};
+  for (const bool adobe : {false, true}) {
+    Bytes samples;
+    for (const auto& inks : kInks) {
+      for (int i = 0; i < 64 * 4; ++i)
+        samples.push_back(static_cast<std::uint8_t>(adobe ? 255 - inks[i % 4] : inks[i % 4]));
+    }
+    for (const J_COLOR_SPACE space : {JCS_CMYK, JCS_YCCK}) {
+      // Without the marker a reader cannot know of YCCK.
+      if (space == JCS_YCCK && !adobe) continue;
+      for (const bool progressive : {false, true}) {
+        const Bytes file = encode_jpeg_raw(8, 64, samples, {.to = space, .adobe = adobe, .progressive = progressive});
+        const std::string path = dir.put("p.jpg", file);
+        const Image image = read_image(path);
+        INFO("Adobe " << adobe << ", colour space " << space << ", progressive " << progressive);
+        REQUIRE((image.width == 8 && image.height == 64 && image.channels == 3 && image.bits == 8));
+        CHECK(image_info(path).height == 64);
+        int largest = 0;
+        for (int y = 0; y < 64; ++y) {
+          for (int c = 0; c < 3; ++c) {
+            const auto* inks = kInks[y / 8];
+            const double expected = (1 - inks[c] / 255.0) * (1 - inks[3] / 255.0) * 255;
+            largest = std::max(largest, static_cast<int>(std::lround(std::abs(image.sample(3, y, c) - expected))));
+          }
+        }
+        CHECK(largest <= 2);
+        CHECK(lengths_accepted(dir, file).empty());
+      }
+    }
+  }
+}
+
+TEST_CASE("jpeg: a CMYK file of another program", "[unit]") {
+  const TempDir dir;
+  const Image image = read_image(dir.put("p.jpg", from_hex(kCmyk)));
+  REQUIRE((image.width == 8 && image.height == 6 && image.channels == 3));
+  // A profile for inks says nothing of RGB.
+  Metadata metadata;
+  std::string icc(200, '\0');
+  icc.replace(0, 4, number(200, 4, false)).replace(16, 4, "CMYK").replace(36, 4, "acsp");
+  read_image(dir.put("q.jpg", with_segment(from_hex(kCmyk), 0xe2, "ICC_PROFILE\0\1\1"s + icc)), {}, &metadata);
+  CHECK(metadata.icc.empty());
+  CHECK(metadata.dropped == std::vector<std::string>{"colour profile for other pixels than the picture's"});
 }
 
 TEST_CASE("jpeg: the EXIF orientation is applied", "[unit]") {
