@@ -186,12 +186,12 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
   const bool gray = picture.image.channels < 3;
   ComparePage page(fs::path(name_of(picture.job)).filename().string(),
                    gray ? std::vector<std::uint8_t>() : picture.metadata.icc);
-  std::vector<Image> tiles;
-  if (options.sheet) tiles.push_back(shrink(picture.image, kSheetSide));
+  std::vector<Tile> tiles;
+  if (options.sheet) tiles.push_back({shrink(picture.image, kSheetSide), ""});
   if (!options.compare.empty()) page.set_before(picture.image);
   const auto use = [&](std::size_t i, EnhancedPhoto result) {
     if (!options.compare.empty()) page.add_level(result.image, result.ratio, i == 0 && options.ladder.empty());
-    if (options.sheet) tiles.push_back(shrink(result.image, kSheetSide));
+    if (options.sheet) tiles.push_back({shrink(result.image, kSheetSide), join("x", result.ratio)});
     if (i >= wanted) return;
     picture.results.push_back({result.ratio, result.strength, {}, {}});
     if (options.sheet || picture.job.outputs.empty()) return;
@@ -218,6 +218,10 @@ void write_picture(const Options& options, Picture& picture, Folders& folders) {
     if (into_folder(options) && !job.folder.empty()) {
       static std::mutex one_at_a_time;
       const std::lock_guard lock(one_at_a_time);
+      // It was there when the run began: a disk that is gone is not replaced by a folder where it was.
+      std::error_code ignored;
+      check(fs::is_directory(options.output, ignored), "cannot write ", job.outputs[0].string(), ": the folder ",
+            options.output, " is not there any more");
       check_inside(options, fs::path(options.output) / job.folder);
       folders.make(fs::path(options.output) / job.folder);
       if (!options.maps.empty()) folders.make(fs::path(options.maps) / job.folder);

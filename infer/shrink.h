@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "core/io/image.h"
@@ -10,7 +11,13 @@ namespace kind {
 /// area that it stands for.
 Image shrink(const Image& image, int side);
 
-/// Pictures as shrink makes them, in the order in which one reads, in rows on a dark ground.
-Image join_tiles(const std::vector<Image>& tiles);
+/// A picture as shrink makes it, and what stands below it: of 0123456789.x-e, other letters are left blank.
+struct Tile {
+  Image image;
+  std::string label;
+};
+
+/// The tiles in the order in which one reads, in rows on a dark ground.
+Image join_tiles(const std::vector<Tile>& tiles);
 
 }  // namespace kind

@@ -198,6 +198,14 @@ TEST_CASE("batch: a ladder of light levels, as files and as one sheet") {
   const Image sheet = read_image(dir / "sheet.png");
   CHECK((sheet.width > 48 && sheet.height > 36 && sheet.channels == 3));
   CHECK(sheet.sample(0, 0, 0) == 24);
+  // Below the three results: x1, x2, x4, in dots of 2 x 2 pixels; x has 9 of them, 1 has 10, 2 has 15, 4 has 14.
+  int ink = 0;
+  for (int y = 0; y < sheet.height; ++y) {
+    for (int x = 0; x < sheet.width; ++x) {
+      ink += sheet.sample(x, y, 0) == 224 && sheet.sample(x, y, 1) == 224 && sheet.sample(x, y, 2) == 224;
+    }
+  }
+  CHECK(ink == 4 * (3 * 9 + 10 + 15 + 14));
   CHECK_THAT(failure(dir, "a.png -o y.png --ladder 1,2 --ratio 3"), Contains("excludes"));
   CHECK_THAT(failure(dir, "a.png -o y.png --sheet"), Contains("--sheet: expected --ladder with it"));
   CHECK_THAT(failure(dir, "a.png -o - --ladder 1,2"), Contains("expected --sheet"));
