@@ -191,7 +191,13 @@ class Batch {
     }
     set_num_threads(threads);
     const std::vector<Outcome>& outcomes = console_.outcomes();
-    if (!options_.report.empty()) write_report(outcomes);
+    bool reported = true;
+    try {
+      if (!options_.report.empty()) write_report(outcomes);
+    } catch (const Error& error) {
+      reported = false;
+      console_.say(error_line("kind-infer", error));
+    }
     if (fatal_) std::rethrow_exception(fatal_);
     if (outcomes.size() < jobs_.size()) {
       console_.say("kind-infer: stopped; " + shown(jobs_[outcomes.size()]) + " and what follows it was not done");
@@ -200,7 +206,8 @@ class Batch {
     check(static_cast<bool>(std::cout), "cannot write to the standard output; the results are there");
     const auto failed = static_cast<std::size_t>(std::count_if(
         outcomes.begin(), outcomes.end(), [](const Outcome& o) { return o.status == Outcome::Status::kFailed; }));
-    return failed == 0 ? kExitDone : failed < jobs_.size() ? kExitSomeFailed : kExitError;
+    if (failed > 0 && failed == jobs_.size()) return kExitError;
+    return failed == 0 && reported ? kExitDone : kExitSomeFailed;
   }
 
  private:

@@ -3,7 +3,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <system_error>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -184,15 +186,19 @@ void prepare_folder(const std::string& folder) {
 }
 
 void write_files(const std::string& folder, const EvalReport& report, const EvalPage& page) {
-  const auto write = [&](const char* name, const std::string& text) {
-    const std::string path = (fs::path(folder) / name).string();
-    write_file_atomic(path, text);
-    std::cerr << path << "\n";
-  };
-  write("eval-pictures.csv", pictures_csv(report));
-  write("eval-means.csv", means_csv(report));
-  write("eval.json", report_json(report).dump(1) + "\n");
-  write("eval.html", page.html(report));
+  const std::pair<const char*, std::string> contents[] = {{"eval-pictures.csv", pictures_csv(report)},
+                                                          {"eval-means.csv", means_csv(report)},
+                                                          {"eval.json", report_json(report).dump(1) + "\n"},
+                                                          {"eval.html", page.html(report)}};
+  // None of them appears, or takes the place of an older one, before all are on the disk: they belong together.
+  std::vector<std::unique_ptr<AtomicFile>> files;
+  for (const auto& [name, text] : contents) {
+    files.push_back(std::make_unique<AtomicFile>((fs::path(folder) / name).string()));
+    files.back()->write(text);
+    files.back()->flush();
+  }
+  for (const auto& file : files) file->commit();
+  for (const auto& [name, text] : contents) std::cerr << (fs::path(folder) / name).string() << "\n";
 }
 
 int evaluate(const Options& options) {

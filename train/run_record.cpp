@@ -35,6 +35,7 @@ void for_lines(const std::string& path, const Use& use) {
       fail(path, ": line ", number, ": it is not what kind-train writes");
     }
   }
+  check(!file.bad(), "cannot read ", path, ": the disk failed behind line ", number);
 }
 
 /// The stage's record; `begun` is the number of steps of all stages before it.

@@ -1,12 +1,14 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <memory>
+#include <system_error>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -116,18 +118,29 @@ class Metrics {
       if (at > step || (at == step && validation_due && !entry.contains("loss"))) continue;
       kept += line + "\n";
     }
+    check(!old.bad(), "cannot read ", path, ": the disk failed");
     write_file_atomic(path, kept);
+    size_ = kept.size();
     out_.open(path, std::ios::app);
     check(out_.is_open(), path, ": cannot be written");
   }
 
   void add(const ordered_json& entry) {
-    out_ << entry.dump() << std::endl;
-    check(out_.good(), path_, ": cannot be written; is the disk full?");
+    const std::string line = entry.dump() + "\n";
+    errno = 0;
+    out_ << line << std::flush;
+    if (!out_.good()) {
+      const std::string reason = errno == 0 ? "is the disk full?" : std::system_category().message(errno);
+      std::error_code ignored;
+      fs::resize_file(path_, size_, ignored);  // no half of a line
+      fail("cannot write ", path_, ": ", reason);
+    }
+    size_ += line.size();
   }
 
  private:
   std::string path_;
+  std::uintmax_t size_ = 0;
   std::ofstream out_;
 };
 
@@ -428,8 +441,17 @@ class Run {
     }
     optimizer.save(content);
     if (average) average->save(content);
-    finish_sheet();  // the state says that the validation is done, which is the sheet too
-    write_safetensors(checkpoints_.state_path(state_.step), content);
+    try {
+      finish_sheet();  // the state says that the validation is done, which is the sheet too
+      write_safetensors(checkpoints_.state_path(state_.step), content);
+    } catch (...) {
+      // Half of a checkpoint goes, but never the model of a state that is there.
+      std::error_code ignored;
+      if (!fs::exists(checkpoints_.state_path(state_.step), ignored)) {
+        fs::remove(checkpoints_.model_path(state_.step), ignored);
+      }
+      throw;
+    }
     checkpoints_.keep_last(stage.checkpoints.keep_last);
   }
 

@@ -151,10 +151,14 @@ void AtomicFile::write(std::string_view text) {
   write(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
 }
 
-void AtomicFile::commit() {
+void AtomicFile::flush() {
   while (::fsync(descriptor_) != 0) {
     if (errno != EINTR) fail_with(errno);
   }
+}
+
+void AtomicFile::commit() {
+  flush();
   if (temporary_.empty()) {
     const std::string nameless = kDescriptors + std::to_string(descriptor_);
     const int linked = try_names(

@@ -63,6 +63,8 @@ class AtomicFile {
 
   void write(std::span<const std::uint8_t> bytes);
   void write(std::string_view text);
+  /// Waits until all that was written is on the disk, as commit() does first: for files that belong together.
+  void flush();
   void commit();
 
  private:

@@ -8,11 +8,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <tuple>
 
 #include "core/io/config.h"
 #include "losses/metrics/psnr.h"
 #include "losses/metrics/ssim.h"
 #include "nets/pipeline.h"
+#include "tests/support/faults.h"
 #include "tests/support/pictures.h"
 #include "tests/support/reference.h"
 
@@ -58,9 +61,9 @@ struct Fixture {
   }
 
   /// Exit code, and both streams together.
-  std::pair<int, std::string> run(const std::string& arguments) const {
-    const std::string command = "timeout 120 '" KIND_EVAL_PROGRAM "' --model '" + model_path + "' --data '" + data +
-                                "' " + arguments + " >'" + (dir / "out") + "' 2>&1 </dev/null";
+  std::pair<int, std::string> run(const std::string& arguments, const std::string& before = "") const {
+    const std::string command = before + "timeout 120 '" KIND_EVAL_PROGRAM "' --model '" + model_path + "' --data '" +
+                                data + "' " + arguments + " >'" + (dir / "out") + "' 2>&1 </dev/null";
     const int status = std::system(command.c_str());
     const std::vector<std::uint8_t> text = slurp(dir / "out");
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, std::string(text.begin(), text.end())};
@@ -335,6 +338,35 @@ TEST_CASE("kind-eval: files of --out") {
   CHECK(same.at("pictures").at(0).at("psnr").is_null());
   CHECK(same["pictures"][0].at("mae") == 0);
   CHECK_THAT(content("eval-pictures.csv"), Contains("2,input,,inf,0\n"));
+}
+
+TEST_CASE("kind-eval: of the files of --out either all are written or none") {
+  const Fixture f;
+  const std::string out = f.dir / "scores";
+  const std::string arguments = "--metrics psnr --out '" + out + "'";
+  const auto contents = [&] {
+    std::map<std::string, std::vector<std::uint8_t>> files;
+    for (const auto& entry : fs::directory_iterator(out)) files[entry.path().filename()] = slurp(entry.path().string());
+    return files;
+  };
+  // In a new folder, then over the files of an earlier run.
+  for (const bool earlier : {false, true}) {
+    if (earlier) {
+      REQUIRE(f.run(arguments + " --protocol gt-mean").first == 0);
+      CHECK(contents().size() == 4);
+    }
+    const auto before = earlier ? contents() : std::map<std::string, std::vector<std::uint8_t>>();
+    const std::tuple<const char*, int, long> failures[] = {{"write", ENOSPC, 0},    {"write", ENOSPC, 300},
+                                                           {"write", ENOSPC, 2500}, {"fsync", EIO, 0},
+                                                           {"fsync", EIO, 3},       {"open", EROFS, 3}};
+    for (const auto& [call, error, skip] : failures) {
+      const auto [code, text] = f.run(arguments, with_fault(call, error, skip, out));
+      INFO(call << " after " << skip << ": " << text);
+      CHECK(code == 2);
+      CHECK_THAT(text, Contains("kind-eval: cannot write " + out + "/eval"));
+      CHECK(contents() == before);
+    }
+  }
 }
 
 TEST_CASE("kind-eval: a model for niqe from a folder of photographs") {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/io/image.h"
 #include "tests/support/temp_dir.h"
 
