@@ -342,8 +342,8 @@ Entry read_entry(const std::string& name, Bytes bytes, const std::string& path, 
 }
 
 /// The entries of PREFIX.index; `shards` becomes the number of data files.
-std::vector<Entry> read_index(const std::string& path, std::int64_t& shards) {
-  const std::vector<std::uint8_t> content = read_file(path, kMaxIndexBytes);
+std::vector<Entry> read_index(const std::string& path, const ReadFile& read, std::int64_t& shards) {
+  const std::vector<std::uint8_t> content = read(path, kMaxIndexBytes);
   const Bytes file(content);
   check(file.size() >= kFooterBytes, "cannot read ", path, " as the index of a TensorFlow checkpoint: the file has ",
         file.size(), " bytes, expected at least ", kFooterBytes);
@@ -362,6 +362,7 @@ std::vector<Entry> read_index(const std::string& path, std::int64_t& shards) {
   });
   std::vector<Entry> entries;
   std::optional<std::string> last;  // of the names so far
+  std::uint64_t name_bytes = 0;
   read_block(file, path, "its index block", index, [&](const std::string& limit, Bytes value) {
     Cursor at(value, path + ": its index block");
     const Handle block = read_handle(at);
@@ -375,6 +376,9 @@ std::vector<Entry> read_index(const std::string& path, std::int64_t& shards) {
         shards = read_header(bytes, path);
       } else {
         check(name > *last, "cannot read ", path, ": the name ", quote(name), " does not come after ", quote(*last));
+        name_bytes += name.size();
+        check(name_bytes <= kMaxIndexBytes, "cannot read ", path, ": its names have more than ", kMaxIndexBytes,
+              " bytes in all");
         entries.push_back(read_entry(name, bytes, path, shards));
       }
       last = name;
@@ -441,9 +445,12 @@ bool is_tensorflow_checkpoint(const std::string& path) {
 }
 
 SafeTensors read_tensorflow_checkpoint(const std::string& path) {
-  const std::string prefix = prefix_of(path);
+  return read_tensorflow_bundle(prefix_of(path), read_file);
+}
+
+SafeTensors read_tensorflow_bundle(const std::string& prefix, const ReadFile& read) {
   std::int64_t shards = 0;
-  std::vector<Entry> entries = read_index(prefix + std::string(kIndexEnding), shards);
+  std::vector<Entry> entries = read_index(prefix + std::string(kIndexEnding), read, shards);
   // An empty tensor comes before the one that starts at the same place.
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.shard, a.offset, a.size, a.name) < std::tie(b.shard, b.offset, b.size, b.name);
@@ -454,7 +461,7 @@ SafeTensors read_tensorflow_checkpoint(const std::string& path) {
   for (auto entry = entries.begin(); entry != entries.end();) {
     const std::int64_t shard = entry->shard;
     const std::string file = shard_path(prefix, shard, shards);
-    const std::vector<std::uint8_t> data = read_file(file);
+    const std::vector<std::uint8_t> data = read(file, kMaxFileBytes);
     std::uint64_t position = 0;
     for (; entry != entries.end() && entry->shard == shard; ++entry) {
       const std::string name = quote(entry->name);

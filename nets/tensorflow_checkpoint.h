@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "core/io/safetensors.h"
 
@@ -19,5 +22,10 @@ bool is_tensorflow_checkpoint(const std::string& path);
 /// tensors follow one another without gap or overlap over the whole of each data file. Refused as well, for no KinD
 /// file has them: compressed blocks, big-endian values, partitioned variables, strings, and names above 1024 bytes.
 SafeTensors read_tensorflow_checkpoint(const std::string& path);
+
+/// The same for files that are had in another way, such as from memory: read(name, most) returns the content of the
+/// file of that name, or throws Error where there is none or it has more than `most` bytes.
+using ReadFile = std::function<std::vector<std::uint8_t>(const std::string& name, std::uint64_t most)>;
+SafeTensors read_tensorflow_bundle(const std::string& prefix, const ReadFile& read);
 
 }  // namespace kind

@@ -151,7 +151,11 @@ void convert(std::span<const std::uint8_t> bytes, Tensor<T>& tensor) {
 
 template <class T>
 Tensor<T> read_npy(const std::string& path) {
-  const std::vector<std::uint8_t> bytes = read_file(path);
+  return parse_npy<T>(read_file(path), path);
+}
+
+template <class T>
+Tensor<T> parse_npy(std::span<const std::uint8_t> bytes, const std::string& path) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   check(text.starts_with(kMagic), "cannot read ", path, " as npy: it is not a NumPy .npy file");
   check(bytes.size() >= 10, "cannot read ", path, " as npy: the file ends early");
@@ -184,7 +188,7 @@ Tensor<T> read_npy(const std::string& path) {
 
   const Shape shape(header.sizes);
   Tensor<T> tensor(shape);
-  const auto data = std::span(bytes).subspan(header_start + header_size);
+  const auto data = bytes.subspan(header_start + header_size);
   if (element_size == 8) {
     convert<double>(data, tensor);
   } else if (element_size == 4) {
@@ -218,6 +222,8 @@ void write_npy(const std::string& path, const Tensor<T>& tensor) {
 
 template Tensor<float> read_npy<float>(const std::string&);
 template Tensor<double> read_npy<double>(const std::string&);
+template Tensor<float> parse_npy<float>(std::span<const std::uint8_t>, const std::string&);
+template Tensor<double> parse_npy<double>(std::span<const std::uint8_t>, const std::string&);
 template void write_npy<float>(const std::string&, const Tensor<float>&);
 template void write_npy<double>(const std::string&, const Tensor<double>&);
 

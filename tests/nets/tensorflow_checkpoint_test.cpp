@@ -174,6 +174,20 @@ TEST_CASE("checkpoint: fields that are unknown, explicit zeros and other orders 
   check_small(read_tensorflow_checkpoint(bundle.write(dir)));
 }
 
+TEST_CASE("checkpoint: names that repeat each other are counted whole") {
+  BundleWriter bundle;
+  bundle.block_entries = 100'000;
+  bundle.restart_interval = 100'000;
+  for (int i = 10'000; i < 28'000; ++i) bundle.add(std::string(1000, 'n') + std::to_string(i), 1, {0}, "");
+  const std::string index = bundle.index();
+  CHECK(index.size() < 400'000);
+  const auto read = [&](const std::string&, std::uint64_t) {
+    return std::vector<std::uint8_t>(index.begin(), index.end());
+  };
+  CHECK(error_of([&] { read_tensorflow_bundle("x", read); }) ==
+        "cannot read x.index: its names have more than 16777216 bytes in all");
+}
+
 TEST_CASE("checkpoint: any byte changed is noticed") {
   const TempDir dir;
   BundleWriter bundle = small_bundle();

@@ -1,0 +1,67 @@
+// Pictures of all types that are read: decoded, and written again in every type that can hold them.
+
+#include "core/io/image.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/png_sums.h"
+
+using namespace kind;
+using namespace kind::testing;
+
+namespace {
+
+ReadLimits small_limits() {
+  ReadLimits limits;
+  limits.max_pixels = 1 << 14;
+  limits.max_side = 4096;
+  limits.max_file_bytes = 1 << 20;
+  limits.max_image_bytes = 1 << 17;
+  limits.max_metadata_bytes = 1 << 18;
+  return limits;
+}
+
+void check_picture(const Image& image, const ReadLimits& limits) {
+  promise(image.width >= 1 && image.height >= 1 && image.width <= limits.max_side && image.height <= limits.max_side,
+          "sides are within the limits");
+  promise(std::int64_t{image.width} * image.height <= limits.max_pixels, "pixels are within the limits");
+  promise(image.channels >= 1 && image.channels <= 4 && (image.bits == 8 || image.bits == 16), "1 to 4 channels");
+  promise(image.data.size() == image.row_bytes() * static_cast<std::size_t>(image.height), "all samples are there");
+}
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const ReadLimits limits = small_limits();
+  Image image;
+  Metadata metadata;
+  if (!accepts([&] { image = decode_image("input", {data, size}, limits, &metadata); })) return 0;
+  check_picture(image, limits);
+
+  WriteOptions options;
+  options.metadata = &metadata;
+  for (const ImageFormat format : {ImageFormat::kPng, ImageFormat::kPpm, ImageFormat::kBmp, ImageFormat::kJpeg}) {
+    std::vector<std::uint8_t> file;
+    const bool holds = (format == ImageFormat::kPng || !image.has_alpha()) &&
+                       (format == ImageFormat::kPng || format == ImageFormat::kPpm || image.bits == 8);
+    promise(accepts([&] { file = encode_image("output", image, format, options); }) == holds,
+            "a picture that was read is written");
+    if (!holds) continue;
+    ReadLimits own;  // metadata may take more room in another type
+    own.max_pixels = limits.max_pixels;
+    Image again;
+    promise(accepts([&] { again = decode_image("output", file, own); }), "what was written is read");
+    check_picture(again, own);
+    promise(again.width == image.width && again.height == image.height, "sides stay, nothing is turned twice");
+    if (format == ImageFormat::kJpeg) continue;
+    // A gray BMP is one with a palette, which is read as RGB.
+    if (format == ImageFormat::kBmp && image.channels == 1) continue;
+    promise(again.channels == image.channels && again.bits == image.bits && again.data == image.data,
+            "no bit is lost in PNG, PPM and BMP");
+  }
+  return 0;
+}
+
+std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size, unsigned) {
+  const std::size_t changed = LLVMFuzzerMutate(data, size, max_size);
+  repair_png_sums(data, changed);
+  return changed;
+}
