@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# install_test.sh SOURCE BUILD CMAKE CXX: installs what is built, moves it, and builds both examples against it outside
-# of the tree; their results are those of kind-infer.
+# install_test.sh SOURCE BUILD CMAKE GENERATOR CXX: installs what is built, moves it, and builds both examples against
+# it outside of the tree; their results are those of kind-infer.
 set -euo pipefail
-source=$1 build=$2 cmake=$3 cxx=$4
+source=$1 build=$2 cmake=$3 cxx=$5
+export CMAKE_GENERATOR=$4
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
