@@ -48,8 +48,19 @@ struct Outcome {
   enum class Status { kDone, kFailed, kSkipped } status = Status::kDone;
   std::string line;   // for stderr; empty: none
   std::string error;  // the same without the program's name
-  Picture picture;    // without its pixels
+  Picture picture;    // what the report says of it, and no more: there is one for every picture of a run
 };
+
+/// Leaves of a picture what the report says of it.
+Picture without_content(Picture picture) {
+  picture.job = {};
+  picture.image = {};
+  picture.metadata = {};
+  picture.maps = {};
+  picture.page = {};
+  for (Picture::Result& result : picture.results) result = {result.ratio, result.strength, {}, {}};
+  return picture;
+}
 
 /// What people see. All of it may be called from several threads at once.
 class Console {
@@ -75,8 +86,9 @@ class Console {
       const Outcome& next = waiting_.begin()->second;
       if (!next.line.empty()) print(next.line);
       if (next.status == Outcome::Status::kDone && names_) {
-        for (const auto& path : next.picture.job.outputs) std::cout << path.string() << std::endl;
-        if (next.picture.job.outputs.empty()) std::cout << std::flush;
+        const Job& job = jobs_[outcomes_.size()];
+        for (const auto& path : job.outputs) std::cout << path.string() << std::endl;
+        if (job.outputs.empty()) std::cout << std::flush;
       }
       outcomes_.push_back(std::move(waiting_.begin()->second));
     }
@@ -153,7 +165,7 @@ Outcome failure(Picture picture, const std::exception& error) {
   const std::string name = shown(picture.job);
   if (outcome.line.find(name) == std::string::npos) outcome.line += " (" + name + ")";
   outcome.error = outcome.line.substr(std::string("kind-infer: ").size());
-  outcome.picture = std::move(picture);
+  outcome.picture = without_content(std::move(picture));
   return outcome;
 }
 
@@ -267,7 +279,7 @@ class Batch {
         if (picture.job.skipped) {
           Outcome outcome;
           outcome.status = Outcome::Status::kSkipped;
-          outcome.picture = std::move(picture);
+          outcome.picture = without_content(std::move(picture));
           console_.finish(i, std::move(outcome));
           continue;
         }
@@ -319,11 +331,7 @@ class Batch {
       write_picture(options_, picture, folders_);
       Outcome outcome;
       outcome.line = result_line(picture);
-      picture.image = {};
-      picture.metadata = {};
-      picture.maps = {};
-      picture.page.clear();
-      outcome.picture = std::move(picture);
+      outcome.picture = without_content(std::move(picture));
       console_.finish(i, std::move(outcome));
     } catch (const std::exception& error) {
       picture.results.clear();

@@ -114,6 +114,19 @@ TEST_CASE("failures: inputs, models and reports that cannot be read or written")
   CHECK_FALSE(fs::exists(dir / "bad/report.json"));
 }
 
+TEST_CASE("failures: pictures that cannot be done are not kept in memory") {
+  const TempDir dir;
+  fs::create_directory(dir / "in");
+  write_image(dir / "large.png", Image(2000, 1500, 3), ImageFormat::kPng);
+  // 9 MB each, 720 MB in all. JPEG holds no 16 bits, which is found out once they are decoded.
+  for (int i = 10; i < 90; ++i) fs::copy_file(dir / "large.png", dir / join("in/", i, ".png"));
+  const Result result = run(dir, "in -o out -f jpg --bits 16 --report report.json");
+  CHECK(result.code == 2);
+  CHECK(result.lines().size() == 80);
+  CHECK_THAT(result.err, Contains("cannot write out/89.jpg: jpg files hold no 16-bit samples"));
+  CHECK(read_json_file(dir / "report.json").at("peak_memory_mib").get<double>() < 550);
+}
+
 TEST_CASE("failures: the output folder is taken away") {
   const TempDir dir;
   put_pictures(dir);
@@ -128,10 +141,11 @@ TEST_CASE("failures: the output folder is taken away") {
   CHECK(result.lines().size() == 3);
   CHECK_FALSE(fs::exists(dir / "out"));
   CHECK(result.out.empty());
-  CHECK_THAT(result.err,
-             Contains("kind-infer: cannot write out/pipe.png: No such file or directory\n") &&
-                 Contains("kind-infer: cannot write out/c.bmp: No such file or directory\n") &&
-                 Contains("kind-infer: cannot write out/sub/t.png: the folder out is not there any more (tree/sub/t.png)\n"));
+  CHECK_THAT(
+      result.err,
+      Contains("kind-infer: cannot write out/pipe.png: No such file or directory\n") &&
+          Contains("kind-infer: cannot write out/c.bmp: No such file or directory\n") &&
+          Contains("kind-infer: cannot write out/sub/t.png: the folder out is not there any more (tree/sub/t.png)\n"));
 }
 
 TEST_CASE("failures: a folder that cannot be written to") {
