@@ -168,8 +168,8 @@ std::string difference_title(const ReportCell& cell) {
 }
 
 std::string table(const Report& report, const std::vector<ReportColumn>& columns) {
-  std::string html =
-      "<div class=\"w\"><table><thead><tr><th>" + html_text(points_name(report.records)) + "</th><th>runs</th>";
+  std::string html = "<div class=\"w\"><table class=\"d\"><thead><tr><th>" + html_text(points_name(report.records)) +
+                     "</th><th>runs</th>";
   for (const ReportColumn& column : columns) html += "<th>" + breakable(column.name) + arrow_of(column) + "</th>";
   html += "</tr></thead><tbody>\n";
   for (std::size_t i = 0; i < report.records.points.size(); ++i) {
@@ -185,8 +185,8 @@ std::string table(const Report& report, const std::vector<ReportColumn>& columns
       }
       html += std::string("<td") + (cell.best ? " class=\"best\"" : "") + difference_title(cell) + ">" +
               number(cell.estimate.mean);
-      if (cell.estimate.interval) html += " <small>± " + number(cell.estimate.half, "%.2g") + "</small>";
       html += mark_html(column, cell);
+      if (cell.estimate.interval) html += " <small>± " + number(cell.estimate.half, "%.2g") + "</small>";
       html += "</td>";
     }
     html += "</tr>\n";

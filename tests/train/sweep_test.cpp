@@ -218,6 +218,7 @@ TEST_CASE("the sweeps in configs/ are valid") {
   CHECK(runs("epsilon-c") == 3 * 25);
   CHECK(runs("gradients") == 3 * 8);
   CHECK(runs("forms") == 3 * 2);
+  CHECK(runs("smoothness") == 3 * 7);  // the base, and each of six values alone
 }
 
 }  // namespace
