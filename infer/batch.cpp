@@ -189,6 +189,7 @@ class Batch {
     if (jobs > 1) set_num_threads(std::max(1, threads / jobs));
     if (into_folder(options_)) folders_.make(options_.output);
     if (!options_.maps.empty()) folders_.make(options_.maps);
+    if (!options_.report.empty()) check_report_folder();
     {
       std::vector<std::jthread> others;
       others.emplace_back([this] { read_all(); });
@@ -353,6 +354,14 @@ class Batch {
     }
     model_ = std::make_unique<Model<float>>(std::move(model));
     return *model_;
+  }
+
+  /// A night's work should not end with a report that has no place to go to.
+  void check_report_folder() const {
+    const std::filesystem::path folder = std::filesystem::path(options_.report).parent_path();
+    std::error_code error;
+    check(folder.empty() || std::filesystem::is_directory(folder, error), "--report ", options_.report,
+          ": there is no folder ", folder.string());
   }
 
   void write_report(const std::vector<Outcome>& outcomes) const {

@@ -65,7 +65,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->type_name("MODEL");
 
   double ratio_value = 0, mean_value = 0;
-  CLI::Option* ratio = app.add_option("--ratio", ratio_value, "How many times brighter, above 0, at most 100");
+  CLI::Option* ratio = app.add_option("--ratio", ratio_value, "How many times brighter than stretched to full range, above 0, at most 100");
   CLI::Option* mean = app.add_option("--target-mean", mean_value, "Mean of the result's RGB, 0 to 1");
   bool automatic_light = false;
   CLI::Option* automatic = app.add_flag("--auto", automatic_light, "Light level from the picture alone (default)");

@@ -85,7 +85,8 @@ typedef struct kind_picture {
 /** How bright the result becomes. */
 enum {
   KIND_LIGHT_AUTO = 0,       /**< Chosen from the picture; light_value is not looked at. */
-  KIND_LIGHT_RATIO = 1,      /**< light_value: about how many times brighter, above 0 and at most 100. */
+  KIND_LIGHT_RATIO = 1,      /**< light_value: about how many times brighter than the picture
+                                  stretched to full range, above 0 and at most 100. */
   KIND_LIGHT_TARGET_MEAN = 2 /**< light_value: mean of the result's red, green and blue, 0 to 1. */
 };
 
@@ -124,7 +125,7 @@ typedef struct kind_options {
 
 /** What was chosen. The layout of this struct does not change. */
 typedef struct kind_result {
-  double ratio;    /**< What the nets were asked for: about how many times brighter. */
+  double ratio;    /**< What the nets were asked for, as light_value of KIND_LIGHT_RATIO. */
   double strength; /**< Of the automatic light: 1, less for bright pictures, 0 where nothing had to be done. */
 } kind_result;
 

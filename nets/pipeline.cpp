@@ -87,6 +87,19 @@ std::vector<std::int64_t> brightest(const Tensor<float>& picture) {
   return pixels;
 }
 
+/// How much there is to be seen in a picture, 0..1: 0 where red, green and blue each are all but the same everywhere, 1
+/// from 12 of 255 steps on. What the stretch makes of less is noise, or false colors of an even surface.
+double content_of(const Tensor<float>& picture) {
+  constexpr double kNothing = 2.0 / 255, kEnough = 12.0 / 255;
+  const std::int64_t plane = picture.size() / 3;
+  double contrast = 0;
+  for (std::int64_t c = 0; c < 3; ++c) {
+    const auto [least, most] = std::minmax_element(picture.data() + c * plane, picture.data() + (c + 1) * plane);
+    contrast = std::max(contrast, static_cast<double>(*most - *least));
+  }
+  return std::clamp((contrast - kNothing) / (kEnough - kNothing), 0.0, 1.0);
+}
+
 /// Mean of RGB over some pixels.
 double mean_at(const Tensor<float>& picture, const std::vector<std::int64_t>& pixels) {
   const std::int64_t plane = picture.size() / 3;
@@ -225,7 +238,7 @@ AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& r
   const Tensor<float> input = stretched(reduced.clone(), range);
   const double level = automatic_level(light, light_statistics(input));
   AutomaticLight chosen;
-  chosen.strength = std::clamp(2 * (1 - given / level), 0.0, 1.0);
+  chosen.strength = std::clamp(2 * (1 - given / level), 0.0, 1.0) * content_of(reduced);
   if (chosen.strength == 0) return chosen;
   PictureNets nets(model);
   auto [restored, illumination] = nets.decompose(input);

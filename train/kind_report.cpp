@@ -1,4 +1,6 @@
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 
 #include "core/base/error.h"
@@ -19,9 +21,22 @@ struct Options {
   bool csv = false, markdown = false;
 };
 
+/// A page may be made again, as a run goes on; nothing else is replaced.
+void check_page_file(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) return;
+  if (!std::filesystem::is_regular_file(status)) return;  // for writing to complain of
+  std::ifstream file(path, std::ios::binary);
+  std::string start(kReportPageStart.size(), '\0');
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  check(start == kReportPageStart, path, ": exists, and is no page of kind-report; name another file, or remove it");
+}
+
 int run(const Options& options) {
   check(!options.out.empty() || options.csv || options.markdown,
         "nothing to write: expected -o PAGE.html, --csv or --markdown");
+  if (!options.out.empty()) check_page_file(options.out);
   const Report report = make_report(read_records(options.folders), options.reference);
   if (!options.out.empty()) {
     const std::string page = report_page(report, options.page);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "train/run_record.h"
@@ -57,5 +58,9 @@ struct PageOptions {
 /// One page that needs nothing else: tables, curves, contributions, effects of axes, pictures. Throws Error where a
 /// picture that was asked for is on no sheet.
 std::string report_page(const Report& report, const PageOptions& options);
+/// What every such page begins with.
+inline constexpr std::string_view kReportPageStart =
+    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"generator\" "
+    "content=\"kind-report\">";
 
 }  // namespace kind

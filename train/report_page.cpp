@@ -592,12 +592,13 @@ std::string report_page(const Report& report, const PageOptions& options) {
   for (const RunRecord& run : records.runs) done += run.state == RunRecord::State::kDone;
   Pictures store;
   const std::string pictures = pictures_section(report, options, store);
-  std::string html =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-      "content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" +
-      html_text(records.title) + "</title>\n<style>" + kStyle + store.style() + "</style></head><body>\n<h1>" +
-      html_text(records.title) + "</h1>\n<p class=\"s\">" +
-      join(records.points.size(), " points, ", records.runs.size(), " runs, ", done, " of them done") + "</p>\n";
+  std::string html = std::string(kReportPageStart) +
+                     "<meta name=\"viewport\" "
+                     "content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" +
+                     html_text(records.title) + "</title>\n<style>" + kStyle + store.style() +
+                     "</style></head><body>\n<h1>" + html_text(records.title) + "</h1>\n<p class=\"s\">" +
+                     join(records.points.size(), " points, ", records.runs.size(), " runs, ", done, " of them done") +
+                     "</p>\n";
   html +=
       "<h2>Figures</h2>\n<p>Means over seeds ± half of the 95% interval, of each run's last validation. Bold: best. " +
       std::string(

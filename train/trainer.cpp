@@ -14,6 +14,7 @@
 #include "core/base/parallel.h"
 #include "core/io/file.h"
 #include "core/kernels/kernels.h"
+#include "nets/model_path.h"
 #include "train/checkpoint.h"
 #include "train/loader.h"
 #include "train/optimizer.h"
@@ -30,6 +31,15 @@ std::string hexadecimal(std::uint64_t value) {
   std::ostringstream out;
   out << std::hex << value;
   return out.str();
+}
+
+/// Where the shipped model is, for a message.
+std::string shipped_model() {
+  try {
+    return " (the shipped one is " + find_model() + ")";
+  } catch (const Error&) {
+    return "";
+  }
 }
 
 /// Takes one net of a file. `wanted` is the form that the stage trains (null where the net is not the stage's own); a
@@ -55,7 +65,8 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
   if (stage.init) {
     std::error_code error;  // other than "not there" is for reading to complain of
     check(fs::exists(*stage.init, error) || error, where, ".init: there is no file ", *stage.init,
-          "; train it first, or name another model with --set stages.", stage.name, ".init='\"MODEL\"'");
+          "; train it first, or name another model with --set stages.", stage.name, ".init='\"MODEL\"'",
+          shipped_model());
     const Model<float> other = load_model<float>(*stage.init);
     const std::string source = where + ".init: " + *stage.init;
     check(other.config.input.stretch == model.config.input.stretch, source, ": its input.stretch is ",

@@ -112,6 +112,11 @@ TEST_CASE("failures: inputs, models and reports that cannot be read or written")
   CHECK(report.out == "x.png\n");
   CHECK_THAT(report.err, Contains("kind-infer: cannot write bad/report.json: No space left on device"));
   CHECK_FALSE(fs::exists(dir / "bad/report.json"));
+  // Where there is no place for a report that is known before any work.
+  const Result early = shell(dir, "\"$KIND\" a.png -o y.png --report none/report.json");
+  CHECK(early.code == 2);
+  CHECK(early.err == "kind-infer: --report none/report.json: there is no folder none\n");
+  CHECK_FALSE(fs::exists(dir / "y.png"));
 }
 
 TEST_CASE("failures: pictures that cannot be done are not kept in memory") {

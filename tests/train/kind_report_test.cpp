@@ -26,6 +26,14 @@ TEST_CASE("kind-report: page, tables and refusals") {
   const Result page = run(dir, {"sweep", "-o", "report.html"});
   CHECK(page.code == 0);
   CHECK(page.out.empty());
+  // Again over the page itself, never over anything else.
+  CHECK(run(dir, {"sweep", "-o", "report.html"}).code == 0);
+  const std::string config = (dir / "sweep/sweep.json");
+  const auto before = slurp(config);
+  const Result other = run(dir, {"sweep", "-o", "sweep/sweep.json"});
+  CHECK(other.code == 2);
+  CHECK_THAT(other.err, Contains("sweep/sweep.json: exists, and is no page of kind-report"));
+  CHECK(slurp(config) == before);
   CHECK_THAT(page.err, Contains("report.html: 3 points, 6 runs, "));
   CHECK_THAT(text_of(dir / "report.html"), Contains("<!doctype html>") && Contains("</html>\n"));
   const Result csv = run(dir, {"sweep", "--csv", "--reference", "w=10"}), markdown = run(dir, {"sweep", "--markdown"});
