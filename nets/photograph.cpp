@@ -262,8 +262,6 @@ class Work {
     for (const LightLevel& level : levels) expect(level.mode == LightLevel::Mode::kTargetMean ? 13 * kAdjust : kAdjust);
     const auto size = static_cast<std::size_t>(plane_);
     std::vector<float> illumination(size), restored(3 * size), reflectance;
-    std::vector<const float*> from;
-    std::vector<float*> to;
     {
       MirroredRun run(
           decomposition_, h_, w_, margin_, picture_source(),

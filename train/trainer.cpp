@@ -64,9 +64,10 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
   const std::string where = "stages." + stage.name;
   if (stage.init) {
     std::error_code error;  // other than "not there" is for reading to complain of
-    check(fs::exists(*stage.init, error) || error, where, ".init: there is no file ", *stage.init,
-          "; train it first, or name another model with --set stages.", stage.name, ".init='\"MODEL\"'",
-          shipped_model());
+    if (!fs::exists(*stage.init, error) && !error) {
+      fail(where, ".init: there is no file ", *stage.init, "; train it first, or name another model with --set stages.",
+           stage.name, ".init='\"MODEL\"'", shipped_model());
+    }
     const Model<float> other = load_model<float>(*stage.init);
     const std::string source = where + ".init: " + *stage.init;
     check(other.config.input.stretch == model.config.input.stretch, source, ": its input.stretch is ",
