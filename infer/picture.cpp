@@ -257,7 +257,7 @@ std::string result_line(const Picture& picture) {
   for (std::size_t i = 0; i < picture.results.size(); ++i) {
     line += join(i == 0 ? "" : ", ", std::round(picture.results[i].ratio * 100) / 100);
     const double strength = picture.results[i].strength;
-    if (strength == 0) line += ", bright already: left as it is";
+    if (strength == 0) line += ", left as it is: bright already, or of one colour";
     if (strength > 0 && strength < 1) line += join(", strength ", std::round(strength * 100) / 100);
   }
   for (std::size_t i = 0; i < picture.left_out.size(); ++i) {
