@@ -58,7 +58,7 @@ Picture without_content(Picture picture) {
   picture.metadata = {};
   picture.maps = {};
   picture.page = {};
-  for (Picture::Result& result : picture.results) result = {result.ratio, result.strength, {}, {}};
+  for (Picture::Result& result : picture.results) result = {result.ratio, result.strength, result.mean, {}, {}};
   return picture;
 }
 
@@ -177,8 +177,8 @@ class Batch {
       : options_(options), jobs_(jobs), stop_(stop), console_(jobs, !options.to_stdout()) {
     limits_.read = options.limits;
     const std::uint64_t own = kOwnBytes * (static_cast<std::uint64_t>(options.jobs) + 1) / 2;
-    check(options.max_memory > own, "--max-mem: expected more than ", own >> 20, " MiB, got ", options.max_memory >> 20,
-          " MiB");
+    check(options.max_memory > own, "--max-mem: expected more than ", own >> 20, " MiB, got ",
+          static_cast<double>(options.max_memory >> 10) / 1024, " MiB");
     limits_.max_bytes = (options.max_memory - own) / static_cast<std::uint64_t>(options.jobs);
     limits_.read.max_image_bytes = std::min(limits_.read.max_image_bytes, limits_.max_bytes);
   }

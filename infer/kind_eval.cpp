@@ -288,7 +288,8 @@ int run_command_line(int argc, char** argv) {
   app.add_flag("--stages", options.stages, "Instead of protocols: what each net, and the choice of the ratio, costs")
       ->excludes(protocol)
       ->excludes(results);
-  app.add_option("--out", options.out, "Also write eval.html, eval.json, eval-pictures.csv and eval-means.csv there")
+  app.add_option("--out", options.out,
+                 "Also write eval.html, eval.json, eval-pictures.csv and eval-means.csv there, over earlier ones")
       ->type_name("DIR");
   app.add_option("--niqe-model", options.niqe_model, "What niqe compares with, made by --fit-niqe")->type_name("FILE");
   app.add_option("--fit-niqe", options.fit_niqe,
@@ -298,6 +299,7 @@ int run_command_line(int argc, char** argv) {
   app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
+  app.footer("Exit codes: 0 all well; 2 the command line, the model or the data is wrong.");
   add_documents(app);
   try {
     app.parse(argc, argv);

@@ -360,6 +360,9 @@ int run(int argc, char** argv) {
   types.require_option(1);
   add_output(convert_verb, output);
 
+  app.footer(
+      "Exit codes: 0 all well; 1 some of the files to inspect could not be read; 2 the command line or a file is\n"
+      "wrong, nothing was written.");
   kind::add_documents(app);
 
   // Of a verb that does not exist the parser would only say that there is none.

@@ -65,8 +65,10 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->type_name("MODEL");
 
   double ratio_value = 0, mean_value = 0;
-  CLI::Option* ratio = app.add_option("--ratio", ratio_value, "How many times brighter than stretched to full range, above 0, at most 100");
-  CLI::Option* mean = app.add_option("--target-mean", mean_value, "Mean of the result's RGB, 0 to 1");
+  CLI::Option* ratio = app.add_option("--ratio", ratio_value,
+                                      "How many times brighter than stretched to full range, above 0, at most 100");
+  CLI::Option* mean = app.add_option("--target-mean", mean_value,
+                                     "Mean of the result's RGB, 0 to 1; the nearest there is where none has it");
   bool automatic_light = false;
   CLI::Option* automatic = app.add_flag("--auto", automatic_light, "Light level from the picture alone (default)");
   std::string ladder_text, fusion = "none";
@@ -98,7 +100,8 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->check(CLI::IsMember({"444", "422", "420"}))
       ->type_name("KIND");
   app.add_flag("--strip", options.strip, "Leave out EXIF and XMP data, colour profile and all else but the pixels");
-  app.add_option("--compare", options.compare, "Also write a page to compare the picture with its results")
+  app.add_option("--compare", options.compare,
+                 "Also write a page to compare the picture with its results; -o may then be left out")
       ->type_name("PAGE.html");
   app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")
       ->type_name("DIR");
@@ -129,6 +132,10 @@ std::optional<Options> parse_options(int argc, char** argv) {
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
   for (const char* name : {"--max-pixels", "--max-mem", "--threads", "--exact"}) app.get_option(name)->group("Limits");
+  app.footer(
+      "Exit codes: 0 all well; 1 some inputs failed; 2 all of them failed, or the command line, the model or the data "
+      "is\n"
+      "wrong and nothing was done; 130, 143 stopped by SIGINT, SIGTERM.");
   add_documents(app);
   try {
     app.parse(argc, argv);
@@ -138,6 +145,8 @@ std::optional<Options> parse_options(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     fail(error.what(), "; see kind-infer --help");
   }
+  for (const std::string& input : options.inputs)
+    check(!input.empty(), "input: expected a file or folder, got an empty name");
   // What comes from an unset variable of a script is no wish for the default.
   for (const char* name :
        {"--output", "--weights", "--format", "--dump-maps", "--compare", "--report", "--max-mem", "--ladder"}) {
@@ -172,6 +181,9 @@ std::optional<Options> parse_options(int argc, char** argv) {
   }
   check(options.compare.empty() || options.inputs.size() == 1, "--compare: expected one input, got ",
         options.inputs.size());
+  const std::string page = lower_extension(options.compare);
+  check(options.compare.empty() || page == ".html" || page == ".htm",
+        "--compare: expected a name that ends in .html, got ", quote(options.compare));
   if (ratio->count()) {
     check(ratio_value > 0 && ratio_value <= 100, "--ratio: expected a number above 0 and at most 100, got ",
           ratio_value);

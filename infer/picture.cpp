@@ -29,6 +29,8 @@ namespace {
 constexpr std::int64_t kReadAheadPixels = 16'000'000;
 /// Longest side of a picture in a sheet.
 constexpr int kSheetSide = 640;
+/// Means of results this near to --target-mean are what was asked for.
+constexpr double kMeanReached = 0.02;
 
 class Clock {
  public:
@@ -101,6 +103,19 @@ std::vector<std::string> find_losses(const Options& options, const Picture& pict
     lost.push_back(what);
   }
   return lost;
+}
+
+double mean_of_colors(const Image& image) {
+  const int colors = image.channels < 3 ? 1 : 3;
+  double sum = 0;
+  for (int y = 0; y < image.height; ++y) {
+    std::uint64_t row = 0;
+    for (int x = 0; x < image.width; ++x) {
+      for (int c = 0; c < colors; ++c) row += static_cast<std::uint64_t>(image.sample(x, y, c));
+    }
+    sum += static_cast<double>(row);
+  }
+  return sum / image.maximum() / colors / image.width / image.height;
 }
 
 /// As a result of the picture's format can be.
@@ -193,7 +208,11 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
     if (!options.compare.empty()) page.add_level(result.image, result.ratio, i == 0 && options.ladder.empty());
     if (options.sheet) tiles.push_back({shrink(result.image, kSheetSide), join("x", result.ratio)});
     if (i >= wanted) return;
-    picture.results.push_back({result.ratio, result.strength, {}, {}});
+    picture.results.push_back({result.ratio, result.strength, {}, {}, {}});
+    if (levels[i].mode == LightLevel::Mode::kTargetMean && photo.strength == 1) {
+      const double mean = mean_of_colors(result.image);
+      if (std::abs(mean - levels[i].value) > kMeanReached) picture.results.back().mean = mean;
+    }
     if (options.sheet || picture.job.outputs.empty()) return;
     if (several) {
       picture.results.back().file =
@@ -258,6 +277,9 @@ std::string result_line(const Picture& picture) {
     line += join(i == 0 ? "" : ", ", std::round(picture.results[i].ratio * 100) / 100);
     const double strength = picture.results[i].strength;
     if (strength == 0) line += ", left as it is: bright already, or of one colour";
+    if (picture.results[i].mean) {
+      line += join(", mean ", std::round(*picture.results[i].mean * 100) / 100, ", the nearest to --target-mean");
+    }
     if (strength > 0 && strength < 1) line += join(", strength ", std::round(strength * 100) / 100);
   }
   for (std::size_t i = 0; i < picture.left_out.size(); ++i) {

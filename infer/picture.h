@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct Picture {
 
   struct Result {
     double ratio = 1, strength = 1;
+    std::optional<double> mean;      // of its colours, 0..1, where it is not the one asked for
     Image image;                     // either this ...
     std::vector<std::uint8_t> file;  // ... or, where there are several, what is to be written
   };

@@ -78,9 +78,10 @@ class Lister {
 };
 
 /// The extension of a result in a folder: what -f asks for, or the input's own type. An input whose name says nothing
-/// gets PNG; if it turns out to be no picture, nothing is written anyway.
+/// gets PNG; if it turns out to be no picture, nothing is written anyway. PGM, gray, keeps its own name.
 std::string result_extension(const Options& options, const fs::path& input) {
   const std::optional<ImageFormat> own = image_format_from_extension(input.extension().string());
+  if (!options.format && !options.sheet && lower_extension(input.string()) == ".pgm") return "pgm";
   return image_extension(options.format.value_or(own.value_or(ImageFormat::kPng)));
 }
 

@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
         ->allow_extra_args(false);
     CLI::Option* csv = app.add_flag("--csv", options.csv, "Print the tables as CSV");
     app.add_flag("--markdown", options.markdown, "Print the tables as Markdown")->excludes(csv);
+    app.footer("Exit codes: 0 all well; 1 none of the runs is done yet; 2 the command line or the data is wrong.");
     add_documents(app);
     app.parse(argc, argv);
     check(!app.count("--out") || !options.out.empty(), "--out: expected a value, got an empty one");

@@ -232,7 +232,8 @@ int main(int argc, char** argv) {
         ->type_name("PATH=JSON")
         ->take_all()
         ->allow_extra_args(false);
-    app.add_flag("--resume", options.resume, "Go on from the last checkpoint in the run's folder");
+    app.add_flag("--resume", options.resume,
+                 "Go on from the last checkpoint in the run's folder; begin where there is none");
     app.add_option("--seed", options.seed, "Seed of everything random")->check(CLI::NonNegativeNumber)->type_name("N");
     app.add_option("-t,--threads", options.threads, "Threads (default: all)")
         ->check(CLI::Range(1, 1024))
@@ -271,6 +272,9 @@ int main(int argc, char** argv) {
         ->needs(sweep_option)
         ->check(CLI::IsMember({"slurm", "parallel"}))
         ->type_name("slurm|parallel");
+    app.footer(
+        "Exit codes: 0 all well; 1 a loss or a gradient was not finite, or some runs of a sweep are not done; 2 the\n"
+        "command line, the config or the data is wrong; 130, 143 stopped by SIGINT, SIGTERM, after a checkpoint.");
     add_documents(app);
     app.parse(argc, argv);
     if (options.reference) {

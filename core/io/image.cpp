@@ -31,12 +31,6 @@ bool has_at(Bytes bytes, std::size_t offset, std::string_view text) {
   return bytes.size() >= offset + text.size() && std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
 }
 
-std::string lower_extension(const std::string& path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension;
-}
-
 constexpr const char* kRawHint = "a camera RAW file, which is not read: develop it to PNG or JPEG first";
 
 /// What a file that is none of ours most likely is, with what to do about it.
@@ -146,6 +140,8 @@ void check_writable(const std::string& path, const Image& image, ImageFormat for
         " files hold no alpha channel here, expected png");
   check(format == ImageFormat::kPng || format == ImageFormat::kPpm || image.bits == 8, "cannot write ", path, ": ",
         type, " files hold no 16-bit samples, expected png or ppm");
+  check(format != ImageFormat::kPpm || image.channels == 1 || lower_extension(path) != ".pgm", "cannot write ", path,
+        ": PGM is for gray pictures and this one has colours, expected a name that ends in .ppm");
   check(format != ImageFormat::kJpeg || (options.jpeg_quality >= 1 && options.jpeg_quality <= 100), "cannot write ",
         path, ": the JPEG quality is ", options.jpeg_quality, ", expected 1 to 100");
 }
@@ -366,6 +362,12 @@ std::vector<std::uint8_t> encode_image(const std::string& name, const Image& ima
   return file;
 }
 
+std::string lower_extension(const std::string& path) {
+  std::string extension = std::filesystem::path(path).extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension;
+}
+
 MetadataHolder metadata_holder(ImageFormat format) {
   if (format == ImageFormat::kJpeg) return MetadataHolder::kJpeg;
   return format == ImageFormat::kPng ? MetadataHolder::kPng : MetadataHolder::kNone;
@@ -378,7 +380,7 @@ std::optional<ImageFormat> image_format_from_extension(std::string_view extensio
   if (lower == "png") return ImageFormat::kPng;
   if (lower == "jpg" || lower == "jpeg") return ImageFormat::kJpeg;
   if (lower == "bmp") return ImageFormat::kBmp;
-  if (lower == "ppm" || lower == "pnm") return ImageFormat::kPpm;
+  if (lower == "ppm" || lower == "pgm" || lower == "pnm") return ImageFormat::kPpm;
   return std::nullopt;
 }
 
@@ -409,7 +411,7 @@ const char* writable_image_types() { return "png, jpg, bmp, ppm"; }
 bool has_picture_name(const std::string& path) {
   const std::string extension = lower_extension(path);
   if (std::filesystem::path(path).filename().string().rfind('.', 0) == 0) return false;
-  return extension == ".pgm" || (!extension.empty() && image_format_from_extension(extension).has_value());
+  return !extension.empty() && image_format_from_extension(extension).has_value();
 }
 
 Tensor<float> to_tensor(const Image& image) {

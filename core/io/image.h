@@ -93,8 +93,8 @@ struct WriteOptions {
 };
 
 /// Writes the picture as the whole content of `path` (see AtomicFile). PNG takes every picture, PPM those without alpha
-/// (as PGM where gray), JPEG and BMP those of 8 bits without alpha; anything else, and any failure to write, throws
-/// Error.
+/// (as PGM where gray, and then alone into *.pgm), JPEG and BMP those of 8 bits without alpha; anything else, and any
+/// failure to write, throws Error.
 void write_image(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options = {});
 
 /// The file that write_image writes.
@@ -103,6 +103,9 @@ std::vector<std::uint8_t> encode_image(const std::string& name, const Image& ima
 
 /// Whose metadata files of a type can hold.
 MetadataHolder metadata_holder(ImageFormat format);
+
+/// ".jpg" of "a/b.JPG"; empty where there is none.
+std::string lower_extension(const std::string& path);
 
 /// The type that a file name extension, with or without the dot and in any case, asks for when writing.
 std::optional<ImageFormat> image_format_from_extension(std::string_view extension);

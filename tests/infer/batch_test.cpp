@@ -105,7 +105,8 @@ TEST_CASE("batch: standard input and output") {
     success(dir, "a.png -o x.png");
     return slurp(dir / "x.png");
   }();
-  CHECK(shell(dir, "cat a.png | \"$KIND\" - -o - >piped.png").err == "standard input: 24x18, ratio 20, strength 0.34\n");
+  CHECK(shell(dir, "cat a.png | \"$KIND\" - -o - >piped.png").err ==
+        "standard input: 24x18, ratio 20, strength 0.34\n");
   CHECK(slurp(dir / "piped.png") == expected);
   CHECK(shell(dir, "\"$KIND\" - -o - <a.png >redirected.png").code == 0);
   CHECK(slurp(dir / "redirected.png") == expected);
@@ -257,6 +258,7 @@ TEST_CASE("batch: a page to compare needs nothing beside itself") {
   CHECK(run(dir, "a.png -o x.png --compare other.html --ladder 2,3").code == 0);
   CHECK(fs::exists(dir / "x-x2.png"));
   CHECK_THAT(failure(dir, "a.png --compare page.html"), Contains("page.html: exists already"));
+  CHECK_THAT(failure(dir, "a.png --compare page.txt"), Contains("--compare: expected a name that ends in .html"));
   CHECK_THAT(failure(dir, "a.png b.JPG -o out --compare p.html"), Contains("--compare: expected one input"));
 }
 

@@ -41,6 +41,7 @@ TEST_CASE("kind-infer: wrong usage is said in one line") {
   CHECK_THAT(failure(dir, "a.png -o x.png --ratio 2 --target-mean 0.5"), Contains("--ratio excludes --target-mean"));
   CHECK_THAT(failure(dir, "a.png -o x.png --auto --ratio 2"), Contains("excludes"));
   CHECK_THAT(failure(dir, "a.png -o x.png --target-mean 0.5 --auto"), Contains("excludes"));
+  CHECK_THAT(failure(dir, "'' -o x.png"), Contains("input: expected a file or folder, got an empty name"));
   for (const char* ratio : {"0", "-1", "100.1", "nan", "inf"}) {
     CHECK_THAT(failure(dir, std::string("a.png -o x.png --ratio ") + ratio), Contains("--ratio: expected a number"));
   }
@@ -115,15 +116,37 @@ TEST_CASE("kind-infer: several pictures go to a folder, in their own types") {
   const TempDir dir;
   put_pictures(dir);
   CHECK(success(dir, "noext e.pgm d.ppm c.bmp b.JPG a.png -o deep/out") ==
-        "deep/out/noext.png\ndeep/out/e.png\ndeep/out/d.ppm\ndeep/out/c.bmp\ndeep/out/b.jpg\ndeep/out/a.png\n");
+        "deep/out/noext.png\ndeep/out/e.pgm\ndeep/out/d.ppm\ndeep/out/c.bmp\ndeep/out/b.jpg\ndeep/out/a.png\n");
   const std::pair<const char*, ImageFormat> results[] = {
-      {"noext.png", ImageFormat::kPng}, {"e.png", ImageFormat::kPng},  {"d.ppm", ImageFormat::kPpm},
+      {"noext.png", ImageFormat::kPng}, {"e.pgm", ImageFormat::kPpm},  {"d.ppm", ImageFormat::kPpm},
       {"c.bmp", ImageFormat::kBmp},     {"b.jpg", ImageFormat::kJpeg}, {"a.png", ImageFormat::kPng}};
   for (const auto& [name, type] : results) CHECK(type_of(dir / "deep/out/" + name) == type);
   CHECK(success(dir, "a.png -o one/") == "one/a.png\n");
   CHECK(success(dir, "c.bmp -o one") == "one/c.bmp\n");
   CHECK(success(dir, "a.png c.bmp -f jpeg -o one") == "one/a.jpg\none/c.jpg\n");
   CHECK(type_of(dir / "one/a.jpg") == ImageFormat::kJpeg);
+}
+
+TEST_CASE("kind-infer: files called .pgm hold gray pictures") {
+  const TempDir dir;
+  put_pictures(dir);
+  CHECK(success(dir, "e.pgm -o gray.PGM") == "gray.PGM\n");
+  CHECK(read_image(dir / "gray.PGM").channels == 1);
+  CHECK(success(dir, "e.pgm -o out/ --ladder 1,2 --sheet") == "out/e.ppm\n");
+  CHECK_THAT(failure(dir, "a.png -o x.pgm"), Contains("cannot write x.pgm: PGM is for gray pictures"));
+}
+
+TEST_CASE("kind-infer: a mean that no ratio reaches is said") {
+  const TempDir dir;
+  put_pictures(dir);
+  CHECK_THAT(run(dir, "a.png -o x.png --target-mean 1").err, Contains(", the nearest to --target-mean"));
+  const std::string line = run(dir, "e.pgm -o y.png --target-mean 0").err;
+  const double mean = std::stod(line.substr(line.find("mean ") + 5));
+  double sum = 0;
+  for (const std::uint8_t sample : read_image(dir / "y.png").data) sum += sample;
+  CHECK(mean == Approx(sum / (255.0 * 24 * 18)).margin(0.006));
+  CHECK_THAT(run(dir, "a.png -o z.png --ratio 2").err, !Contains("mean"));
+  CHECK_THAT(run(dir, "a.png -o w.png --target-mean " + std::to_string(mean)).err, !Contains("mean"));
 }
 
 TEST_CASE("kind-infer: a folder's pictures, sorted, without what is none by name or lies deeper") {
@@ -359,7 +382,6 @@ TEST_CASE("kind-infer: bad inputs are named, one line each, and the others done"
   CHECK_FALSE(fs::exists(dir / "new"));
   CHECK_THAT(failure(dir, "text.png -o out/a.png --overwrite"), Contains("text.png"));
   CHECK(read_image(dir / "out/a.png").width == 24);
-  CHECK_THAT(failure(dir, "'' -o x.png"), Contains("cannot read"));
 }
 
 TEST_CASE("kind-infer: where nothing can be written") {
@@ -457,8 +479,8 @@ TEST_CASE("kind-infer: where the model is found") {
   const Result none = shell(dir, "KIND_MODEL= usr/bin/kind-infer a.png -o y.png");
   CHECK(none.code == 2);
   CHECK(none.lines().size() == 1);
-  CHECK_THAT(none.err, Contains("no model found") && Contains("usr/share/kind/kind.safetensors") &&
-                           Contains("KIND_MODEL"));
+  CHECK_THAT(none.err,
+             Contains("no model found") && Contains("usr/share/kind/kind.safetensors") && Contains("KIND_MODEL"));
   CHECK_FALSE(fs::exists(dir / "y.png"));
   fs::copy_file(models().whole, dir / "usr/share/kind/kind.safetensors");
   CHECK(shell(dir, "unset KIND_MODEL; usr/bin/kind-infer a.png -o y.png").code == 0);
