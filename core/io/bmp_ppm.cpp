@@ -62,6 +62,7 @@ struct BmpHeader {
   std::int64_t width;
   std::int64_t height;
   std::size_t pixel_offset;
+  std::size_t palette_at;
   std::size_t palette_size;  // 0 where there is none
   unsigned bits_per_pixel;
 };
@@ -98,6 +99,7 @@ BmpHeader read_bmp_header(const std::string& path, Bytes bytes, const ReadLimits
   require(header.pixel_offset >= header_end, "its header is damaged");
   if (palette) {
     require(!old, "it is an OS/2 file with a palette, which is not read: save it in the usual form");
+    header.palette_at = header_end;
     header.palette_size = (header.pixel_offset - header_end) / 4;
     require(header.palette_size >= 1 && header.palette_size <= 256, "its palette has ", header.palette_size,
             " colours, expected 1 to 256");
@@ -125,6 +127,15 @@ void check_bmp_pixels(const std::string& path, Bytes bytes, const BmpHeader& hea
             " of a palette of ", header.palette_size);
     }
   }
+}
+
+/// BMP has no gray type; files with a palette of nothing but grays stand for it.
+bool has_gray_palette(Bytes bytes, const BmpHeader& header) {
+  for (std::size_t i = 0; i < header.palette_size; ++i) {
+    const Bytes color = bytes.subspan(header.palette_at + 4 * i, 3);
+    if (color[0] != color[1] || color[0] != color[2]) return false;
+  }
+  return header.palette_size > 0;
 }
 
 struct PpmHeader {
@@ -189,8 +200,14 @@ ImageInfo bmp_info(const std::string& path, Bytes bytes, const ReadLimits& limit
 }
 
 Image decode_bmp(const std::string& path, Bytes bytes, const ReadLimits& limits) {
-  check_bmp_pixels(path, bytes, read_bmp_header(path, bytes, limits));
-  return decode_with_stb(path, bytes, bmp_info(path, bytes, limits), "BMP");
+  const BmpHeader header = read_bmp_header(path, bytes, limits);
+  check_bmp_pixels(path, bytes, header);
+  Image image = decode_with_stb(path, bytes, bmp_info(path, bytes, limits), "BMP");
+  if (!has_gray_palette(bytes, header)) return image;
+  const auto channels = static_cast<std::size_t>(image.channels);
+  Image gray(image.width, image.height, 1);
+  for (std::size_t i = 0; i < gray.data.size(); ++i) gray.data[i] = image.data[channels * i];
+  return gray;
 }
 
 ImageInfo ppm_info(const std::string& path, Bytes bytes, const ReadLimits& limits) {

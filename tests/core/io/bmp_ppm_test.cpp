@@ -128,6 +128,25 @@ TEST_CASE("bmp: the kinds in use are read", "[unit]") {
   CHECK(opaque.sample(1, 0, 3) == 255);
 }
 
+TEST_CASE("bmp: a palette of grays alone is a gray picture", "[unit]") {
+  const TempDir dir;
+  const auto read = [&](const BmpFile& file) { return read_image(dir.put("p.bmp", file.bytes())); };
+  const BmpFile file{.bits = 8, .palette = {0x101010, 0x404040, 0xffffff}, .pixels = {0, 1, 2, 0, 2, 1, 0, 0}};
+  const Image gray = read(file);
+  CHECK(gray.channels == 1);
+  CHECK(gray.data == Bytes{255, 64, 16, 16, 64, 255});
+  CHECK(read({.bits = 1, .palette = {0, 0xffffff}, .pixels = {0x40, 0, 0, 0, 0xa0, 0, 0, 0}}).channels == 1);
+  for (const std::uint32_t colour : {0x404041u, 0x404140u, 0x414040u}) {
+    BmpFile colourful = file;
+    colourful.palette[1] = colour;
+    CHECK(read(colourful).channels == 3);
+  }
+  // What is written comes back as it was.
+  write_image(dir / "g.bmp", gray, ImageFormat::kBmp);
+  const Image again = read_image(dir / "g.bmp");
+  CHECK((again.channels == 1 && again.data == gray.data));
+}
+
 TEST_CASE("bmp: a file cut short anywhere is refused", "[unit]") {
   const TempDir dir;
   CHECK(lengths_accepted(dir, BmpFile{.width = 4, .pixels = Bytes(24, 7)}.bytes()).empty());
