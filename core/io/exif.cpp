@@ -117,13 +117,12 @@ int exif_orientation(std::span<const std::uint8_t> bytes) {
   if (directory > tiff.size() - 2) return 1;
   const unsigned count = tiff.u16(directory);
   for (unsigned i = 0; i < count; ++i) {
-    const std::size_t entry = directory + 2 + std::size_t{12} * i;
-    if (entry + 12 > tiff.size()) return 1;
-    if (tiff.u16(entry) != kOrientation) continue;
-    const unsigned value = tiff.u16(entry + 8);
-    return tiff.u16(entry + 2) == kShort && tiff.u32(entry + 4) == 1 && value >= 1 && value <= 8
-               ? static_cast<int>(value)
-               : 1;
+    const std::size_t at = directory + 2 + std::size_t{12} * i;
+    if (at + 12 > tiff.size()) return 1;
+    if (tiff.u16(at) != kOrientation) continue;
+    // Of the same types as it is reset in, so that none is reset that was not applied.
+    const std::size_t value = tiff.number({at, kOrientation, tiff.u16(at + 2), tiff.u32(at + 4)}).value_or(1);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;
 }

@@ -19,6 +19,23 @@ TEST_CASE("exif: the orientation", "[unit]") {
   }
 }
 
+TEST_CASE("exif: an orientation is applied in the types that it is reset in, and no others", "[unit]") {
+  for (const bool little : {false, true}) {
+    for (unsigned type = 1; type <= 4; ++type) {
+      const int bytes = type == 4 ? 4 : type == 3 ? 2 : 1;
+      const std::string value = number(6, bytes, little) + std::string(static_cast<std::size_t>(4 - bytes), '\0');
+      std::vector<std::uint8_t> block = bytes_of(
+          (little ? "II" : "MM") + number(42, 2, little) + number(8, 4, little) + number(1, 2, little) +
+          number(0x112, 2, little) + number(type, 2, little) + number(1, 4, little) + value + number(0, 4, little));
+      const std::vector<std::uint8_t> before = block;
+      const bool known = type >= 3;
+      CHECK(exif_orientation(block) == (known ? 6 : 1));
+      REQUIRE(make_exif_upright(block, 4, 3));
+      CHECK((block == before) == !known);
+    }
+  }
+}
+
 TEST_CASE("exif: made upright, all but orientation, sizes and thumbnail stays byte for byte", "[unit]") {
   const std::string picture = "\xff\xd8 a thumbnail \xff\xd9";
   for (const bool little : {false, true}) {

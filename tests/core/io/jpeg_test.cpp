@@ -241,12 +241,12 @@ TEST_CASE("jpeg: malformed EXIF data leaves the picture as it is", "[unit]") {
   };
   const std::string good = exif(6, true);
   CHECK_FALSE(upright(good));
+  CHECK_FALSE(upright(exif(6, true, 4)));  // a long number where a short one belongs, as some write it
   // 46 bytes are the least that hold the orientation's entry: header, then count and two entries.
   for (std::size_t size = 0; size < 6 + 12 + 24; ++size) CHECK(upright(good.substr(0, size)));
   CHECK(upright(exif(0, true)));
   CHECK(upright(exif(9, false)));
   CHECK(upright(exif(0xffff, true)));
-  CHECK(upright(exif(6, true, 4)));
   CHECK(upright(exif(6, true, 3, 2)));
   CHECK(upright("Exif\0\0II*\0\xff\xff\xff\xff"s));
   CHECK(upright("Exif\0\0II*\0\x06\0\0\0"s));
