@@ -25,6 +25,8 @@ using Bytes = std::span<const std::uint8_t>;
 constexpr std::string_view kExifStart = "Exif\0\0"sv, kXmpStart = "http://ns.adobe.com/xap/1.0/\0"sv,
                            kExtensionStart = "http://ns.adobe.com/xmp/extension/\0"sv, kIccStart = "ICC_PROFILE\0"sv,
                            kPhotoshopStart = "Photoshop 3.0\0"sv, kXmpKeyword = "XML:com.adobe.xmp\0"sv;
+/// ImageMagick writes IPTC data into a PNG without the resource around it: records, which begin so.
+constexpr std::string_view kIptcStart = "\x1c"sv, kIptcResource = "8BIM\x04\x04"sv;
 constexpr std::size_t kMostInSegment = 65533;
 constexpr const char* kExifName = "EXIF data";
 constexpr const char* kXmpName = "XMP data";
@@ -196,6 +198,36 @@ std::optional<std::vector<std::uint8_t>> raw_profile(std::string_view text) {
   return bytes;
 }
 
+/// A JPEG's comment without the zeros that some programs end it with.
+std::string comment_text(const std::string& comment) { return comment.substr(0, comment.find_last_not_of('\0') + 1); }
+
+/// Whether the text is UTF-8 and not ASCII: PNG's tEXt is Latin-1, its iTXt UTF-8, a JPEG's comment either.
+bool needs_utf8(std::string_view text) {
+  bool found = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    const unsigned lead = byte(at++);
+    if (lead < 0x80) continue;
+    found = true;
+    const int more = lead >= 0xc2 && lead < 0xe0   ? 1
+                     : lead >= 0xe0 && lead < 0xf0 ? 2
+                     : lead >= 0xf0 && lead < 0xf5 ? 3
+                                                   : 0;
+    // No long forms of short codes, no surrogates, none beyond the last (RFC 3629).
+    const unsigned least = lead == 0xe0   ? 0xa0
+                           : lead == 0xf0 ? 0x90
+                                          : 0x80,
+                   most = lead == 0xed   ? 0x9f
+                          : lead == 0xf4 ? 0x8f
+                                         : 0xbf;
+    if (more == 0 || byte(at) < least || byte(at) > most) return false;
+    for (int i = 0; i < more; ++i, ++at) {
+      if ((byte(at) & 0xc0) != 0x80) return false;
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 Metadata read_jpeg_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
@@ -269,7 +301,7 @@ Metadata read_jpeg_metadata(const std::string& path, Bytes file, std::size_t max
 Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
   Metadata metadata;
   Budget budget(path, max_bytes);
-  std::vector<std::uint8_t> raw_exif;
+  std::vector<std::uint8_t> raw_exif, raw_iptc;
   std::string raw_xmp;
   const auto read_text = [&](const std::string& type, Bytes data) {
     // A keyword and a zero; zTXt: method, packed text; iTXt: whether packed, method, language, keyword again, text.
@@ -306,13 +338,16 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
       return;
     }
     const std::string kind = text_of(data.subspan(17, keyword - 17));
-    if (kind != "exif" && kind != "APP1" && kind != "xmp" && kind != "iptc") {
+    const bool resources = kind == "iptc" || kind == "8bim";
+    if (kind != "exif" && kind != "APP1" && kind != "xmp" && !resources) {
       metadata.texts.push_back({type, {data.begin(), data.end()}});
       return;
     }
     const auto bytes = raw_profile(text_of(*content));
-    if (!bytes) return drop(metadata, kind == "xmp" ? kXmpName : kind == "iptc" ? kPhotoshopName : kExifName);
-    if (kind == "iptc") {
+    if (!bytes) return drop(metadata, kind == "xmp" ? kXmpName : resources ? kPhotoshopName : kExifName);
+    if (kind == "iptc" && starts(*bytes, kIptcStart)) {
+      raw_iptc = *bytes;
+    } else if (resources) {
       auto kept = kept_resources(*bytes);
       if (!kept) return drop(metadata, kPhotoshopName);
       metadata.photoshop = std::move(*kept);
@@ -333,9 +368,16 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
     if (type == "IEND") break;
     const bool text = type == "tEXt" || type == "zTXt" || type == "iTXt";
     const bool color = type == "gAMA" || type == "cHRM" || type == "sRGB" || type == "cICP";
-    if (!text && !color && type != "eXIf" && type != "iCCP" && type != "pHYs") continue;
-    const char* what = type == "eXIf" ? kExifName : type == "iCCP" ? kIccName : text ? "text" : "colour data";
+    const bool known = text || color || type == "eXIf" || type == "iCCP" || type == "pHYs";
+    constexpr char kAncillary = 0x20;
+    if (!known && !(type[0] & kAncillary)) continue;
+    const char* what = !known           ? "chunk"
+                       : type == "eXIf" ? kExifName
+                       : type == "iCCP" ? kIccName
+                       : text           ? "text"
+                                        : "colour data";
     if (crc32(0, checked.data(), static_cast<uInt>(checked.size())) != sum) {
+      // Also of unknown ones: the damage may be in the name of one that bears on the picture.
       drop(metadata, what);
     } else if (type == "eXIf") {
       budget.take(data.size());
@@ -364,6 +406,13 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
   if (metadata.exif.empty()) metadata.exif = std::move(raw_exif);
   if (starts(metadata.exif, kExifStart)) metadata.exif.erase(metadata.exif.begin(), metadata.exif.begin() + 6);
   if (metadata.xmp.empty()) metadata.xmp = std::move(raw_xmp);
+  if (!raw_iptc.empty() && text_of(metadata.photoshop).find(kIptcResource) == std::string::npos) {
+    put(metadata.photoshop, kIptcResource);
+    put_big_endian(metadata.photoshop, 0, 2);  // no name
+    put_big_endian(metadata.photoshop, raw_iptc.size(), 4);
+    metadata.photoshop.insert(metadata.photoshop.end(), raw_iptc.begin(), raw_iptc.end());
+    if (raw_iptc.size() % 2 != 0) metadata.photoshop.push_back(0);
+  }
   return metadata;
 }
 
@@ -373,6 +422,12 @@ void make_upright(Metadata& metadata, int width, int height, bool turned) {
     drop(metadata, kExifName);
   }
   make_xmp_upright(metadata.xmp, width, height);
+  std::string extension = metadata.xmp_extension;
+  make_xmp_upright(extension, width, height);
+  if (extension != metadata.xmp_extension) {
+    metadata.xmp_extension = std::move(extension);
+    rename_xmp_extension(metadata.xmp, metadata.xmp_extension);
+  }
   if (turned && metadata.density) std::swap(metadata.density->x, metadata.density->y);
 }
 
@@ -468,7 +523,10 @@ std::vector<PngChunk> png_chunks(const Metadata& metadata) {
     data.insert(data.end(), packed.begin(), packed.end());
   }
   for (const std::string& comment : metadata.comments) {
-    if (comment.find('\0') == std::string::npos) put(add("tEXt"), "Comment\0"s + comment);
+    const std::string text = comment_text(comment);
+    if (text.find('\0') != std::string::npos) continue;
+    // Not packed, no language, no keyword in it.
+    needs_utf8(text) ? put(add("iTXt"), "Comment\0\0\0\0\0"s + text) : put(add("tEXt"), "Comment\0"s + text);
   }
   chunks.insert(chunks.end(), metadata.texts.begin(), metadata.texts.end());
   return chunks;
@@ -496,7 +554,10 @@ std::vector<std::string> metadata_left_out(const Metadata& metadata, MetadataHol
   add(!metadata.icc.empty() && !png && (!jpeg || metadata.icc.size() > 255 * (kMostInSegment - kIccStart.size() - 2)),
       kIccName);
   add(!metadata.photoshop.empty() && !jpeg && !png, kPhotoshopName);
-  add(!metadata.comments.empty() && !jpeg && !png, "comments");
+  const bool zeros = std::any_of(metadata.comments.begin(), metadata.comments.end(), [](const std::string& comment) {
+    return comment_text(comment).find('\0') != std::string::npos;
+  });
+  add(!metadata.comments.empty() && !jpeg && (!png || zeros), "comments");
   const bool gamma = std::any_of(metadata.color.begin(), metadata.color.end(),
                                  [](const PngChunk& chunk) { return chunk.type != "sRGB"; });
   add(gamma && !png && metadata.icc.empty(), "colour data (gamma)");

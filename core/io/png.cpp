@@ -32,7 +32,7 @@ struct PngState {
   std::longjmp(state->jump, 1);
 }
 
-/// What libpng only warns of leaves the pixels whole.
+/// What libpng only warns of leaves the pixels whole (but see check_transparency).
 void on_warning(png_structp, png_const_charp) {}
 
 void on_read(png_structp png, png_bytep to, std::size_t count) {
@@ -76,6 +76,18 @@ std::int64_t big_endian_u32(Bytes bytes, std::size_t at) {
   return (std::int64_t{bytes[at]} << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
 }
 
+/// libpng goes on without a tRNS chunk that is damaged or out of place, and so without the picture's transparency.
+/// `used`: whether it has taken one.
+void check_transparency(const std::string& path, Bytes bytes, bool used) {
+  for (std::size_t at = 8; !used && at + 12 <= bytes.size();) {
+    const char* type = reinterpret_cast<const char*>(bytes.data()) + at + 4;
+    check(std::memcmp(type, "tRNS", 4) != 0, "cannot read ", path,
+          " as PNG: its transparency (tRNS) is damaged or out of place");
+    if (std::memcmp(type, "IEND", 4) == 0) return;
+    at += static_cast<std::size_t>(big_endian_u32(bytes, at)) + 12;
+  }
+}
+
 }  // namespace
 
 ImageInfo png_info(const std::string& path, Bytes bytes, const ReadLimits& limits) {
@@ -98,6 +110,7 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
   int channels = 0;
   int bits = 0;
   int passes = 0;
+  bool transparency = false;  // known, as an alpha channel or a tRNS chunk
   std::size_t row_bytes = 0, least_bytes = 0;
   bool ok = run_guarded(state.jump, [&] {
     reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
@@ -110,6 +123,8 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
     // Chunks that do not bear on the pixels are skipped unread: libpng allocates what they say they need.
     png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     png_read_info(reader.png, reader.info);
+    transparency = (png_get_color_type(reader.png, reader.info) & PNG_COLOR_MASK_ALPHA) != 0 ||
+                   png_get_valid(reader.png, reader.info, PNG_INFO_tRNS) != 0;
     // Deflate makes data at most some 1030 times smaller.
     least_bytes = png_get_rowbytes(reader.png, reader.info) * static_cast<std::size_t>(size.height) / 1100;
     png_set_expand(reader.png);  // palettes to RGB, fewer bits to 8, a transparent colour to alpha
@@ -124,6 +139,7 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
   if (ok) {
     check_image_bytes(path, size, channels, bits, limits);
     check_file_holds(path, bytes.size(), least_bytes, size);
+    check_transparency(path, bytes, transparency);
     image = Image(size.width, size.height, channels, bits);
     check(row_bytes == image.row_bytes(), "cannot read ", path, " as PNG: unexpected row size");
     ok = run_guarded(state.jump, [&] {

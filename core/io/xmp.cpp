@@ -86,6 +86,11 @@ std::string xmp_extension_name(std::string_view packet) {
   return std::string(packet.substr(place.begin, 32));
 }
 
+void rename_xmp_extension(std::string& packet, std::string_view extension) {
+  const Place place = find_value(packet, kExtensionProperty, 0);
+  if (place.begin != std::string::npos) packet.replace(place.begin, place.end - place.begin, md5_text(extension));
+}
+
 std::optional<std::string> join_xmp(const std::string& packet, const std::string& extension) {
   const auto outer = find_rdf(packet), inner = find_rdf(extension);
   if (!outer || !inner) return std::nullopt;

@@ -14,6 +14,8 @@ void make_xmp_upright(std::string& packet, int width, int height);
 /// JPEG files hold at most 65 KB in one packet; more goes to an extension, which the packet names by its digest.
 /// The 32 digits of that name, empty where there is none.
 std::string xmp_extension_name(std::string_view packet);
+/// Names an extension that has changed in the packet that has named it before.
+void rename_xmp_extension(std::string& packet, std::string_view extension);
 /// Packet and extension as one packet; nothing where they are not of the usual form.
 std::optional<std::string> join_xmp(const std::string& packet, const std::string& extension);
 struct SplitXmp {

@@ -150,6 +150,64 @@ TEST_CASE("metadata: a PNG's chunks, before and behind the pixels, packed or as 
   }
 }
 
+TEST_CASE("metadata: image resources and IPTC in a PNG's texts, as ImageMagick writes them", "[unit]") {
+  const TempDir dir;
+  const auto text = [](const std::string& name, const std::string& content) {
+    std::string digits = "\n" + name + "\n" + std::to_string(content.size()) + "\n";
+    for (const char c : content) {
+      digits += "0123456789abcdef"[static_cast<std::uint8_t>(c) >> 4];
+      digits += "0123456789abcdef"[c & 15];
+    }
+    return chunk("zTXt", "Raw profile type " + name + "\0\0"s + packed(digits));
+  };
+  const std::string records = "\x1c\2\x78\0\5words"s, iptc = resource(1028, records);
+  const auto read = [&](const std::string& chunks) {
+    Metadata metadata;
+    read_image(dir.put("p.png", with_inserted(picture_file(dir, ImageFormat::kPng), chunks)), {}, &metadata);
+    CHECK(metadata.dropped.empty());
+    CHECK(metadata.texts.empty());
+    return text_of(metadata.photoshop);
+  };
+  const std::string other = resource(1005, "density"), stale = resource(1036, "the dark picture");
+  CHECK(read(text("iptc", records)) == iptc);
+  CHECK(read(text("iptc", iptc)) == iptc);
+  CHECK(read(text("8bim", stale + other + iptc) + text("iptc", records)) == other + iptc);
+  CHECK(read(text("iptc", records) + text("8bim", stale + other)) == other + iptc);
+}
+
+TEST_CASE("metadata: an extension of XMP data is made true, too", "[unit]") {
+  const TempDir dir;
+  const std::string start = "<rdf:RDF><rdf:Description tiff:ImageWidth=\"4000\">", end = "</rdf:Description></rdf:RDF>",
+                    more = start + "<xmp:Thumbnails>the dark picture</xmp:Thumbnails>" + end;
+  const std::string packet = kXmp + "<rdf:RDF><rdf:Description xmpNote:HasExtendedXMP=\"" + md5_text(more) +
+                             "\"/></rdf:RDF>",
+                    extension = "http://ns.adobe.com/xmp/extension/\0"s + md5_text(more) +
+                                number(more.size(), 4, false) + number(0, 4, false) + more;
+  Metadata metadata;
+  const Bytes file =
+      with_inserted(picture_file(dir, ImageFormat::kJpeg), segment(0xe1, packet) + segment(0xe1, extension));
+  read_image(dir.put("p.jpg", file), {}, &metadata);
+  CHECK(metadata.dropped.empty());
+  CHECK(metadata.xmp_extension == "<rdf:RDF><rdf:Description tiff:ImageWidth=\"7\">" + end);
+  CHECK(xmp_extension_name(metadata.xmp) == md5_text(metadata.xmp_extension));
+}
+
+TEST_CASE("metadata: comments of a JPEG in a PNG, in both encodings", "[unit]") {
+  Metadata metadata;
+  metadata.comments = {"plain", "gr\xc3\xbc\xc3\x9f", "gr\xfc\xdf", "ends\0\0"s, "\xed\xa0\x80"};
+  CHECK(metadata_left_out(metadata, MetadataHolder::kPng).empty());
+  const std::vector<PngChunk> chunks = png_chunks(metadata);
+  REQUIRE(chunks.size() == 5);
+  CHECK((chunks[0].type == "tEXt" && text_of(chunks[0].data) == "Comment\0plain"s));
+  CHECK((chunks[1].type == "iTXt" && text_of(chunks[1].data) == "Comment\0\0\0\0\0gr\xc3\xbc\xc3\x9f"s));
+  CHECK((chunks[2].type == "tEXt" && text_of(chunks[2].data) == "Comment\0gr\xfc\xdf"s));
+  CHECK((chunks[3].type == "tEXt" && text_of(chunks[3].data) == "Comment\0ends"s));
+  CHECK(chunks[4].type == "tEXt");
+  metadata.comments = {"in\0between"s};
+  CHECK(png_chunks(metadata).empty());
+  CHECK(metadata_left_out(metadata, MetadataHolder::kPng) == std::vector<std::string>{"comments"});
+}
+
 TEST_CASE("metadata: density, in inches and centimetres", "[unit]") {
   const TempDir dir;
   for (const auto& [unit, x, y] : {std::tuple{1, 300, 72}, {2, 118, 40}, {0, 1, 2}}) {

@@ -236,6 +236,33 @@ TEST_CASE("png: no changed bit goes unseen", "[unit]") {
   CHECK(accepted == 0);
 }
 
+TEST_CASE("png: transparency is there or the file is refused", "[unit]") {
+  const TempDir dir;
+  const Bytes file = make_png(5, 4, 8, 2, false).bytes();  // behind signature and header, 33 bytes, the pixels
+  const auto with = [&](const Bytes& content, std::size_t at) {
+    Bytes chunk, out = file;
+    put_chunk(chunk, "tRNS", content);
+    out.insert(out.begin() + static_cast<std::ptrdiff_t>(at), chunk.begin(), chunk.end());
+    return out;
+  };
+  const Bytes whole = with({0, 1, 0, 2, 0, 3}, 33);
+  const Image expected = read_image(dir.put("p", whole));
+  CHECK(expected.channels == 4);
+  // A changed bit is seen; in its name, which makes it another chunk, it is named as damage.
+  for (std::size_t i = 8 * 33; i < 8 * (33 + 18); ++i) {
+    Bytes bytes = whole;
+    bytes[i / 8] = static_cast<std::uint8_t>(bytes[i / 8] ^ 1 << i % 8);
+    const std::string path = dir.put("p", bytes);
+    Metadata metadata;
+    const std::string message = error_of([&] { read_image(path, {}, &metadata); });
+    CAPTURE(i);
+    CHECK((message.find("cannot read " + path) == 0 || metadata.dropped == std::vector<std::string>{"damaged chunk"}));
+  }
+  for (const Bytes& damaged : {with({0, 1}, 33), with({0, 1, 0, 2, 0, 3}, file.size() - 12)}) {
+    CHECK_THAT(error_of([&] { read_image(dir.put("p", damaged)); }), Contains("its transparency (tRNS) is damaged"));
+  }
+}
+
 TEST_CASE("png: headers that promise too much or nonsense are refused before anything is allocated", "[unit]") {
   const TempDir dir;
   const auto message = [&](PngFile file) {
