@@ -248,6 +248,7 @@ class Batch {
       Slot slot;
       slot.picture.job = jobs_[i];
       try {
+        check(jobs_[i].error.empty(), jobs_[i].error);
         if (!jobs_[i].skipped && can_read_ahead(jobs_[i], limits_)) read_picture(options_, limits_, slot.picture);
       } catch (...) {
         slot.error = std::current_exception();
@@ -433,13 +434,16 @@ int run_batch(const Options& options, const volatile std::sig_atomic_t& stop) {
   set_exact_kernels(options.exact);
   const std::vector<Job> jobs = plan(options);
   if (options.dry_run) {
+    bool failed = false;
     for (const Job& job : jobs) {
+      if (!job.error.empty()) std::cerr << "kind-infer: " << printable(job.error, kMaxName) << std::endl;
+      failed |= !job.error.empty();
       for (const auto& output : job.outputs) {
         std::cout << job.input.string() << " -> " << output.string() << (job.skipped ? " (exists)" : "") << '\n';
       }
     }
     std::cout << std::flush;
-    return kExitDone;
+    return failed ? kExitSomeFailed : kExitDone;
   }
   return Batch(options, jobs, stop).run();
 }

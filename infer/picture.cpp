@@ -176,6 +176,7 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
   PhotoOptions photo = photo_options(options, picture);
   photo.max_bytes = limits.max_bytes;
   photo.progress = progress;
+  if (options.sheet) check_profile(picture.metadata, false);  // sheets are RGB
   if (!picture.job.outputs.empty()) picture.left_out = find_losses(options, picture, photo);
   if (!options.maps.empty()) {
     constexpr std::uint64_t kBytesPerPixel = 4 * 48;
@@ -223,7 +224,9 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
   };
   enhance_levels(model, std::exchange(picture.image, {}), photo, levels, use);
   if (options.sheet && !picture.job.outputs.empty()) {
-    picture.results[0].file = encode_image(picture.job.outputs[0].string(), join_tiles(tiles), picture.format, writing);
+    const Image sheet = join_tiles(tiles);
+    make_upright(picture.metadata, sheet.width, sheet.height, false);  // its sizes are other ones
+    picture.results[0].file = encode_image(picture.job.outputs[0].string(), sheet, picture.format, writing);
   }
   if (!options.compare.empty()) picture.page = page.html();
 }
@@ -241,7 +244,8 @@ void write_picture(const Options& options, Picture& picture, Folders& folders) {
       std::error_code ignored;
       check(fs::is_directory(options.output, ignored), "cannot write ", job.outputs[0].string(), ": the folder ",
             options.output, " is not there any more");
-      check_inside(options, fs::path(options.output) / job.folder);
+      check_inside(options.output, fs::path(options.output) / job.folder);
+      if (!options.maps.empty()) check_inside(options.maps, fs::path(options.maps) / job.folder);
       folders.make(fs::path(options.output) / job.folder);
       if (!options.maps.empty()) folders.make(fs::path(options.maps) / job.folder);
     }

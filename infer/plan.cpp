@@ -24,6 +24,7 @@ constexpr int kDeepest = 100;
 
 struct Input {
   fs::path file, folder;
+  std::string error = {};  // of a folder that cannot be listed
 };
 
 /// The path with links resolved as far as it exists.
@@ -36,7 +37,8 @@ fs::path real_path(const fs::path& path) {
 
 class Lister {
  public:
-  explicit Lister(const Options& options) : options_(options), output_(real_path(options.output)) {}
+  explicit Lister(const Options& options)
+      : options_(options), outputs_{real_path(options.output), real_path(options.maps)} {}
 
   /// The input files, folders replaced by the pictures in them, in the order of their names.
   std::vector<Input> list() {
@@ -64,8 +66,13 @@ class Lister {
       const bool hidden = path.filename().string().front() == '.';
       if (options_.recursive && fs::is_directory(path, ignored)) {
         // Links to folders may lead round in a circle, and results are no inputs.
-        if (hidden || fs::is_symlink(path, ignored) || real_path(path) == output_) continue;
-        list_folder_of(path, below / path.filename(), depth + 1);
+        const auto is_this = [&](const fs::path& output) { return real_path(path) == output; };
+        if (hidden || fs::is_symlink(path, ignored) || std::any_of(outputs_, std::end(outputs_), is_this)) continue;
+        try {
+          list_folder_of(path, below / path.filename(), depth + 1);
+        } catch (const Error& error) {
+          files_.push_back({path, below, error.what()});  // does not stop the rest
+        }
       } else if (has_picture_name(entry) && fs::is_regular_file(path, ignored)) {
         files_.push_back({path, below});
       }
@@ -73,7 +80,7 @@ class Lister {
   }
 
   const Options& options_;
-  fs::path output_;
+  const fs::path outputs_[2];
   std::vector<Input> files_;
 };
 
@@ -100,12 +107,13 @@ std::vector<fs::path> results(const Options& options, const fs::path& output) {
 }
 
 Job make_job(const Options& options, const Input& input, bool folder) {
-  Job job{input.file, input.folder, {}};
+  Job job{input.file, input.folder, {}, false, {}};
   if (options.output.empty()) return job;
   if (folder) {
     const std::string name = stem_of(job) + "." + result_extension(options, input.file);
     job.outputs = results(options, fs::path(options.output) / input.folder / name);
-    check_inside(options, fs::path(options.output) / input.folder);
+    check_inside(options.output, fs::path(options.output) / input.folder);
+    if (!options.maps.empty()) check_inside(options.maps, fs::path(options.maps) / input.folder);
   } else if (options.to_stdout()) {
     job.outputs = {"-"};
   } else {
@@ -170,10 +178,16 @@ std::vector<Job> plan(const Options& options) {
   std::error_code ignored;
   check(!folder || !fs::exists(options.output, ignored) || fs::is_directory(options.output), options.output,
         ": expected a folder for several results, this is a file");
+  check(options.compare.empty() || inputs.size() == 1, "--compare: expected one picture, ", options.inputs[0], " has ",
+        inputs.size());
   check(folder || inputs.size() == 1, "-: expected one input, there are ", inputs.size());
   std::vector<Job> jobs;
   Claims claims(options, inputs);
   for (const Input& input : inputs) {
+    if (!input.error.empty()) {
+      jobs.push_back({input.file, input.folder, {}, false, input.error});
+      continue;
+    }
     Job job = make_job(options, input, folder);
     job.skipped = options.skip_existing && !job.outputs.empty() && !options.to_stdout() &&
                   std::all_of(job.outputs.begin(), job.outputs.end(),
@@ -196,12 +210,12 @@ std::vector<Job> plan(const Options& options) {
   return jobs;
 }
 
-void check_inside(const Options& options, const fs::path& folder) {
-  const fs::path root = real_path(options.output), real = real_path(folder);
+void check_inside(const fs::path& outer, const fs::path& folder) {
+  const fs::path root = real_path(outer), real = real_path(folder);
   const auto [at, end] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
   // A root that is written with a slash at its end has an empty last part.
   check(at == root.end() || (at->empty() && std::next(at) == root.end()), folder.string(),
-        ": a symbolic link leads from here out of the output folder ", options.output);
+        ": a symbolic link leads from here out of the output folder ", outer.string());
 }
 
 Folders::~Folders() {

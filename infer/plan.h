@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "infer/options.h"
@@ -14,6 +15,7 @@ struct Job {
   /// The results: one, or one a step of the ladder. "-": the standard output; none where there is only a page.
   std::vector<std::filesystem::path> outputs;
   bool skipped = false;  // its results exist, and may
+  std::string error;     // of a folder in a tree that cannot be listed: why; it has no results
 
   bool from_stdin() const { return input == "-"; }
 };
@@ -29,8 +31,8 @@ bool into_folder(const Options& options);
 /// that exists and may not be replaced, or, by way of a symbolic link, outside of the output folder.
 std::vector<Job> plan(const Options& options);
 
-/// Throws Error where a folder below the output folder lies, by way of a symbolic link, outside of it.
-void check_inside(const Options& options, const std::filesystem::path& folder);
+/// Throws Error where a folder below `outer`, a folder for results, lies, by way of a symbolic link, outside of it.
+void check_inside(const std::filesystem::path& outer, const std::filesystem::path& folder);
 
 /// Folders for results. Those that were made and in the end hold nothing, since every picture failed, are removed.
 class Folders {

@@ -5,9 +5,12 @@
 #include "core/io/config.h"
 #include "nets/photograph.h"
 #include "tests/infer/kind_infer.h"
+#include "tests/support/metadata.h"
 
 namespace kind::testing {
 namespace {
+
+using namespace std::string_literals;
 
 nlohmann::json report_of(const TempDir& dir) { return read_json_file(dir / "report.json"); }
 
@@ -36,6 +39,12 @@ TEST_CASE("batch: a tree is mirrored") {
   CHECK(success(dir, "-r in/sub -f bmp -o maps/out --dump-maps maps/of") == "maps/out/a.bmp\nmaps/out/deep/b.bmp\n");
   CHECK(fs::exists(dir / "maps/of/deep/b-restored.npy"));
   CHECK(fs::exists(dir / "maps/of/a-adjusted.png"));
+  // Nor is one for maps.
+  fs::remove_all(dir / "in/out");
+  for (const char* more : {"", " --overwrite"}) {
+    CHECK(success(dir, "-r in -o beside --dump-maps in/maps" + std::string(more)) ==
+          "beside/a.png\nbeside/sub/a.png\nbeside/sub/deep/b.jpg\n");
+  }
 }
 
 TEST_CASE("batch: results never leave their folder by a link, nor clash") {
@@ -47,6 +56,12 @@ TEST_CASE("batch: results never leave their folder by a link, nor clash") {
   CHECK_THAT(failure(dir, "-r in -o out"),
              Contains("out/sub: a symbolic link leads from here out of the output folder"));
   CHECK(fs::is_empty(dir / "elsewhere"));
+  fs::remove(dir / "out/sub");
+  fs::create_directories(dir / "maps");
+  fs::create_directory_symlink("../elsewhere", dir / "maps/sub");
+  CHECK_THAT(failure(dir, "-r in -o out --dump-maps maps"), Contains("maps/sub: a symbolic link leads from here out"));
+  CHECK(fs::is_empty(dir / "elsewhere"));
+  fs::create_directory_symlink("../elsewhere", dir / "out/sub");
   // The output folder itself may be a link, and links may lead about inside of it.
   fs::remove(dir / "out/sub");
   fs::create_directory(dir / "out/other");
@@ -64,6 +79,23 @@ TEST_CASE("batch: results never leave their folder by a link, nor clash") {
   CHECK(fs::is_regular_file(fs::symlink_status(dir / "out/a.png")));
   write_image(dir / "in/sub/a.bmp", smooth_picture(8, 8, 3), ImageFormat::kBmp);
   CHECK_THAT(failure(dir, "-r in -f png -o new"), Contains("both in/sub/a.bmp and in/sub/a.png"));
+}
+
+TEST_CASE("batch: a folder that cannot be listed does not stop the rest") {
+  const TempDir dir;
+  put_tree(dir);
+  fs::path deep = dir / "in/deep";
+  for (int i = 0; i < 101; ++i) deep /= "d";
+  fs::create_directories(deep);
+  const Result result = run(dir, "-r in -o out --report report.json");
+  CHECK(result.code == 1);
+  CHECK(result.out == "out/a.png\nout/sub/a.png\nout/sub/deep/b.jpg\n");
+  CHECK_THAT(result.err, Contains("nested more than 100 deep"));
+  const nlohmann::json report = report_of(dir);
+  CHECK((report["done"] == 3 && report["failed"] == 1));
+  const Result dry = run(dir, "-r in -o new --dry-run");
+  CHECK(dry.code == 1);
+  CHECK(dry.lines().size() == 1);
 }
 
 TEST_CASE("batch: a run is continued with --skip-existing") {
@@ -207,6 +239,22 @@ TEST_CASE("batch: a ladder of light levels, as files and as one sheet") {
     }
   }
   CHECK(ink == 4 * (3 * 9 + 10 + 15 + 14));
+  // A sheet has its own sizes, and colours that a gray picture's profile is not for.
+  const std::string exif = exif_block(true, 1, 24, 18);
+  const std::string gray = chunk("iCCP", "name\0\0"s + packed(profile("GRAY", 300))) + chunk("eXIf", exif);
+  write_image(dir / "g.png", smooth_picture(24, 18, 1), ImageFormat::kPng);
+  dir.put("g.png", with_inserted(slurp(dir / "g.png"), gray));
+  CHECK_THAT(run(dir, "g.png -o g-sheet.png --ladder 1,2 --sheet").err, Contains("left out: colour profile for other"));
+  Metadata metadata;
+  const Image gray_sheet = read_image(dir / "g-sheet.png", {}, &metadata);
+  const Bytes file = slurp(dir / "g-sheet.png");
+  CHECK(metadata.icc.empty());
+  CHECK(std::search(file.begin(), file.end(), exif.begin(), exif.end(),
+                    [](std::uint8_t a, char b) { return a == static_cast<std::uint8_t>(b); }) == file.end());
+  const std::string right =
+      exif_block(true, 1, static_cast<unsigned>(gray_sheet.width), static_cast<unsigned>(gray_sheet.height));
+  CHECK(std::search(file.begin(), file.end(), right.begin(), right.end(),
+                    [](std::uint8_t a, char b) { return a == static_cast<std::uint8_t>(b); }) != file.end());
   CHECK_THAT(failure(dir, "a.png -o y.png --ladder 1,2 --ratio 3"), Contains("excludes"));
   CHECK_THAT(failure(dir, "a.png -o y.png --sheet"), Contains("--sheet: expected --ladder with it"));
   CHECK_THAT(failure(dir, "a.png -o - --ladder 1,2"), Contains("expected --sheet"));
@@ -236,6 +284,8 @@ TEST_CASE("batch: strength and denoise") {
 
 TEST_CASE("batch: a page to compare needs nothing beside itself") {
   const TempDir dir;
+  put_tree(dir);
+  CHECK_THAT(failure(dir, "-r in -o out --compare page.html"), Contains("--compare: expected one picture, in has 3"));
   put_pictures(dir);
   fs::copy_file(dir / "a.png", dir / "<b> & \"c\".png");
   CHECK(run(dir, "'<b> & \"c\".png' --compare page.html").code == 0);
