@@ -194,7 +194,10 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
   if (levels.empty()) levels.push_back(photo.light);
   const std::size_t wanted = levels.size();
   if (!options.compare.empty() && options.ladder.empty()) {
-    for (const double ratio : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0}) levels.push_back({LightLevel::Mode::kRatio, ratio});
+    for (const double ratio : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0}) {
+      const bool chosen = photo.light.mode == LightLevel::Mode::kRatio && photo.light.value == ratio;
+      if (!chosen) levels.push_back({LightLevel::Mode::kRatio, ratio});
+    }
   }
   const bool several = levels.size() > 1;
   const WriteOptions writing = write_options(options, picture);

@@ -305,6 +305,10 @@ TEST_CASE("batch: a page to compare needs nothing beside itself") {
     INFO(outside);
     CHECK(at == std::string::npos);
   }
+  // A ratio that is among the levels anyway is there once.
+  CHECK(run(dir, "a.png --compare chosen.html --ratio 3").code == 0);
+  const std::string chosen = text_of_file(dir / "chosen.html");
+  CHECK_THAT(chosen, Contains("data-name=\"ratio 3 (chosen)\"") && !Contains("data-name=\"ratio 3\""));
   CHECK(run(dir, "a.png -o x.png --compare other.html --ladder 2,3").code == 0);
   CHECK(fs::exists(dir / "x-x2.png"));
   CHECK_THAT(failure(dir, "a.png --compare page.html"), Contains("page.html: exists already"));
