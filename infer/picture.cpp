@@ -228,7 +228,7 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
   enhance_levels(model, std::exchange(picture.image, {}), photo, levels, use);
   if (options.sheet && !picture.job.outputs.empty()) {
     const Image sheet = join_tiles(tiles);
-    make_upright(picture.metadata, sheet.width, sheet.height, false);  // its sizes are other ones
+    make_upright(picture.metadata, sheet.width, sheet.height, 1);  // its sizes are other ones
     picture.results[0].file = encode_image(picture.job.outputs[0].string(), sheet, picture.format, writing);
   }
   if (!options.compare.empty()) picture.page = page.html();

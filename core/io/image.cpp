@@ -314,7 +314,7 @@ Image decode_image(const std::string& path, Bytes bytes, const ReadLimits& limit
   const int orientation = exif_orientation(found.exif);
   Image image = apply_orientation(decode(path, bytes, format, limits), orientation);
   if (metadata == nullptr) return image;
-  make_upright(found, image.width, image.height, orientation >= 5);
+  make_upright(found, image.width, image.height, orientation);
   check_profile(found, image.channels < 3);
   *metadata = std::move(found);
   return image;

@@ -101,11 +101,24 @@ std::vector<std::uint8_t> deflate(Bytes bytes) {
   return out;
 }
 
-void drop(Metadata& metadata, const char* what) {
-  const std::string text = std::string("damaged ") + what;
-  if (std::find(metadata.dropped.begin(), metadata.dropped.end(), text) == metadata.dropped.end()) {
-    metadata.dropped.push_back(text);
+void leave_out(Metadata& metadata, const std::string& text) {
+  constexpr std::size_t kMostNames = 16;  // a file may hold thousands of kinds
+  std::vector<std::string>& all = metadata.dropped;
+  if (all.size() < kMostNames && std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
+}
+
+void drop(Metadata& metadata, const char* what) { leave_out(metadata, std::string("damaged ") + what); }
+
+/// A chunk of a PNG that says something of the picture and has no place in Metadata.
+void leave_out_chunk(Metadata& metadata, const std::string& type, Bytes data) {
+  // Transparency is in the pixels; the others speak of the old pixels, the old file or the frames that acTL announces.
+  for (const char* silent : {"tRNS", "tIME", "sBIT", "hIST", "sPLT", "iDOT", "fcTL", "fdAT"}) {
+    if (type == silent) return;
   }
+  const bool letters =
+      std::all_of(type.begin(), type.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+  if (type != "acTL") return leave_out(metadata, letters ? type + " chunk" : "unknown chunk");
+  if (data.size() >= 4 && big_endian(data, 0, 4) > 1) leave_out(metadata, "further frames of the animation");
 }
 
 /// A colour profile says its own length and has a signature.
@@ -263,6 +276,11 @@ Metadata read_jpeg_metadata(const std::string& path, Bytes file, std::size_t max
       photoshop.insert(photoshop.end(), more.begin(), more.end());
     } else if (marker == 0xfe) {
       metadata.comments.push_back(text_of(rest("")));
+    } else if (is(0xe2, "MPF\0"sv)) {
+      leave_out(metadata, "further pictures");  // smaller ones, or the gain map of a picture for bright screens
+    } else if (marker >= 0xe1 && marker <= 0xef &&
+               !(is(0xee, "Adobe"sv) || is(0xe1, kExifStart) || is(0xe1, kXmpStart))) {
+      leave_out(metadata, "APP" + std::to_string(marker - 0xe0) + " data");
     }
   });
 
@@ -401,6 +419,8 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
       metadata.color.push_back({type, {data.begin(), data.end()}});
     } else if (text) {
       read_text(type, data);
+    } else if (!known) {
+      leave_out_chunk(metadata, type, data);
     }
   }
   if (metadata.exif.empty()) metadata.exif = std::move(raw_exif);
@@ -416,19 +436,19 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
   return metadata;
 }
 
-void make_upright(Metadata& metadata, int width, int height, bool turned) {
+void make_upright(Metadata& metadata, int width, int height, int orientation) {
   if (!metadata.exif.empty() && !make_exif_upright(metadata.exif, width, height)) {
     metadata.exif.clear();
     drop(metadata, kExifName);
   }
-  make_xmp_upright(metadata.xmp, width, height);
+  make_xmp_upright(metadata.xmp, width, height, orientation != 1);
   std::string extension = metadata.xmp_extension;
-  make_xmp_upright(extension, width, height);
+  make_xmp_upright(extension, width, height, orientation != 1);
   if (extension != metadata.xmp_extension) {
     metadata.xmp_extension = std::move(extension);
     rename_xmp_extension(metadata.xmp, metadata.xmp_extension);
   }
-  if (turned && metadata.density) std::swap(metadata.density->x, metadata.density->y);
+  if (orientation >= 5 && metadata.density) std::swap(metadata.density->x, metadata.density->y);
 }
 
 std::vector<JpegSegment> jpeg_segments(const Metadata& metadata) {

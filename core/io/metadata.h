@@ -35,7 +35,8 @@ struct Metadata {
   std::vector<PngChunk> color;          ///< PNG alone: gAMA, cHRM, sRGB, cICP.
   std::vector<PngChunk> texts;          ///< PNG alone: tEXt, zTXt, iTXt.
 
-  /// What was left out since it is damaged, for people to read: "damaged EXIF data".
+  /// What else the file holds and nothing here takes, or what is damaged, for people to read: "damaged EXIF data",
+  /// "further pictures". At most a few of a kind.
   std::vector<std::string> dropped;
 };
 
@@ -45,9 +46,9 @@ struct Metadata {
 Metadata read_jpeg_metadata(const std::string& path, std::span<const std::uint8_t> file, std::size_t max_bytes);
 Metadata read_png_metadata(const std::string& path, std::span<const std::uint8_t> file, std::size_t max_bytes);
 
-/// Resets orientation and sizes and drops thumbnails, for upright pixels of these sides. `turned`: the sides changed
-/// places.
-void make_upright(Metadata& metadata, int width, int height, bool turned);
+/// Resets orientation and sizes and drops thumbnails, for upright pixels of these sides. `orientation`: the one, 1 to 8,
+/// that was applied to make them so. Where it is 1, an orientation in XMP stays: nobody has applied it.
+void make_upright(Metadata& metadata, int width, int height, int orientation);
 
 /// A segment of a JPEG file: marker (0xe1 is APP1) and content without its length.
 struct JpegSegment {

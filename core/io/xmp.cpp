@@ -64,8 +64,8 @@ constexpr std::string_view kExtensionProperty = "xmpNote:HasExtendedXMP";
 
 }  // namespace
 
-void make_xmp_upright(std::string& packet, int width, int height) {
-  set_numbers(packet, "tiff:Orientation", 1);
+void make_xmp_upright(std::string& packet, int width, int height, bool applied) {
+  if (applied) set_numbers(packet, "tiff:Orientation", 1);
   for (const char* name : {"tiff:ImageWidth", "exif:PixelXDimension"}) set_numbers(packet, name, width);
   for (const char* name : {"tiff:ImageLength", "exif:PixelYDimension"}) set_numbers(packet, name, height);
   constexpr std::string_view kStart = "<xmp:Thumbnails", kEnd = "</xmp:Thumbnails>";

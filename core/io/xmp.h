@@ -7,9 +7,10 @@
 /// XMP packets (ISO 16684-1) are XML, which these functions search for a few properties without parsing it all.
 namespace kind {
 
-/// Makes a packet true of the picture once it is upright and about to change: tiff:Orientation becomes 1, the sizes it
-/// states become `width` x `height`, and thumbnails (xmp:Thumbnails) are taken out.
-void make_xmp_upright(std::string& packet, int width, int height);
+/// Makes a packet true of the picture once it is upright and about to change: the sizes it states become `width` x
+/// `height`, thumbnails (xmp:Thumbnails) are taken out, and where an orientation was `applied` tiff:Orientation
+/// becomes 1.
+void make_xmp_upright(std::string& packet, int width, int height, bool applied);
 
 /// JPEG files hold at most 65 KB in one packet; more goes to an extension, which the packet names by its digest.
 /// The 32 digits of that name, empty where there is none.

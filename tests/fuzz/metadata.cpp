@@ -59,9 +59,9 @@ void check_xmp(const std::string& all) {
   const std::size_t zero = all.find('\0');
   std::string packet = all.substr(0, zero);
   const std::string extension = zero == std::string::npos ? "" : all.substr(zero + 1);
-  make_xmp_upright(packet, kWidth, kHeight);
+  make_xmp_upright(packet, kWidth, kHeight, true);
   std::string again = packet;
-  make_xmp_upright(again, kWidth, kHeight);
+  make_xmp_upright(again, kWidth, kHeight, true);
   const std::string name = xmp_extension_name(packet);
   promise(name.empty() || name.size() == 32, "an extension's name has 32 digits");
   join_xmp(packet, extension);
@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       })) {
     return 0;
   }
-  make_upright(metadata, kWidth, kHeight, input.choice & 4);
+  make_upright(metadata, kWidth, kHeight, input.choice & 4 ? 6 : 1);
   promise(exif_orientation(metadata.exif) == 1, "upright metadata say so");
   check_profile(metadata, input.choice & 8);
   for (const MetadataHolder holder : {MetadataHolder::kJpeg, MetadataHolder::kPng, MetadataHolder::kNone}) {

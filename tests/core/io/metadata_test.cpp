@@ -265,6 +265,26 @@ TEST_CASE("metadata: damage is left out and named, the picture is whole", "[unit
   std::string bad = chunk("tEXt", "Author\0me"s);
   bad.back() = static_cast<char>(bad.back() + 1);
   CHECK(png(bad) == "damaged text");
+
+  // What is whole and has no place in a result.
+  CHECK(jpeg(0xe2, "MPF\0II*\0"s) == "further pictures");
+  CHECK(jpeg(0xe2, "FPXR\0"s) == "APP2 data");
+  CHECK(jpeg(0xeb, "JP") == "APP11 data");
+  CHECK(png(chunk("acTL", number(2, 4, false) + number(0, 4, false)) + chunk("tIME", "7 bytes")) ==
+        "further frames of the animation");
+  CHECK(png(chunk("bKGD", "6 byte")) == "bKGD chunk");
+  CHECK(png(chunk("acTL", number(1, 4, false) + number(0, 4, false)) + chunk("prVt", "")) == "prVt chunk");
+}
+
+TEST_CASE("metadata: many kinds that have no place are not all named", "[unit]") {
+  const TempDir dir;
+  std::string more;
+  for (char a = 'a'; a <= 'z'; ++a) {
+    for (char b = 'a'; b <= 'z'; ++b) more += chunk({a, b, 'X', 'x'}, "");
+  }
+  Metadata metadata;
+  read_image(dir.put("p", with_inserted(picture_file(dir, ImageFormat::kPng), more)), {}, &metadata);
+  CHECK(metadata.dropped.size() == 16);
 }
 
 TEST_CASE("metadata: more than the limit is refused, also where it is packed", "[unit]") {

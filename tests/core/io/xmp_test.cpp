@@ -17,13 +17,16 @@ TEST_CASE("xmp: made upright, in attributes and in elements", "[unit]") {
                             "<tiff:Orientation> 8 </tiff:Orientation><tiff:ImageLength>4000</tiff:ImageLength>"
                             "<dc:title>tiff:Orientation</dc:title>"
                             "<xmp:Thumbnails><rdf:Alt>old</rdf:Alt></xmp:Thumbnails><dc:rights>mine</dc:rights>");
-  make_xmp_upright(text, 30, 40);
+  make_xmp_upright(text, 30, 40, true);
   CHECK(text == packet("tiff:Orientation=\"1\" tiff:Make='A' exif:PixelXDimension = '30'",
                        "<tiff:Orientation>1</tiff:Orientation><tiff:ImageLength>40</tiff:ImageLength>"
                        "<dc:title>tiff:Orientation</dc:title><dc:rights>mine</dc:rights>"));
+  std::string unknown = packet("tiff:Orientation=\"6\" exif:PixelXDimension='4000'");
+  make_xmp_upright(unknown, 30, 40, false);
+  CHECK(unknown == packet("tiff:Orientation=\"6\" exif:PixelXDimension='30'"));
   std::string other = packet("tiff:Orientation=\"up\"");
   const std::string before = other;
-  make_xmp_upright(other, 30, 40);
+  make_xmp_upright(other, 30, 40, true);
   CHECK(other == before);
 }
 
@@ -34,10 +37,10 @@ TEST_CASE("xmp: text that never ends does not hang", "[unit]") {
     std::string text;
     while (text.size() < 8 << 20) text += piece;
     const auto start = std::chrono::steady_clock::now();
-    make_xmp_upright(text, 100000, 1);
+    make_xmp_upright(text, 100000, 1, true);
     // And one that ends at last, far behind.
     text += "tiff:Orientation><";
-    make_xmp_upright(text, 100000, 1);
+    make_xmp_upright(text, 100000, 1, true);
     CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 20);
   }
 }
