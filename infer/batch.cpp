@@ -434,16 +434,16 @@ int run_batch(const Options& options, const volatile std::sig_atomic_t& stop) {
   set_exact_kernels(options.exact);
   const std::vector<Job> jobs = plan(options);
   if (options.dry_run) {
-    bool failed = false;
+    std::size_t failed = 0;
     for (const Job& job : jobs) {
       if (!job.error.empty()) std::cerr << "kind-infer: " << printable(job.error, kMaxName) << std::endl;
-      failed |= !job.error.empty();
+      failed += job.error.empty() ? 0 : 1;
       for (const auto& output : job.outputs) {
         std::cout << job.input.string() << " -> " << output.string() << (job.skipped ? " (exists)" : "") << '\n';
       }
     }
     std::cout << std::flush;
-    return failed ? kExitSomeFailed : kExitDone;
+    return failed == 0 ? kExitDone : failed < jobs.size() ? kExitSomeFailed : kExitError;
   }
   return Batch(options, jobs, stop).run();
 }

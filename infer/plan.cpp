@@ -73,8 +73,10 @@ class Lister {
         } catch (const Error& error) {
           files_.push_back({path, below, error.what()});  // does not stop the rest
         }
-      } else if (has_picture_name(entry) && fs::is_regular_file(path, ignored)) {
-        files_.push_back({path, below});
+      } else if (has_picture_name(entry)) {
+        // Of what kind it is cannot be told in a folder that may be listed and not entered: reading it says why.
+        const fs::file_type type = fs::status(path, ignored).type();
+        if (type == fs::file_type::regular || type == fs::file_type::none) files_.push_back({path, below});
       }
     }
   }

@@ -96,6 +96,22 @@ TEST_CASE("batch: a folder that cannot be listed does not stop the rest") {
   const Result dry = run(dir, "-r in -o new --dry-run");
   CHECK(dry.code == 1);
   CHECK(dry.lines().size() == 1);
+  const Result all = run(dir, "-r in/deep -o new --dry-run");
+  CHECK(all.code == 2);
+  CHECK(all.lines().size() == 1);
+}
+
+TEST_CASE("batch: a picture that cannot be looked at is named, not passed over") {
+  const TempDir dir;
+  put_pictures(dir);
+  fs::create_directory(dir / "in");
+  fs::copy_file(dir / "a.png", dir / "in/a.png");
+  fs::create_symlink("circle.png", dir / "in/circle.png");
+  fs::create_symlink("nowhere.png", dir / "in/dangling.png");  // what it leads to is gone, not hidden
+  const Result result = run(dir, "in -o out");
+  CHECK(result.code == 1);
+  CHECK(result.out == "out/a.png\n");
+  CHECK_THAT(result.err, Contains("in/circle.png") && !Contains("dangling"));
 }
 
 TEST_CASE("batch: a run is continued with --skip-existing") {
