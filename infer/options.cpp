@@ -133,9 +133,8 @@ std::optional<Options> parse_options(int argc, char** argv) {
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
   for (const char* name : {"--max-pixels", "--max-mem", "--threads", "--exact"}) app.get_option(name)->group("Limits");
   app.footer(
-      "Exit codes: 0 all well; 1 some inputs failed; 2 all of them failed, or the command line, the model or the data "
-      "is\n"
-      "wrong and nothing was done; 130, 143 stopped by SIGINT, SIGTERM.");
+      "Exit codes: 0 all well; 1 some inputs failed; 2 all of them failed, or the command line, the model or the\n"
+      "data is wrong and nothing was done; 130, 143 stopped by SIGINT, SIGTERM.");
   add_documents(app);
   try {
     app.parse(argc, argv);

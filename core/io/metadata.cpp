@@ -427,6 +427,7 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
   if (starts(metadata.exif, kExifStart)) metadata.exif.erase(metadata.exif.begin(), metadata.exif.begin() + 6);
   if (metadata.xmp.empty()) metadata.xmp = std::move(raw_xmp);
   if (!raw_iptc.empty() && text_of(metadata.photoshop).find(kIptcResource) == std::string::npos) {
+    if (metadata.photoshop.size() % 2 != 0) metadata.photoshop.push_back(0);  // the last one may lack it
     put(metadata.photoshop, kIptcResource);
     put_big_endian(metadata.photoshop, 0, 2);  // no name
     put_big_endian(metadata.photoshop, raw_iptc.size(), 4);
