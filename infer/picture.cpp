@@ -123,6 +123,10 @@ PhotoOptions photo_options(const Options& options, const Picture& picture) {
   PhotoOptions photo = options.photo;
   if (picture.job.outputs.empty()) return photo;
   photo.alpha = picture.format == ImageFormat::kPng;
+  // As write_image would say, but before the work.
+  check((picture.image.channels < 3 && !options.sheet) || lower_extension(picture.job.outputs[0].string()) != ".pgm",
+        "cannot write ", picture.job.outputs[0].string(), ": PGM is for gray pictures and ",
+        options.sheet ? "a sheet" : "this one", " has colours, expected ppm");
   if (picture.format == ImageFormat::kJpeg || picture.format == ImageFormat::kBmp) {
     check(photo.bits != 16, "cannot write ", picture.job.outputs[0].string(), ": ", image_extension(picture.format),
           " files hold no 16-bit samples, expected png or ppm");

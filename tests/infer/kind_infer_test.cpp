@@ -133,7 +133,9 @@ TEST_CASE("kind-infer: files called .pgm hold gray pictures") {
   CHECK(success(dir, "e.pgm -o gray.PGM") == "gray.PGM\n");
   CHECK(read_image(dir / "gray.PGM").channels == 1);
   CHECK(success(dir, "e.pgm -o out/ --ladder 1,2 --sheet") == "out/e.ppm\n");
-  CHECK_THAT(failure(dir, "a.png -o x.pgm"), Contains("cannot write x.pgm: PGM is for gray pictures"));
+  CHECK_THAT(failure(dir, "a.png -o x.pgm"), Contains("cannot write x.pgm: PGM is for gray pictures and this one"));
+  CHECK_THAT(failure(dir, "e.pgm -o x.pgm --ladder 1,2 --sheet"),
+             Contains("x.pgm: PGM is for gray pictures and a sheet"));
 }
 
 TEST_CASE("kind-infer: a mean that no ratio reaches is said") {
