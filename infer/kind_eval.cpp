@@ -328,6 +328,7 @@ int run_command_line(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  expect_file_limits();
   try {
     return run_command_line(argc, argv);
   } catch (const std::exception& error) {

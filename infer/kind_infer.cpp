@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
     if (!options) return kind::kExitDone;
     std::signal(SIGINT, on_signal);
     std::signal(SIGTERM, on_signal);
-    std::signal(SIGXFSZ, SIG_IGN);  // a file that is larger than `ulimit -f` is an error as others, not the run's end
+    kind::expect_file_limits();
     return kind::run_batch(*options, stop_signal);
   } catch (const std::exception& error) {
     std::cerr << kind::error_line("kind-infer", error) << std::endl;

@@ -389,6 +389,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  kind::expect_file_limits();
   try {
     const int code = run(argc, argv);
     check(static_cast<bool>(std::cout.flush()), "cannot write to the standard output");

@@ -74,9 +74,11 @@ class Lister {
           files_.push_back({path, below, error.what()});  // does not stop the rest
         }
       } else if (has_picture_name(entry)) {
-        // Of what kind it is cannot be told in a folder that may be listed and not entered: reading it says why.
-        const fs::file_type type = fs::status(path, ignored).type();
-        if (type == fs::file_type::regular || type == fs::file_type::none) files_.push_back({path, below});
+        // In a folder that may be listed and not entered its kind cannot be told: reading it says why. Links that lead
+        // nowhere or round in a circle are passed over.
+        std::error_code error;
+        const bool regular = fs::is_regular_file(path, error);
+        if (regular || error == std::errc::permission_denied) files_.push_back({path, below});
       }
     }
   }

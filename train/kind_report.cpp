@@ -58,6 +58,7 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app("Compares training runs and sweeps: one page to read, tables to go on with.", "kind-report");
   Options options;
+  expect_file_limits();
   try {
     app.set_version_flag(
         "--version", [] { return version_text("kind-report", available_isas(), current_isa()); },

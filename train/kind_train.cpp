@@ -36,6 +36,7 @@ extern "C" void on_signal(int signal) {
 void listen_to_signals() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  expect_file_limits();
 }
 
 struct Options {

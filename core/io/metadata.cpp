@@ -107,7 +107,12 @@ void leave_out(Metadata& metadata, const std::string& text) {
   if (all.size() < kMostNames && std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
 }
 
-void drop(Metadata& metadata, const char* what) { leave_out(metadata, std::string("damaged ") + what); }
+/// Of damage there are few kinds, and none is to be crowded out.
+void drop(Metadata& metadata, const char* what) {
+  const std::string text = std::string("damaged ") + what;
+  std::vector<std::string>& all = metadata.dropped;
+  if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
+}
 
 /// A chunk of a PNG that says something of the picture and has no place in Metadata.
 void leave_out_chunk(Metadata& metadata, const std::string& type, Bytes data) {

@@ -46,8 +46,8 @@ struct Metadata {
 Metadata read_jpeg_metadata(const std::string& path, std::span<const std::uint8_t> file, std::size_t max_bytes);
 Metadata read_png_metadata(const std::string& path, std::span<const std::uint8_t> file, std::size_t max_bytes);
 
-/// Resets orientation and sizes and drops thumbnails, for upright pixels of these sides. `orientation`: the one, 1 to 8,
-/// that was applied to make them so. Where it is 1, an orientation in XMP stays: nobody has applied it.
+/// Resets orientation and sizes and drops thumbnails, for upright pixels of these sides. `orientation`: the one, 1 to
+/// 8, that was applied to make them so. Where it is 1, an orientation in XMP stays: nobody has applied it.
 void make_upright(Metadata& metadata, int width, int height, int orientation);
 
 /// A segment of a JPEG file: marker (0xe1 is APP1) and content without its length.

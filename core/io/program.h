@@ -1,5 +1,6 @@
 #pragma once
 
+#include <csignal>
 #include <exception>
 #include <string>
 #include <vector>
@@ -17,6 +18,10 @@ inline constexpr int kExitError = 2;
 /// that are read and written.
 std::string version_text(const std::string& program, const std::vector<std::string>& isas,
                          const std::string& isa_in_use);
+
+/// For the beginning of `main`: a file that grows larger than `ulimit -f` allows then is an error as others, not the
+/// program's end.
+inline void expect_file_limits() { std::signal(SIGXFSZ, SIG_IGN); }
 
 /// What `main` prints to stderr for an exception that ended the program: "PROGRAM: what was wrong" as one line, without
 /// a line end. The exit code is then kExitError.

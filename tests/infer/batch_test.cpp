@@ -1,5 +1,7 @@
 // Many pictures in one run of kind-infer: trees, streams, runs that are continued, reports.
 
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 
 #include "core/io/config.h"
@@ -102,16 +104,31 @@ TEST_CASE("batch: a folder that cannot be listed does not stop the rest") {
 }
 
 TEST_CASE("batch: a picture that cannot be looked at is named, not passed over") {
+  if (::geteuid() == 0) {
+    WARN("skipped: the administrator may enter every folder");
+    return;
+  }
+  const TempDir dir;
+  put_pictures(dir);
+  fs::create_directories(dir / "in/deep");
+  fs::copy_file(dir / "a.png", dir / "in/a.png");
+  fs::copy_file(dir / "a.png", dir / "in/deep/b.png");
+  fs::permissions(dir / "in/deep", fs::perms::owner_read);
+  const Result result = run(dir, "-r in -o out");
+  fs::permissions(dir / "in/deep", fs::perms::owner_all);
+  CHECK(result.code == 1);
+  CHECK(result.out == "out/a.png\n");
+  CHECK_THAT(result.err, Contains("in/deep/b.png: Permission denied"));
+}
+
+TEST_CASE("batch: links that lead nowhere or in a circle are passed over") {
   const TempDir dir;
   put_pictures(dir);
   fs::create_directory(dir / "in");
   fs::copy_file(dir / "a.png", dir / "in/a.png");
   fs::create_symlink("circle.png", dir / "in/circle.png");
-  fs::create_symlink("nowhere.png", dir / "in/dangling.png");  // what it leads to is gone, not hidden
-  const Result result = run(dir, "in -o out");
-  CHECK(result.code == 1);
-  CHECK(result.out == "out/a.png\n");
-  CHECK_THAT(result.err, Contains("in/circle.png") && !Contains("dangling"));
+  fs::create_symlink("nowhere.png", dir / "in/dangling.png");
+  CHECK(success(dir, "in -o out") == "out/a.png\n");
 }
 
 TEST_CASE("batch: a run is continued with --skip-existing") {
