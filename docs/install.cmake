@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 
 install(TARGETS kind-eval kind-infer kind-report kind-train kind-weights RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES nets/pretrained/kind.safetensors nets/pretrained/kind.md DESTINATION ${CMAKE_INSTALL_DATADIR}/kind)
+install(FILES nets/pretrained/kind.safetensors nets/pretrained/kind.md nets/pretrained/split.json DESTINATION ${CMAKE_INSTALL_DATADIR}/kind)
 
 # Libraries: C++ static, C shared.
 foreach(library core layers losses nets c)
