@@ -60,6 +60,11 @@ class Tiff {
     }
     return entries;
   }
+  /// The bytes of a directory with the offset of the next one: of as many entries as it says, whole or not.
+  Range directory_range(std::size_t at) const {
+    if (at + 2 > size()) return {size(), size()};
+    return {at, std::min(size(), at + 2 + std::size_t{12} * u16(at) + 4)};
+  }
   /// Where the entry's value lies.
   Range value(const Entry& entry) const {
     static constexpr std::size_t kSizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8};
@@ -104,7 +109,7 @@ bool overlaps(const Range& range, const std::vector<Range>& joined) {
 template <class Bytes>
 void add_ranges(const Tiff<Bytes>& tiff, std::size_t directory, const std::vector<Entry>& entries,
                 std::vector<Range>& ranges) {
-  ranges.push_back({directory, std::min(tiff.size(), directory + 2 + 12 * entries.size() + 4)});
+  ranges.push_back(tiff.directory_range(directory));
   for (const Entry& entry : entries) ranges.push_back(tiff.value(entry));
 }
 
@@ -151,7 +156,10 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) 
     bool seen_interop = false;
     const std::size_t at = tiff.number(entry).value_or(0);
     const auto inner = tiff.directory(at);
-    if (!inner) continue;
+    // In use even if it is damaged: half of it cleared with the thumbnail could make another directory of it. One that
+    // shares bytes with the first would have its entries changed by what is set there, and the other way round.
+    used.push_back(tiff.directory_range(at));
+    if (!inner || overlaps(used.back(), {tiff.directory_range(first)})) continue;
     add_ranges(tiff, at, *inner, used);
     for (const Entry& deeper : *inner) {
       if (entry.tag == kExifDirectory && deeper.tag == kPixelWidth) set(deeper, width);

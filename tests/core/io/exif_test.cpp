@@ -88,6 +88,25 @@ TEST_CASE("exif: damage is told, wherever it is", "[unit]") {
   }
 }
 
+TEST_CASE("exif: a directory that lies over the first one is left alone", "[unit]") {
+  for (const bool little : {false, true}) {
+    // The number of entries of the Exif directory is the orientation, which becomes 1; its entry, a width, is the rest
+    // of the orientation's and the next one's: with 6 entries it would not be whole, with 1 it would be changed.
+    const std::size_t exif = 8 + 2 + 12 + 8;
+    std::vector<std::uint8_t> block =
+        bytes_of((little ? "II" : "MM") + number(42, 2, little) + number(8, 4, little) + number(3, 2, little) +
+                 number(0x8769, 2, little) + number(4, 2, little) + number(1, 4, little) + number(exif, 4, little) +
+                 number(0x112, 2, little) + number(3, 2, little) + number(1, 4, little) + number(6, 2, little) +
+                 number(0xa002, 2, little) + number(4, 2, little) + number(1, 4, little) + number(4000, 4, little) +
+                 number(0, 2, little) + number(0, 4, little));
+    REQUIRE(make_exif_upright(block, 640, 480));
+    const std::vector<std::uint8_t> once = block;
+    REQUIRE(make_exif_upright(block, 640, 480));
+    CHECK(block == once);
+    CHECK(exif_orientation(block) == 1);
+  }
+}
+
 TEST_CASE("exif: directories that lead to each other without end take no time", "[unit]") {
   // As many entries as a JPEG holds, each of which leads back to the same directory as one of its own kind or another.
   for (const std::vector<unsigned>& tags : {std::vector<unsigned>{0x8769}, {0x8825}, {0xa005, 0x8769}}) {
