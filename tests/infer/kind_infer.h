@@ -3,6 +3,7 @@
 // Runs kind-infer as its users do. Sources that include this are told where the program is.
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -72,7 +73,17 @@ inline Result shell(const TempDir& dir, const std::string& command) {
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text(streams / "out"), text(streams / "err")};
 }
 
-inline Result run(const TempDir& dir, const std::string& arguments) { return shell(dir, "\"$KIND\" " + arguments); }
+/// `before`: goes in front of the program.
+inline Result run(const TempDir& dir, const std::string& arguments, const std::string& before = "") {
+  return shell(dir, before + "\"$KIND\" " + arguments);
+}
+
+/// What goes in front of a program so that the permissions of root's own files hold for root, too.
+inline std::string without_privileges() {
+  const std::string capabilities = "-dac_override,-dac_read_search";
+  if (::geteuid() != 0) return "";
+  return "setpriv --inh-caps " + capabilities + " --bounding-set " + capabilities + " ";
+}
 
 inline std::string text_of_file(const std::string& path) {
   const Bytes bytes = slurp(path);
@@ -89,15 +100,15 @@ inline Names files(const TempDir& dir) {
 }
 
 /// A failure: the code, nothing on stdout, no new file, one line on stderr that starts with the program's name.
-inline std::string failure(const TempDir& dir, const std::string& arguments) {
+inline std::string failure(const TempDir& dir, const std::string& arguments, const std::string& before = "") {
   INFO(arguments);
-  const Names before = files(dir);
-  const Result result = run(dir, arguments);
+  const Names there = files(dir);
+  const Result result = run(dir, arguments, before);
   CHECK(result.code == 2);
   CHECK(result.out.empty());
   CHECK(result.err.find("kind-infer: ") == 0);
   CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
-  CHECK(files(dir) == before);
+  CHECK(files(dir) == there);
   return result.err;
 }
 

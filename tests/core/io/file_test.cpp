@@ -10,6 +10,7 @@
 #include <future>
 
 #include "tests/support/errors.h"
+#include "tests/support/scopes.h"
 #include "tests/support/temp_dir.h"
 
 using namespace kind;
@@ -100,10 +101,10 @@ TEST_CASE("file: reading says what is wrong with the file", "[unit]") {
   CHECK_THAT(message(dir / "f/below"), Contains("/f/below: Not a directory"));
   std::filesystem::create_symlink("loop", dir / "loop");
   CHECK_THAT(message(dir / "loop"), Contains("/loop: Too many levels of symbolic links"));
-  if (::geteuid() != 0) {
-    ::chmod((dir / "f").c_str(), 0);
-    CHECK_THAT(message(dir / "f"), Contains("/f: Permission denied"));
-  }
+  ::chmod(dir.path().c_str(), 0755);
+  ::chmod((dir / "f").c_str(), 0);
+  const UnprivilegedScope unprivileged;
+  CHECK_THAT(message(dir / "f"), Contains("/f: Permission denied"));
 }
 
 TEST_CASE("file: write_file_atomic makes and replaces files and leaves nothing else", "[unit]") {
@@ -190,11 +191,12 @@ TEST_CASE("file: writing refuses folders, devices and missing folders before any
   CHECK_THAT(message(""), Contains("empty name"));
   dir.put("f", "x");
   CHECK_THAT(message(dir / "f/g"), Contains("/f/g: Not a directory"));
-  if (::geteuid() != 0) {
-    ::chmod(dir.path().c_str(), 0500);
+  ::chmod(dir.path().c_str(), 0555);
+  {
+    const UnprivilegedScope unprivileged;
     CHECK_THAT(message(dir / "g"), Contains("/g: Permission denied"));
-    ::chmod(dir.path().c_str(), 0700);
   }
+  ::chmod(dir.path().c_str(), 0700);
   CHECK(dir.count() == 1);
 }
 
