@@ -217,8 +217,12 @@ class Batch {
       return 128 + stop_;
     }
     check(static_cast<bool>(std::cout), "cannot write to the standard output; the results are there");
-    const auto failed = static_cast<std::size_t>(std::count_if(
-        outcomes.begin(), outcomes.end(), [](const Outcome& o) { return o.status == Outcome::Status::kFailed; }));
+    const auto count = [&](Outcome::Status status) {
+      return static_cast<std::size_t>(std::count_if(outcomes.begin(), outcomes.end(),
+                                                    [&](const Outcome& outcome) { return outcome.status == status; }));
+    };
+    const std::size_t failed = count(Outcome::Status::kFailed), skipped = count(Outcome::Status::kSkipped);
+    if (skipped > 0) console_.say(join("kind-infer: skipped ", skipped, " of ", jobs_.size(), ": their results exist"));
     if (failed > 0 && failed == jobs_.size()) return kExitError;
     return failed == 0 && reported ? kExitDone : kExitSomeFailed;
   }

@@ -133,12 +133,14 @@ TEST_CASE("batch: a run is continued with --skip-existing") {
   const Result result = run(dir, "-r in -o out --skip-existing --report report.json");
   CHECK(result.code == 0);
   CHECK(result.out == "out/a.png\nout/sub/deep/b.jpg\n");
+  CHECK_THAT(result.err, Contains("kind-infer: skipped 1 of 3: their results exist\n"));
   CHECK(fs::last_write_time(dir / "out/sub/a.png") == before);
   CHECK((report_of(dir).at("done") == 2 && report_of(dir).at("skipped") == 1 && report_of(dir).at("failed") == 0));
   // Again, with nothing left to do, not even a model to be found.
   const Result again = run(dir, "-r in -o out --skip-existing --report report.json -w none.st");
   CHECK(again.code == 0);
-  CHECK((again.out + again.err).empty());
+  CHECK(again.out.empty());
+  CHECK(again.err == "kind-infer: skipped 3 of 3: their results exist\n");
   CHECK(report_of(dir).at("skipped") == 3);
   CHECK_THAT(failure(dir, "-r in -o out --skip-existing --overwrite"), Contains("excludes"));
 }
