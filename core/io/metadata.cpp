@@ -24,7 +24,8 @@ using Bytes = std::span<const std::uint8_t>;
 
 constexpr std::string_view kExifStart = "Exif\0\0"sv, kXmpStart = "http://ns.adobe.com/xap/1.0/\0"sv,
                            kExtensionStart = "http://ns.adobe.com/xmp/extension/\0"sv, kIccStart = "ICC_PROFILE\0"sv,
-                           kPhotoshopStart = "Photoshop 3.0\0"sv, kXmpKeyword = "XML:com.adobe.xmp\0"sv;
+                           kPhotoshopStart = "Photoshop 3.0\0"sv, kXmpKeyword = "XML:com.adobe.xmp\0"sv,
+                           kRawStart = "Raw profile type "sv;
 /// ImageMagick writes IPTC data into a PNG without the resource around it: records, which begin so.
 constexpr std::string_view kIptcStart = "\x1c"sv, kIptcResource = "8BIM\x04\x04"sv;
 constexpr std::size_t kMostInSegment = 65533;
@@ -332,13 +333,17 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
       return static_cast<std::size_t>(
           std::find(data.begin() + static_cast<std::ptrdiff_t>(from), data.end(), std::uint8_t{0}) - data.begin());
     };
-    const bool xmp = type == "iTXt" && starts(data, kXmpKeyword), raw = starts(data, "Raw profile type "sv);
-    if (!xmp && !raw) {
+    const bool xmp = type == "iTXt" && starts(data, kXmpKeyword);
+    const std::size_t keyword = zero_behind(0);
+    std::string_view kind(reinterpret_cast<const char*>(data.data()), keyword);
+    kind = xmp ? "xmp" : kind.starts_with(kRawStart) ? kind.substr(kRawStart.size()) : "";
+    const bool resources = kind == "iptc" || kind == "8bim";
+    if (kind != "exif" && kind != "APP1" && kind != "xmp" && !resources) {
       budget.take(data.size() + 64);
       metadata.texts.push_back({type, {data.begin(), data.end()}});
       return;
     }
-    const std::size_t keyword = zero_behind(0);
+    const char* what = kind == "xmp" ? kXmpName : resources ? kPhotoshopName : kExifName;
     std::size_t start = keyword + 1;
     bool packed = false;
     if (type == "zTXt") {
@@ -352,27 +357,22 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
     std::optional<std::vector<std::uint8_t>> content;
     if (start <= data.size()) {
       const Bytes rest = data.subspan(start);
+      if (!packed && rest.size() > budget.left()) budget.refuse();  // before it is copied
       content = packed ? inflate(rest, budget) : std::vector<std::uint8_t>(rest.begin(), rest.end());
     }
-    if (!content) return drop(metadata, xmp ? kXmpName : kExifName);
+    if (!content) return drop(metadata, what);
     budget.take(content->size() + 64);
     if (xmp) {
       if (metadata.xmp.empty()) metadata.xmp = text_of(*content);
       return;
     }
-    const std::string kind = text_of(data.subspan(17, keyword - 17));
-    const bool resources = kind == "iptc" || kind == "8bim";
-    if (kind != "exif" && kind != "APP1" && kind != "xmp" && !resources) {
-      metadata.texts.push_back({type, {data.begin(), data.end()}});
-      return;
-    }
     const auto bytes = raw_profile(text_of(*content));
-    if (!bytes) return drop(metadata, kind == "xmp" ? kXmpName : resources ? kPhotoshopName : kExifName);
+    if (!bytes) return drop(metadata, what);
     if (kind == "iptc" && starts(*bytes, kIptcStart)) {
       raw_iptc = *bytes;
     } else if (resources) {
       auto kept = kept_resources(*bytes);
-      if (!kept) return drop(metadata, kPhotoshopName);
+      if (!kept) return drop(metadata, what);
       metadata.photoshop = std::move(*kept);
     } else if (kind == "xmp" || starts(*bytes, kXmpStart)) {
       raw_xmp = text_of(Bytes(*bytes).subspan(starts(*bytes, kXmpStart) ? kXmpStart.size() : 0));

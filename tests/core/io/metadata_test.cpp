@@ -173,6 +173,12 @@ TEST_CASE("metadata: image resources and IPTC in a PNG's texts, as ImageMagick w
   CHECK(read(text("iptc", iptc)) == iptc);
   CHECK(read(text("8bim", stale + other + iptc) + text("iptc", records)) == other + iptc);
   CHECK(read(text("iptc", records) + text("8bim", stale + other)) == other + iptc);
+  // Texts of other kinds are kept as they are, whatever is in them.
+  Metadata metadata;
+  const std::string unknown = chunk("zTXt", "Raw profile type icm\0\0"s + "no stream");
+  read_image(dir.put("p.png", with_inserted(picture_file(dir, ImageFormat::kPng), unknown)), {}, &metadata);
+  CHECK(metadata.dropped.empty());
+  CHECK(metadata.texts.size() == 1);
   // The last resource may lack the byte that makes its size even; another one behind it needs it.
   const std::string odd = resource(1005, "densities");
   CHECK(read(text("8bim", odd.substr(0, odd.size() - 1)) + text("iptc", records)) == odd + iptc);
@@ -265,6 +271,8 @@ TEST_CASE("metadata: damage is left out and named, the picture is whole", "[unit
   CHECK(png(chunk("iTXt", "XML:com.adobe.xmp\0\1\0\0\0"s + "no stream")) == "damaged XMP data");
   CHECK(png(chunk("iTXt", "XML:com.adobe.xmp\0"s)) == "damaged XMP data");
   CHECK(png(chunk("tEXt", "Raw profile type exif\0\nexif\n3\nxyz"s)) == "damaged EXIF data");
+  CHECK(png(chunk("zTXt", "Raw profile type iptc\0\0"s + "no stream")) == "damaged Photoshop and IPTC data");
+  CHECK(png(chunk("zTXt", "Raw profile type xmp\0\0"s + "no stream")) == "damaged XMP data");
   std::string bad = chunk("tEXt", "Author\0me"s);
   bad.back() = static_cast<char>(bad.back() + 1);
   CHECK(png(bad) == "damaged text");
@@ -300,6 +308,8 @@ TEST_CASE("metadata: more than the limit is refused, also where it is packed", "
   CHECK_THAT(message(ImageFormat::kPng, chunk("iCCP", "name\0\0"s + bomb), 1 << 20),
              Contains("more than 1048576 bytes"));
   CHECK_THAT(message(ImageFormat::kPng, chunk("zTXt", "Raw profile type exif\0\0"s + bomb), 1 << 20),
+             Contains("limit"));
+  CHECK_THAT(message(ImageFormat::kPng, chunk("tEXt", "Raw profile type exif\0"s + std::string(5000, 'x')), 4999),
              Contains("limit"));
   CHECK_THAT(message(ImageFormat::kPng, chunk("eXIf", std::string(5000, 'x')), 4999), Contains("limit"));
   CHECK_THAT(message(ImageFormat::kJpeg, segment(0xfe, std::string(5000, 'x')), 4999), Contains("limit"));
