@@ -154,7 +154,9 @@ std::optional<Options> parse_options(int argc, char** argv) {
   }
   if (!format.empty()) {
     options.format = image_format_from_extension(format);
-    check(options.format.has_value(), "--format: expected one of ", writable_image_types(), ", got ", quote(format));
+    // A name may say pgm of a picture that is gray; a type cannot, since some of the pictures may have colours.
+    check(options.format.has_value() && lower_extension("a." + format) != ".pgm", "--format: expected one of ",
+          writable_image_types(), ", got ", quote(format));
   }
   check(!bits->count() || options.photo.bits == 8 || options.photo.bits == 16, "--bits: expected 8 or 16, got ",
         options.photo.bits);

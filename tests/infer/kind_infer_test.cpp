@@ -134,6 +134,10 @@ TEST_CASE("kind-infer: files called .pgm hold gray pictures") {
   CHECK(read_image(dir / "gray.PGM").channels == 1);
   CHECK(success(dir, "e.pgm -o out/ --ladder 1,2 --sheet") == "out/e.ppm\n");
   CHECK_THAT(failure(dir, "a.png -o x.pgm"), Contains("cannot write x.pgm: PGM is for gray pictures and this one"));
+  for (const char* type : {"pgm", ".PGM"}) {
+    CHECK_THAT(failure(dir, std::string("e.pgm -o out/ --overwrite -f ") + type),
+               Contains(std::string("--format: expected one of png, jpg, bmp, ppm, got '") + type));
+  }
   CHECK_THAT(failure(dir, "e.pgm -o x.pgm --ladder 1,2 --sheet"),
              Contains("x.pgm: PGM is for gray pictures and a sheet"));
 }
