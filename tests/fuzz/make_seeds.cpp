@@ -151,6 +151,7 @@ void put_pictures(const Seeds& seeds) {
   seeds.put("bmp-8", bmp_file(8, 40, 0, palette + std::string(20, '\1'), 24));
   seeds.put("bmp-4", bmp_file(4, 40, 0, palette + std::string(52, '\1'), 12));
   seeds.put("bmp-1", bmp_file(1, 40, 0, palette, 12));
+  seeds.put("bmp-gray", encode_image("seed", test_picture(5, 3, 1), ImageFormat::kBmp));
   seeds.put("ppm-8", encode_image("seed", color, ImageFormat::kPpm));
   seeds.put("ppm-16", encode_image("seed", test_picture(3, 5, 3, 16), ImageFormat::kPpm));
   seeds.put("pgm-100", "P5\n# a comment\n 3 2 100\n\1\2\3\4\5\x64"s);
