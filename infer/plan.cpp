@@ -64,7 +64,8 @@ class Lister {
     for (const std::string& entry : list_folder(folder.string())) {
       const fs::path path = entry;
       const bool hidden = path.filename().string().front() == '.';
-      if (options_.recursive && fs::is_directory(path, ignored)) {
+      std::error_code why;
+      if (options_.recursive && fs::is_directory(path, why)) {
         // Links to folders may lead round in a circle, and results are no inputs.
         const auto is_this = [&](const fs::path& output) { return real_path(path) == output; };
         if (hidden || fs::is_symlink(path, ignored) || std::any_of(outputs_, std::end(outputs_), is_this)) continue;
@@ -76,9 +77,10 @@ class Lister {
       } else if (has_picture_name(entry)) {
         // In a folder that may be listed and not entered its kind cannot be told: reading it says why. Links that lead
         // nowhere or round in a circle are passed over.
-        std::error_code error;
-        const bool regular = fs::is_regular_file(path, error);
-        if (regular || error == std::errc::permission_denied) files_.push_back({path, below});
+        const bool regular = fs::is_regular_file(path, why);
+        if (regular || why == std::errc::permission_denied) files_.push_back({path, below});
+      } else if (why == std::errc::permission_denied && !hidden && !fs::is_symlink(path, ignored)) {
+        files_.push_back({path, below, path.string() + ": " + why.message()});  // it may be a folder of pictures
       }
     }
   }

@@ -113,6 +113,18 @@ TEST_CASE("batch: a picture that cannot be looked at is named, not passed over")
   CHECK(result.code == 1);
   CHECK(result.out == "out/a.png\n");
   CHECK_THAT(result.err, Contains("in/deep/b.png: Permission denied"));
+  // Nor, with -r, what may be a folder of pictures.
+  fs::rename(dir / "in/deep/b.png", dir / "in/b.png");
+  fs::create_directories(dir / "in/deep/deeper");
+  fs::rename(dir / "in/b.png", dir / "in/deep/deeper/b.png");
+  fs::permissions(dir / "in/deep", fs::perms::owner_read);
+  const Result deeper = run(dir, "-r in -o out --overwrite", without_privileges());
+  const Result flat = run(dir, "in/deep -o out --overwrite", without_privileges());
+  fs::permissions(dir / "in/deep", fs::perms::owner_all);
+  CHECK(deeper.code == 1);
+  CHECK(deeper.out == "out/a.png\n");
+  CHECK_THAT(deeper.err, Contains("kind-infer: in/deep/deeper: Permission denied\n"));
+  CHECK_THAT(flat.err, Contains("in/deep: there are no pictures"));
 }
 
 TEST_CASE("batch: links that lead nowhere or in a circle are passed over") {
