@@ -156,10 +156,15 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) 
     bool seen_interop = false;
     const std::size_t at = tiff.number(entry).value_or(0);
     const auto inner = tiff.directory(at);
-    // In use even if it is damaged: half of it cleared with the thumbnail could make another directory of it. One that
-    // shares bytes with the first would have its entries changed by what is set there, and the other way round.
+    if (!inner) {
+      // Cleared with the thumbnail, its number of entries could make a whole one of it.
+      used.push_back({std::min(at, tiff.size()), std::min(at + 2, tiff.size())});
+      continue;
+    }
+    // One that shares bytes with the first would have its entries changed by what is set there, and the other way
+    // round.
     used.push_back(tiff.directory_range(at));
-    if (!inner || overlaps(used.back(), {tiff.directory_range(first)})) continue;
+    if (overlaps(used.back(), {tiff.directory_range(first)})) continue;
     add_ranges(tiff, at, *inner, used);
     for (const Entry& deeper : *inner) {
       if (entry.tag == kExifDirectory && deeper.tag == kPixelWidth) set(deeper, width);

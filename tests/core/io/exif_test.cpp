@@ -68,6 +68,23 @@ TEST_CASE("exif: a thumbnail said to lie over other data takes none of it along"
   CHECK(text_of(block).find("note with offsets") != std::string::npos);
 }
 
+TEST_CASE("exif: a directory that is nowhere, or damaged, keeps no thumbnail", "[unit]") {
+  for (const bool little : {false, true}) {
+    for (const unsigned tag : {0x8769u, 0x8825u}) {
+      // In the header; behind the end; at the maker's name, whose letters are as many entries as do not fit.
+      for (const std::size_t at : {std::size_t{0}, std::size_t{7}, std::size_t{4000}, std::size_t{92}}) {
+        const std::string entry = number(tag, 2, little) + number(4, 2, little) + number(1, 4, little);
+        const auto with_entry = [&](std::string block) {
+          return bytes_of(block.replace(8 + 2 + 24, 12, entry + number(at, 4, little)));
+        };
+        std::vector<std::uint8_t> block = with_entry(exif_block(little, 6, 40, 30, "THUMB"));
+        REQUIRE(make_exif_upright(block, 30, 40));
+        CHECK(block == with_entry(exif_block(little, 1, 40, 30)));
+      }
+    }
+  }
+}
+
 TEST_CASE("exif: damage is told, wherever it is", "[unit]") {
   const std::string whole = exif_block(false, 8, 40, 30, "THUMB");
   for (std::size_t size = 0; size < whole.size(); ++size) {
