@@ -33,10 +33,10 @@ std::string hexadecimal(std::uint64_t value) {
   return out.str();
 }
 
-/// Where the shipped model is, for a message.
-std::string shipped_model() {
+/// Where the model is that is used when none is named, the shipped one or $KIND_MODEL, for a message.
+std::string default_model() {
   try {
-    return " (the shipped one is " + find_model() + ")";
+    return " (kind-infer uses " + find_model() + ")";
   } catch (const Error&) {
     return "";
   }
@@ -66,7 +66,7 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
     std::error_code error;  // other than "not there" is for reading to complain of
     if (!fs::exists(*stage.init, error) && !error) {
       fail(where, ".init: there is no file ", *stage.init, "; train it first, or name another model with --set stages.",
-           stage.name, ".init='\"MODEL\"'", shipped_model());
+           stage.name, ".init='\"MODEL\"'", default_model());
     }
     const Model<float> other = load_model<float>(*stage.init);
     const std::string source = where + ".init: " + *stage.init;
