@@ -200,6 +200,8 @@ Records read_records(const std::vector<std::string>& folders) {
     std::string key = folder;
     if (exists(folder + "/config.json")) {
       json config = read_json_file(folder + "/config.json");
+      check(config.is_object() && config.value("data", json::object()).is_object(), folder,
+            "/config.json: it is not what kind-train writes");
       run.seed = config.value("seed", std::int64_t{0});
       config.erase("seed");
       if (config.contains("data")) config["data"].erase("root");

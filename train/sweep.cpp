@@ -284,10 +284,10 @@ SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& se
       set_path(base, join("stages.", stage, ".steps=", steps), scope());
     }
     for (const std::string& text : set) set_path(base, text, scope());
+    if (!data.empty()) set_path(base, assignment("data.root", data), scope());
   } catch (const Error& error) {
     fail(path, ": base ", base_path, ": ", error.what());
   }
-  if (!data.empty()) base["data"]["root"] = data;
 
   std::vector<std::vector<Change>> changes;
   for (const SweepAxis& axis : config.axes) changes.push_back(changes_of(axis));

@@ -201,6 +201,11 @@ TEST_CASE("read_records: parts of a sweep and single runs") {
   CHECK(read_records({dir / "a"}).runs[0].stages[0].steps.size() == 10);
   std::ofstream(dir / "b/metrics.jsonl", std::ios::app) << "{\"stage\": 3}\n";
   CHECK_THAT(error_of([&] { read_records({dir / "b"}); }), Contains("b/metrics.jsonl: line 13"));
+  for (const char* config : {"[1]", R"({"seed": 1, "data": 8})"}) {
+    std::ofstream(dir / "c/config.json") << config;
+    CHECK_THAT(error_of([&] { read_records({dir / "c"}); }),
+               Contains("c/config.json: it is not what kind-train writes"));
+  }
   std::ofstream(dir / "here/sweep.json") << "{\"name\": \"x\"}";
   CHECK_THAT(error_of([&] { read_records({dir / "here"}); }), Contains("here/sweep.json"));
 }

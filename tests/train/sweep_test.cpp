@@ -50,6 +50,15 @@ const std::string kTwoAxes = R"("axes": [
                                {"name": "both", "set": {"stages.adjust.losses.square.norm": "l1",
                                                         "stages.restore.losses.square.norm": "l1"}}]}])";
 
+TEST_CASE("plan_sweep: pictures named on the command line, in a base whose data are none") {
+  const TempDir dir;
+  dir.put("base.json", std::string(R"({"data": 8})"));
+  const std::string sweep = dir.put(
+      "s.json", std::string(R"({"base": "base.json", "axes": [{"name": "seed", "path": "seed", "values": [1]}]})"));
+  const std::string message = error_of([&] { plan_sweep(sweep, {}, "pictures"); });
+  CHECK_THAT(message, Contains("s.json: base ") && Contains("data is 8, which has no \"root\" in it"));
+}
+
 TEST_CASE("plan_sweep: axes cross, zip or go one at a time") {
   const Planner p;
   using Labels = std::vector<std::string>;
