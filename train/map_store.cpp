@@ -45,7 +45,7 @@ void MapStore::put(std::size_t index, const Tensor<float>& maps) {
     memory_left_ -= bytes;
   } else {
     if (file_ < 0) {
-      std::string name = folder_ + "/maps-XXXXXX";
+      std::string name = folder_ + "/maps-XXXXXX";  // mkstemp replaces the six X
       file_ = ::mkstemp(name.data());
       check(file_ >= 0, folder_, ": cannot make a file for outputs of frozen nets: ", std::strerror(errno));
       ::unlink(name.c_str());

@@ -120,7 +120,7 @@ double median(std::vector<double> values) {
 
 /// Prints a JSON line of medians in ms by the clock, and one of processor time.
 void run_all(const std::string& self, int threads) {
-  std::string folder = fs::temp_directory_path() / "kind-start-bench-XXXXXX";
+  std::string folder = fs::temp_directory_path() / "kind-start-bench-XXXXXX";  // mkdtemp replaces the six X
   check(::mkdtemp(folder.data()) != nullptr, folder, ": cannot be made");
   const std::string input = folder + "/in.jpg", output = folder + "/out.png", times = folder + "/times";
   write_input(input);

@@ -20,7 +20,7 @@ class TempDir {
     // In memory where that can be had: files written atomically are flushed, which takes its time on a busy disk.
     const bool in_memory = std::getenv("TMPDIR") == nullptr && ::access("/dev/shm", W_OK) == 0;
     const std::filesystem::path parent = in_memory ? "/dev/shm" : std::filesystem::temp_directory_path();
-    std::string pattern = (parent / "kind-test-XXXXXX").string();
+    std::string pattern = (parent / "kind-test-XXXXXX").string();  // mkdtemp replaces the six X
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make " + pattern);
     path_ = pattern;
   }
