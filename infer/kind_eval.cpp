@@ -3,7 +3,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <memory>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -112,7 +114,9 @@ std::vector<Files> find_files(const Options& options) {
   }
   std::vector<std::string> problems;
   if (!options.results.empty()) {
-    std::map<std::string, std::string> results = pictures_by_stem(options.results, problems);
+    std::set<std::string> names;
+    for (const PairFolder::Pair& pair : folder.pairs) names.insert(pair.stem);
+    std::map<std::string, std::string> results = pictures_by_stem(options.results, names, problems);
     for (Files& files : chosen) {
       files.result = results[files.stem];
       if (files.result.empty()) problems.push_back(files.stem + ": there is no result for it in " + options.results);

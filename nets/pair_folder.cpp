@@ -32,15 +32,29 @@ struct NaturalOrder {
 
 using Files = std::map<std::string, std::string, NaturalOrder>;  // path by stem
 
-/// The pictures of a folder by stem, without the prefix that LOL v2 gives them.
-Files list_pictures(const fs::path& folder, const std::vector<std::string>& prefixes,
-                    std::vector<std::string>& problems) {
-  Files files;
+std::vector<std::string> pictures_in(const fs::path& folder) {
+  std::vector<std::string> paths;
   for (const std::string& path : list_folder(folder.string())) {
     std::error_code ignored;  // of a link in a circle, which is no picture
-    if (!has_picture_name(path) || !fs::is_regular_file(path, ignored)) continue;
+    if (has_picture_name(path) && fs::is_regular_file(path, ignored)) paths.push_back(path);
+  }
+  return paths;
+}
+
+std::set<std::string> stems_in(const fs::path& folder) {
+  std::set<std::string> stems;
+  for (const std::string& path : pictures_in(folder)) stems.insert(fs::path(path).stem().string());
+  return stems;
+}
+
+/// The pictures of a folder by stem, without the prefix that LOL v2 gives them; `whole` are stems to leave as they are.
+Files list_pictures(const fs::path& folder, const std::vector<std::string>& prefixes,
+                    const std::set<std::string>& whole, std::vector<std::string>& problems) {
+  Files files;
+  for (const std::string& path : pictures_in(folder)) {
     std::string stem = fs::path(path).stem().string();
     for (const std::string& prefix : prefixes) {
+      if (whole.count(stem)) break;
       // A letter behind it would make it part of a word: highway.png.
       if (stem.size() > prefix.size() && stem.compare(0, prefix.size(), prefix) == 0 &&
           !std::isalpha(static_cast<unsigned char>(stem[prefix.size()]))) {
@@ -88,8 +102,9 @@ PairFolder find_pairs(const std::string& root) {
         root, low_folder.empty() ? ", found no dark one" : ", found no bright one",
         "; bright photographs alone train with \"synthesize\" in data");
   PairFolder folder{root, {}, {}};
-  const Files low = list_pictures(low_folder, {"low"}, folder.problems);
-  const Files high = list_pictures(high_folder, {"high", "normal"}, folder.problems);
+  // Twins of the very same name are no matter of prefixes: low-light-1.png in both folders.
+  const Files low = list_pictures(low_folder, {"low"}, stems_in(high_folder), folder.problems);
+  const Files high = list_pictures(high_folder, {"high", "normal"}, stems_in(low_folder), folder.problems);
   for (const auto& [stem, path] : low) {
     const auto twin = high.find(stem);
     if (twin == high.end()) {
@@ -109,16 +124,17 @@ PairFolder find_bright(const std::string& root) {
   check_folder(root);
   const fs::path high = bright_folder(root), from = high.empty() ? fs::path(root) : high;
   PairFolder folder{root, {}, {}};
-  for (const auto& [stem, path] : list_pictures(from, {"high", "normal"}, folder.problems)) {
+  for (const auto& [stem, path] : list_pictures(from, {"high", "normal"}, {}, folder.problems)) {
     folder.pairs.push_back({stem, "", path});
   }
   check(!folder.pairs.empty() || !folder.problems.empty(), "data: there are no pictures in ", from.string());
   return folder;
 }
 
-std::map<std::string, std::string> pictures_by_stem(const std::string& folder, std::vector<std::string>& problems) {
+std::map<std::string, std::string> pictures_by_stem(const std::string& folder, const std::set<std::string>& names,
+                                                    std::vector<std::string>& problems) {
   check(is_folder(folder), "there is no folder ", folder);
-  const Files files = list_pictures(folder, {"low", "high", "normal"}, problems);
+  const Files files = list_pictures(folder, {"low", "high", "normal"}, names, problems);
   check(!files.empty(), "there are no pictures in ", folder);
   return {files.begin(), files.end()};
 }

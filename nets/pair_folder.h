@@ -3,13 +3,15 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace kind {
 
 /// A folder of pictures of the same scenes, dark and bright: low/ and high/, or Low/ and Normal/ as LOL v2 names them.
-/// Files are matched by stem, without the prefixes low, normal or high that LOL v2's have.
+/// Files are matched by stem; those that have no twin of their own name, without the prefixes low, normal or high that
+/// LOL v2's have.
 struct PairFolder {
   struct Pair {
     std::string stem;
@@ -27,9 +29,11 @@ PairFolder find_pairs(const std::string& root);
 /// Lists bright pictures alone: those in high/ (or Normal/), or in the folder itself where there is none.
 PairFolder find_bright(const std::string& root);
 
-/// The paths of the pictures right in a folder by their stems, read as those of pairs are; `problems` gets a text for
-/// each stem that two have. Throws Error where there is no such folder, it cannot be listed or holds no picture.
-std::map<std::string, std::string> pictures_by_stem(const std::string& folder, std::vector<std::string>& problems);
+/// The paths of the pictures right in a folder by their stems: prefixes are left out as those of pairs are, but of none
+/// of `names`. `problems` gets a text for each stem that two have. Throws Error where there is no such folder, it
+/// cannot be listed or holds no picture.
+std::map<std::string, std::string> pictures_by_stem(const std::string& folder, const std::set<std::string>& names,
+                                                    std::vector<std::string>& problems);
 
 /// Throws Error with all of the problems in one line, unless there are none.
 void check_no_problems(const std::string& root, const std::vector<std::string>& problems);

@@ -229,6 +229,11 @@ TEST_CASE("kind-eval: results of another program, by the same code") {
   // Names as LOL v2 has them.
   fs::rename(results + "/1.png", results + "/low1.png");
   CHECK_THAT(score("--metrics psnr").second, Contains("none psnr=inf pairs=3"));
+  fs::rename(fixture.data + "/high/2.png", fixture.data + "/high/low_2.png");
+  fs::rename(results + "/2.png", results + "/low_2.png");
+  CHECK_THAT(score("--metrics psnr").second, Contains("\nlow_2  ") && Contains("none psnr=inf pairs=3"));
+  fs::rename(fixture.data + "/high/low_2.png", fixture.data + "/high/2.png");
+  fs::rename(results + "/low_2.png", results + "/2.png");
   write_image(results + "/normal1.png", Image(5, 6, 3), ImageFormat::kPng);
   CHECK_THAT(score("").second, Contains("low1.png and ") && Contains("normal1.png have this name"));
   write_image(results + "/2.png", Image(5, 6, 3), ImageFormat::kPng);

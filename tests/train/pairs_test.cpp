@@ -123,6 +123,17 @@ TEST_CASE("pairs: a word that begins like a prefix is a name") {
   CHECK(stems(pairs, pairs.train()) == Names{"highway", "land", "lowland"});
 }
 
+TEST_CASE("pairs: twins of the same name keep what looks like a prefix") {
+  const TempDir dir;
+  put_pair(dir, "low-light-1", 1);
+  put_pair(dir, "high2", 2);
+  put_pair(dir, "normal_3", 3);
+  put_picture(dir / "low/low00004.png", scene(6, 5, 4, true));
+  put_picture(dir / "high/normal00004.png", scene(6, 5, 4, false));
+  const Pairs pairs(data(dir.path()), 1, 1);
+  CHECK(stems(pairs, pairs.train()) == Names{"00004", "high2", "low-light-1", "normal_3"});
+}
+
 TEST_CASE("pairs: gray, 16-bit and transparent pictures become 8-bit RGB") {
   const TempDir dir;
   Image gray(3, 2, 1, 16), clear(3, 2, 4);
