@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "core/base/error.h"
+#include "core/base/quote.h"
 
 namespace kind {
 namespace {
@@ -15,9 +16,12 @@ std::string padded(const std::string& text, std::size_t width, bool right) {
   return right ? space + text : text + space;
 }
 
+/// A pair's name as it stands in the table: a terminal obeys control characters.
+std::string shown(const std::string& pair) { return printable(pair, pair.size()); }
+
 std::size_t pair_width(const EvalReport& report) {
   std::size_t width = 4;
-  for (const std::string& pair : report.pairs) width = std::max(width, pair.size());
+  for (const std::string& pair : report.pairs) width = std::max(width, shown(pair).size());
   return width;
 }
 
@@ -107,8 +111,8 @@ std::string heading_line(const EvalReport& report) {
 }
 
 std::string row_line(const EvalReport& report, const EvalRow& row) {
-  std::string line = padded(row.pair, pair_width(report), false) + "  " + padded(row.way, way_width(report), false) +
-                     padded(figure_text(row.ratio, 2), 8, true);
+  std::string line = padded(shown(row.pair), pair_width(report), false) + "  " +
+                     padded(row.way, way_width(report), false) + padded(figure_text(row.ratio, 2), 8, true);
   for (std::size_t i = 0; i < row.values.size(); ++i) {
     const Metric& metric = report.metrics[i];
     line += padded(figure_text(row.values[i], metric.digits), metric_width(metric), true);
@@ -140,12 +144,16 @@ std::string means_text(const EvalReport& report) {
   }
   text += "\n";
   for (const Way& way : report.ways) text += padded(way.name, way_width(report), false) + "  " + way.what + "\n";
-  std::string costs;
+  std::vector<std::pair<std::string, std::string>> losses;
+  std::size_t loss_width = 0;
   for (const Cost& cost : report.costs) {
     if (const std::optional<MeanInterval> loss = report.cost(cost)) {
-      costs += padded(interval_text(*loss, 2), 22, false) + cost.what + ": " + cost.without + " -> " + cost.with + "\n";
+      losses.emplace_back(interval_text(*loss, 2), cost.what + ": " + cost.without + " -> " + cost.with + "\n");
+      loss_width = std::max(loss_width, losses.back().first.size() + 2);
     }
   }
+  std::string costs;
+  for (const auto& [loss, what] : losses) costs += padded(loss, loss_width, false) + what;
   if (!costs.empty()) text += "\nlost, dB of PSNR\n" + costs;
   text += "\n";
   for (const Way& way : report.ways) {

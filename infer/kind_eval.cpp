@@ -181,28 +181,35 @@ EvalReport plan(const Options& options, std::optional<Model<float>>& model, std:
   return report;
 }
 
+/// What --out writes.
+const char* const kFiles[] = {"eval-pictures.csv", "eval-means.csv", "eval.json", "eval.html"};
+
+/// Names of files may be any bytes; what of them is not UTF-8 becomes U+FFFD.
+template <class Json>
+std::string json_text(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 /// Where --out writes to. Found out before anything is computed whether that can be done.
 void prepare_folder(const std::string& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   check(!error, "--out: ", folder, " cannot be made: ", error.message());
-  const AtomicFile writable((fs::path(folder) / "eval.json").string());
+  for (const char* name : kFiles) const AtomicFile writable((fs::path(folder) / name).string());
 }
 
 void write_files(const std::string& folder, const EvalReport& report, const EvalPage& page) {
-  const std::pair<const char*, std::string> contents[] = {{"eval-pictures.csv", pictures_csv(report)},
-                                                          {"eval-means.csv", means_csv(report)},
-                                                          {"eval.json", report_json(report).dump(1) + "\n"},
-                                                          {"eval.html", page.html(report)}};
+  const std::string contents[] = {pictures_csv(report), means_csv(report), json_text(report_json(report), 1),
+                                  page.html(report)};
   // None of them appears, or takes the place of an older one, before all are on the disk: they belong together.
   std::vector<std::unique_ptr<AtomicFile>> files;
-  for (const auto& [name, text] : contents) {
-    files.push_back(std::make_unique<AtomicFile>((fs::path(folder) / name).string()));
-    files.back()->write(text);
+  for (std::size_t i = 0; i < std::size(kFiles); ++i) {
+    files.push_back(std::make_unique<AtomicFile>((fs::path(folder) / kFiles[i]).string()));
+    files.back()->write(contents[i]);
     files.back()->flush();
   }
   for (const auto& file : files) file->commit();
-  for (const auto& [name, text] : contents) std::cerr << (fs::path(folder) / name).string() << "\n";
+  for (const char* name : kFiles) std::cerr << (fs::path(folder) / name).string() << "\n";
 }
 
 int evaluate(const Options& options) {
@@ -238,9 +245,11 @@ int evaluate(const Options& options) {
     }
     if (!options.out.empty()) page.add(files.stem, "bright picture", "", target);
   }
-  if (!options.out.empty()) write_files(options.out, report, page);
+  // First of all to where nothing but a closed pipe is in the way: a full disk must not cost hours of work.
   std::fputs(means_text(report).c_str(), stdout);
-  check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to the standard output");
+  const bool printed = std::fflush(stdout) == 0 && !std::ferror(stdout);
+  if (!options.out.empty()) write_files(options.out, report, page);
+  check(printed, "cannot write to the standard output");
   return kExitDone;
 }
 
@@ -263,7 +272,7 @@ int fit_niqe_model(const Options& options) {
     names.push_back(name);
   }
   const NiqeModel niqe_model = fit_niqe(features, form.patch, names);
-  write_file_atomic(options.output, to_json(niqe_model).dump() + "\n");
+  write_file_atomic(options.output, json_text(to_json(niqe_model), -1));
   std::printf("%s\n", options.output.c_str());
   check(std::fflush(stdout) == 0, "cannot write to the standard output");
   return kExitDone;

@@ -363,15 +363,39 @@ TEST_CASE("kind-eval: of the files of --out either all are written or none") {
     const auto before = earlier ? contents() : std::map<std::string, std::vector<std::uint8_t>>();
     const std::tuple<const char*, int, long> failures[] = {{"write", ENOSPC, 0},    {"write", ENOSPC, 300},
                                                            {"write", ENOSPC, 2500}, {"fsync", EIO, 0},
-                                                           {"fsync", EIO, 3},       {"open", EROFS, 3}};
+                                                           {"fsync", EIO, 3},       {"open", EROFS, 7}};
     for (const auto& [call, error, skip] : failures) {
       const auto [code, text] = f.run(arguments, with_fault(call, error, skip, out));
       INFO(call << " after " << skip << ": " << text);
       CHECK(code == 2);
       CHECK_THAT(text, Contains("kind-eval: cannot write " + out + "/eval"));
+      // What was computed is not lost.
+      CHECK_THAT(text, Contains("\nnone psnr="));
       CHECK(contents() == before);
     }
   }
+  // What can be known beforehand is.
+  fs::remove(out + "/eval.html");
+  fs::create_directory(out + "/eval.html");
+  const auto [code, text] = f.run(arguments);
+  CHECK(code == 2);
+  CHECK(text == "kind-eval: cannot write " + out + "/eval.html: it is a folder, expected the name of a file\n");
+}
+
+TEST_CASE("kind-eval: names of pictures may be any bytes") {
+  const Fixture f;
+  const std::string name = "a,\x1b[31m\xff\n1", out = f.dir / "scores";
+  for (const char* side : {"/low/", "/high/"}) fs::rename(f.data + side + "1.png", f.data + side + name + ".png");
+  fs::remove(f.data + "/split.json");
+  const auto [code, text] = f.run("--metrics psnr --protocol input --out '" + out + "'");
+  INFO(text);
+  CHECK(code == 0);
+  // A terminal gets no control characters, and one line for each picture.
+  CHECK_THAT(text, Contains("\na,\\x1b[31m\xff\\x0a1  input "));
+  const nlohmann::json report = read_json_file(out + "/eval.json");
+  CHECK(report.at("pictures").at(2).at("pair") == "a,\x1b[31m\xef\xbf\xbd\n1");
+  const std::vector<std::uint8_t> csv = slurp(out + "/eval-pictures.csv");
+  CHECK_THAT(std::string(csv.begin(), csv.end()), Contains("\n\"" + name + "\",input,"));
 }
 
 TEST_CASE("kind-eval: a model for niqe from a folder of photographs") {
@@ -390,12 +414,12 @@ TEST_CASE("kind-eval: a model for niqe from a folder of photographs") {
   write_image(photographs + "/small.png", test_picture(95, 200, 3), ImageFormat::kPng);
   CHECK_THAT(fit(arguments).second, Contains("a.png: 6 sharp patches") && Contains("small.png: 0 sharp patches") &&
                                         Contains("at least 37 sharp patches"));
-  write_image(photographs + "/b.png", test_picture(800, 500, 3), ImageFormat::kPng);
+  write_image(photographs + "/b\xe9.png", test_picture(800, 500, 3), ImageFormat::kPng);
   const auto [code, text] = fit(arguments);
   INFO(text);
   CHECK(code == 0);
   const nlohmann::json model = read_json_file(file);
-  CHECK(model.at("pictures") == nlohmann::json{"a.png", "b.png"});
+  CHECK(model.at("pictures") == nlohmann::json{"a.png", "b\xef\xbf\xbd.png"});
   CHECK(model.at("patch") == 96);
   CHECK(model.at("patches") == 46);
   // Never over a file that is there.
