@@ -107,7 +107,8 @@ void LightConfig::validate(const std::string& path) const {
 double automatic_level(const LightConfig& config, const LightStatistics& statistics) {
   double log_level = config.bias;
   for (std::size_t i = 0; i < config.weights.size(); ++i) log_level += config.weights[i] * statistics.values[i];
-  return std::clamp(std::exp(log_level), config.lowest, config.highest);
+  const double high = std::exp(statistics.values[LightStatistics::kHigh]);
+  return std::min(std::clamp(std::exp(log_level), config.lowest, config.highest), config.highest_gain * high);
 }
 
 LightConfig fit_light(const std::vector<LightSample>& samples, double penalty) {

@@ -27,6 +27,7 @@ Tensor<float> reduced_for_light(const Tensor<float>& picture);
 /// What the automatic light level looks at, all of the dark picture alone. `kNames` gives their order.
 struct LightStatistics {
   static constexpr int kCount = 7;
+  static constexpr int kHigh = 2;  ///< Place of the logarithm of the 95th percentile of value.
   static const char* const kNames[kCount];
   double values[kCount];
 };
@@ -35,13 +36,15 @@ struct LightStatistics {
 LightStatistics light_statistics(const Tensor<float>& picture);
 
 /// The automatic light level, which is the mean of the output's RGB: log level = bias + sum of weights[i] *
-/// statistics[i], limited to [log lowest, log highest]. Without a fit (fit_light) it is the same for all pictures.
+/// statistics[i], limited to [log lowest, log highest], and then to highest_gain times the 95th percentile of value: a
+/// black sky with stars is no underexposed picture. Without a fit (fit_light) it is the same for all pictures.
 struct LightConfig {
   double bias = -0.821;  // the logarithm of 0.44, the geometric mean of well exposed pictures' means
   std::vector<double> weights = std::vector<double>(LightStatistics::kCount, 0.0);
   double lowest = 0.2;
   double highest = 0.7;
   double highest_ratio = 20;
+  double highest_gain = 6;  // of 175 pairs of the LOL data set, three have a bright picture of more
 
   template <class V>
   void fields(V& v) {
@@ -51,11 +54,13 @@ struct LightConfig {
     v.field("highest", highest, "Largest level that is asked for.", greater_than(0), at_most(1));
     v.field("highest_ratio", highest_ratio, "Largest ratio that adjustment is given to reach it; the least is 1.",
             at_least(1), at_most(100));
+    v.field("highest_gain", highest_gain, "Largest level as a multiple of the 95th percentile of value.",
+            greater_than(0));
   }
   void validate(const std::string& path) const;
 };
 
-/// The level for a picture with these statistics, in lowest..highest.
+/// The level for a picture with these statistics, at most `highest`.
 double automatic_level(const LightConfig& config, const LightStatistics& statistics);
 
 /// A picture to fit the rule on.

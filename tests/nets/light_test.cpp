@@ -157,8 +157,13 @@ TEST_CASE("light: the level stays within the limits of the fit, and without one 
   CHECK(automatic_level(config, s) == Approx(0.44).epsilon(1e-3));
   config.weights[2] = 1;
   CHECK(automatic_level(config, s) == config.highest);
-  s.values[2] = -7;
+  s.values[2] = -3;
   CHECK(automatic_level(config, s) == config.lowest);
+  // Nearly all of it is close to black: a night sky, which is not to become gray.
+  s.values[2] = std::log(0.01);
+  CHECK(automatic_level(config, s) == Approx(0.06));
+  config.highest_gain = 3;
+  CHECK(automatic_level(config, s) == Approx(0.03));
 }
 
 TEST_CASE("light: fits that cannot be are refused") {
