@@ -183,6 +183,8 @@ struct StageConfig {
   double brighter_inputs = 0;
   double darker_targets = 0;
   double color_shuffle = 0;
+  double lamps = 0;
+  double noisy_inputs = 0;
   ValidationConfig validation;
   CheckpointConfig checkpoints;
   std::int64_t log_every = 50;
@@ -227,6 +229,14 @@ struct StageConfig {
     v.field("color_shuffle", color_shuffle,
             "decomposition, or nets trained together: share of samples whose red, green and blue change places, in all "
             "pictures alike. So colors are learned that the pairs have few of.",
+            between(0, 1));
+    v.field("lamps", lamps,
+            "decomposition, or nets trained together: share of samples that get round lamps, a bright window or a "
+            "bright border, in all pictures alike. So what shines in the dark is learned, which the pairs lack.",
+            between(0, 1));
+    v.field("noisy_inputs", noisy_inputs,
+            "decomposition, or nets trained together: share of samples whose input gets white noise, of a standard "
+            "deviation from 0 to 0.06. So grain is learned that is stronger than the pairs'.",
             between(0, 1));
     v.field("validation", validation, "Looks at held-out pairs.");
     v.field("checkpoints", checkpoints, "What a killed run goes on from.");

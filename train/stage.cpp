@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/kernels/kernels.h"
 #include "core/ops/shape_ops.h"
+#include "train/augment.h"
 
 namespace kind {
 namespace {
@@ -84,10 +85,13 @@ class PictureSampler : public StageSampler {
     put_crop(pictures.low, stretch_ ? ranges.low : kAsItIs, y, x, sample, kInput);
     put_crop(pictures.high, stretch_ ? ranges.high : kAsItIs, y, x, sample, kBright);
     if (!config_.net.together()) {
-      shuffle_colors(sample, kTarget, random);
+      if (drawn(config_.lamps, random)) put_lamps(sample, 2, random);
+      if (drawn(config_.noisy_inputs, random)) add_noise(sample, random);
+      if (drawn(config_.color_shuffle, random)) shuffle_colors(sample, 2, random);
       return sample;
     }
     put_crop(pictures.high, kAsItIs, y, x, sample, kTarget);
+    if (drawn(config_.lamps, random)) put_lamps(sample, 3, random);
     double ratio = of_picture() ? frozen_.ratio(pair).up : 1, level = 1;
     float* const planes = sample.data();
     const std::int64_t plane = size * size;
@@ -99,32 +103,23 @@ class PictureSampler : public StageSampler {
       }
       if (of_picture()) ratio = std::pow(ratio, 1 - bright);
     }
+    if (drawn(config_.noisy_inputs, random)) add_noise(sample, random);
     if (random.uniform() < config_.darker_targets) {
       level = std::exp(random.uniform(std::log(kDarkestTarget), 0));
       for (std::int64_t i = 0; i < 3 * plane; ++i) planes[kTarget * plane + i] *= static_cast<float>(level);
     }
     std::fill_n(planes + kRatio * plane, plane, static_cast<float>(ratio * level));
     std::fill_n(planes + kLevel * plane, plane, static_cast<float>(level));
-    shuffle_colors(sample, kRatio, random);
+    if (drawn(config_.color_shuffle, random)) shuffle_colors(sample, 3, random);
     return sample;
   }
 
  private:
   static constexpr double kDarkestTarget = 0.3;
 
-  /// One of the other five orders of red, green and blue, for all pictures before plane `end` alike.
-  void shuffle_colors(Tensor<float>& sample, std::int64_t end, Random& random) const {
-    // Without shuffling nothing is drawn, so samples stay what they were before there was any.
-    if (config_.color_shuffle == 0 || random.uniform() >= config_.color_shuffle) return;
-    constexpr std::int64_t kOrders[][3] = {{0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
-    const std::int64_t* const order = kOrders[random.below(5)];
-    const std::int64_t plane = sample.shape()[1] * sample.shape()[2];
-    for (std::int64_t picture = 0; picture < end; picture += 3) {
-      float* const to = sample.data() + picture * plane;
-      const std::vector<float> before(to, to + 3 * plane);
-      for (std::int64_t c = 0; c < 3; ++c) std::copy_n(before.data() + order[c] * plane, plane, to + c * plane);
-    }
-  }
+  /// Whether a sample is to be changed. Without a share nothing is drawn, so samples stay what they were before there
+  /// was the change.
+  static bool drawn(double share, Random& random) { return share > 0 && random.uniform() < share; }
 
   bool of_picture() const { return config_.net.together() && config_.ratio == "picture"; }
 

@@ -385,6 +385,36 @@ TEST_CASE("red, green and blue change places in all pictures of a sample alike, 
   }
 }
 
+TEST_CASE("lamps come into all pictures of a sample, noise into the dark one, as often as asked") {
+  for (const bool together : {true, false}) {
+    INFO("together " << together);
+    Setup s(2, together ? R"({"restoration": {}, "adjustment": {}})" : R"({"decomposition": {}})",
+            together ? R"({"square": {}})" : R"({"reconstruction": {}})");
+    s.stage.ratio = "picture";
+    const std::int64_t pictures = together ? 3 : 2, of_picture = 3 * 49;
+    Random random(1);
+    const Tensor<float> plain = s.sampler->sample(1, 4, 9, 7, random);
+    const auto changed = [&](const Tensor<float>& sample, std::int64_t first, std::int64_t end) {
+      return !std::equal(sample.data() + first, sample.data() + end, plain.data() + first);
+    };
+    for (const bool lamps : {true, false}) {
+      (lamps ? s.stage.lamps : s.stage.noisy_inputs) = 0.5;
+      int dark = 0, bright = 0;
+      for (int i = 0; i < 200; ++i) {
+        const Tensor<float> sample = s.sampler->sample(1, 4, 9, 7, random);
+        dark += changed(sample, 0, of_picture) ? 1 : 0;
+        for (std::int64_t p = 1; p < pictures; ++p) {
+          bright += changed(sample, p * of_picture, (p + 1) * of_picture) ? 1 : 0;
+        }
+        CHECK(!changed(sample, pictures * of_picture, sample.size()));
+      }
+      CHECK((dark > 60 && dark < 140));
+      CHECK(bright == (lamps ? (static_cast<int>(pictures) - 1) * dark : 0));
+      s.stage.lamps = 0;
+    }
+  }
+}
+
 TEST_CASE("the loss of nets trained together is that of R_hat L_hat, and every net of the stage learns") {
   for (const std::string kind : {"frozen, paper", "frozen, picture", "all"}) {
     INFO(kind);

@@ -41,6 +41,7 @@ const char* const kFinetune = R"({
   "net": {"restoration": {"initializer": "he_normal"}, "adjustment": {"initializer": "he_normal"}},
   "losses": {"square": {"norm": "l1"}, "ssim": {"window": 5}, "illumination": {"weight": 0.1, "norm": "l1"}},
   "batch": 2, "patch": 16, "steps": 4, "ema": 0.5, "brighter_inputs": 0.5, "darker_targets": 0.5,
+  "lamps": 0.5, "noisy_inputs": 0.5,
   "validation": {"every": 2, "sheet_rows": 1}, "checkpoints": {"every": 2, "keep_last": 1}, "log_every": 1})";
 
 json config_of(const std::string& root, const std::vector<const char*>& stages) {

@@ -1,0 +1,117 @@
+#include "train/augment.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <vector>
+
+namespace kind::testing {
+namespace {
+
+constexpr std::int64_t kPictures = 3, kPlanes = 11;
+const float kValues[kPictures] = {0.1f, 0.5f, 0.4f};  // of the dark picture and the bright ones
+
+/// A sample of even pictures with two more planes.
+Tensor<float> even_sample(std::int64_t size) {
+  Tensor<float> sample(Shape{kPlanes, size, size});
+  for (std::int64_t p = 0; p < kPlanes; ++p) {
+    std::fill_n(sample.data() + p * size * size, size * size, p < 9 ? kValues[p / 3] : 7.0f);
+  }
+  return sample;
+}
+
+TEST_CASE("lamps shine at the same places in all pictures, in one color, and brightest in the bright ones") {
+  constexpr std::int64_t kSize = 40, kPlane = kSize * kSize;
+  Random random(1);
+  int small = 0, large = 0, clipped = 0, tinted = 0;
+  for (int i = 0; i < 300; ++i) {
+    Tensor<float> sample = even_sample(kSize);
+    put_lamps(sample, kPictures, random);
+    for (std::int64_t k = 9 * kPlane; k < sample.size(); ++k) REQUIRE(sample[k] == 7);
+    std::int64_t changed = 0, full = -1;
+    for (std::int64_t k = 0; k < kPlane; ++k) {
+      const float* const pixel = sample.data() + k;
+      float least = 1, most = 0, most_dark = 0;
+      for (std::int64_t c = 0; c < 3; ++c) {
+        REQUIRE((pixel[c * kPlane] >= 0 && pixel[c * kPlane] <= 1.00001f));
+        least = std::min(least, pixel[(3 + c) * kPlane]), most = std::max(most, pixel[(3 + c) * kPlane]);
+        most_dark = std::max(most_dark, pixel[c * kPlane]);
+        // Of both bright pictures the same share is covered.
+        const double covered = static_cast<double>(pixel[(3 + c) * kPlane] - pixel[(6 + c) * kPlane]) / 0.1;
+        REQUIRE((covered >= -1e-5 && covered <= 1 + 1e-5));
+        if (covered < 1e-5 && c == 0) full = k;
+      }
+      REQUIRE(least > 0.49f);
+      REQUIRE((most_dark == 0.1f) == (most == 0.5f));
+      changed += most_dark == 0.1f ? 0 : 1;
+    }
+    small += changed < 25 ? 1 : 0;
+    large += changed > kPlane / 2 ? 1 : 0;
+    if (full < 0) continue;
+    // All of this pixel shines: a tint whose largest channel is 1 in the bright pictures.
+    const float* const pixel = sample.data() + full;
+    const auto largest = [&](std::int64_t p) {
+      return std::max({pixel[3 * p * kPlane], pixel[(3 * p + 1) * kPlane], pixel[(3 * p + 2) * kPlane]});
+    };
+    CHECK(largest(1) == Approx(1));
+    const float dark = largest(0);
+    CHECK(dark >= 0.3f);
+    clipped += dark > 0.999f ? 1 : 0;
+    for (std::int64_t c = 0; c < 3; ++c) {
+      CHECK(pixel[c * kPlane] == Approx(dark * pixel[(3 + c) * kPlane]).epsilon(1e-4));
+      tinted += pixel[(3 + c) * kPlane] < 0.9f ? 1 : 0;
+    }
+  }
+  CHECK(small > 20);
+  CHECK(large > 20);
+  CHECK((clipped > 60 && clipped < 200));
+  CHECK(tinted > 50);
+}
+
+TEST_CASE("lamps and noise fit into a sample of any size") {
+  for (const std::int64_t size : {1, 2, 3}) {
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+      Random random(seed);
+      Tensor<float> sample = even_sample(size);
+      put_lamps(sample, kPictures, random);
+      add_noise(sample, random);
+      shuffle_colors(sample, kPictures, random);
+      for (std::int64_t k = 0; k < 9 * size * size; ++k) REQUIRE((sample[k] >= 0 && sample[k] <= 1.00001f));
+      for (std::int64_t k = 9 * size * size; k < sample.size(); ++k) REQUIRE(sample[k] == 7);
+    }
+  }
+}
+
+TEST_CASE("noise is white, up to 0.06 and mostly little, and the dark picture's alone") {
+  constexpr std::int64_t kSize = 30, kCount = 3 * kSize * kSize;
+  std::vector<double> deviations;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    Random random(seed);
+    Tensor<float> sample = even_sample(kSize);
+    std::fill_n(sample.data(), kCount, 0.5f);
+    add_noise(sample, random);
+    for (std::int64_t k = kCount; k < 2 * kCount; ++k) REQUIRE(sample[k] == 0.5f);
+    double sum = 0, squares = 0, neighbours = 0;
+    for (std::int64_t k = 0; k < kCount; ++k) {
+      const double d = static_cast<double>(sample[k]) - 0.5;
+      sum += d, squares += d * d;
+      if (k > 0) neighbours += d * (static_cast<double>(sample[k - 1]) - 0.5);
+    }
+    deviations.push_back(std::sqrt(squares / kCount));
+    CHECK(std::abs(sum) <= 5 * deviations.back() * std::sqrt(kCount));
+    CHECK(std::abs(neighbours) <= 0.1 * squares);
+  }
+  std::sort(deviations.begin(), deviations.end());
+  CHECK(deviations.front() < 0.001);
+  CHECK(deviations[100] == Approx(0.015).margin(0.004));
+  CHECK(deviations.back() == Approx(0.06).margin(0.003));
+  // Values stay what a picture can hold.
+  Random random(3);
+  Tensor<float> black = Tensor<float>::zeros({3, kSize, kSize});
+  add_noise(black, random);
+  const auto [least, most] = std::minmax_element(black.data(), black.data() + kCount);
+  CHECK((*least == 0 && *most > 0));
+}
+
+}  // namespace
+}  // namespace kind::testing

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/random.h"
+#include "core/tensor/tensor.h"
+
+namespace kind {
+
+// Changes to a training sample [planes, size, size] that begins with `pictures` RGB pictures of one place, the dark one
+// first, values 0..1. All draws come from `random`.
+
+/// Puts what shines by itself into all of the pictures: one to three round lamps (from less than a pixel to a third of
+/// the sample), a bright window, or everything outside of one, as a white border would be. It has one tint; its largest
+/// channel is 0.3 to 1 in the dark picture, often 1, and 1 in the others. Edges are sharp or soft.
+void put_lamps(Tensor<float>& sample, std::int64_t pictures, Random& random);
+
+/// Adds white noise to the dark picture, a standard deviation from 0 to 0.06, and clips the sum to 0..1.
+void add_noise(Tensor<float>& sample, Random& random);
+
+/// One of the other five orders of red, green and blue, for all of the pictures alike.
+void shuffle_colors(Tensor<float>& sample, std::int64_t pictures, Random& random);
+
+}  // namespace kind
