@@ -54,6 +54,8 @@ void StageConfig::validate(const std::string& path) const {
     check(net.together() || net.decomposition || value == 0, key_path(path, key),
           ": is for stages that are given pictures, not maps: decomposition, or nets trained together");
   }
+  check(!ratio_gradient || (net.together() && net.decomposition), key_path(path, "ratio_gradient"),
+        ": is for all three nets trained together; elsewhere the ratio has no gradient");
   const bool of_light = net.adjustment && !net.restoration;
   check(!of_light || !i.color, here, ": color compares RGB pictures; an illumination has one channel");
   check(!of_light || !i.gradient || i.gradient->channels == "rgb", here,

@@ -180,6 +180,7 @@ struct StageConfig {
   std::optional<double> ema;
   double target_power = 1;
   std::string ratio = "paper";
+  bool ratio_gradient = false;
   double brighter_inputs = 0;
   double darker_targets = 0;
   double color_shuffle = 0;
@@ -218,6 +219,9 @@ struct StageConfig {
         "1e-4)) as 1 / r + 1e-4 upwards and r downwards (official); or mean(target / (source + 1e-4)) of the whole "
         "picture (picture), for which decomposition must be frozen.",
         one_of("paper", "official", "picture"));
+    v.field("ratio_gradient", ratio_gradient,
+            "all three nets trained together: the loss's gradient passes through the ratio, too, so decomposition "
+            "learns illuminations whose ratio tells the light that adjustment needs.");
     v.field("brighter_inputs", brighter_inputs,
             "nets trained together: share of samples whose input is an exposure between the two pictures, their "
             "geometric mean with a random weight. So pictures that are hardly dark are learned, too.",

@@ -10,6 +10,8 @@
 
 #include "core/base/error.h"
 #include "core/kernels/kernels.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/reduce.h"
 #include "core/ops/shape_ops.h"
 #include "train/augment.h"
 
@@ -295,6 +297,18 @@ Parameters<float> stage_parameters(const StageConfig& config, const Model<float>
   return all;
 }
 
+template <class T>
+Variable<T> ratios_upwards(const std::string& form, const Variable<T>& low, const Variable<T>& high) {
+  const T smallest = T(1e-4);
+  if (form == "official") {
+    const Variable<T> down = mean(low / add(high, smallest), {1, 2, 3}, true);
+    return add(div(Variable<T>(Tensor<T>::full(down.shape(), T(1))), down), smallest);
+  }
+  return mean(high / add(low, smallest), {1, 2, 3}, true);
+}
+template Variable<float> ratios_upwards(const std::string&, const Variable<float>&, const Variable<float>&);
+template Variable<double> ratios_upwards(const std::string&, const Variable<double>&, const Variable<double>&);
+
 std::int64_t stage_planes(const StageConfig& config) {
   if (config.net.together()) return kTogetherPlanes;
   if (config.net.decomposition) return 6;
@@ -333,8 +347,11 @@ Loss<float> together_loss(const StageConfig& config, const Model<float>& model, 
       r_high = slice(parts.reflectance, 0, n, 2 * n), l_high = slice(parts.illumination, 0, n, 2 * n);
     }
   }
-  const Variable<float> ratio = of_picture ? channels(batch, kRatio, kLevel)
-                                           : ratio_maps(config.ratio, l_low.value(), l_high.value(), level.value());
+  const auto ratio = [&] {
+    if (of_picture) return channels(batch, kRatio, kLevel);
+    if (config.ratio_gradient) return ratios_upwards(config.ratio, l_low, l_high) * level;
+    return ratio_maps(config.ratio, l_low.value(), l_high.value(), level.value());
+  }();
   const auto of_decomposition = [&] {
     return decomposition_loss(losses.decomposition, r_low, l_low, r_high, l_high, input, bright);
   };

@@ -52,6 +52,11 @@ Parameters<float> stage_parameters(const StageConfig& config, const Model<float>
 /// batch has other planes or the model lacks the stage's net.
 Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch);
 
+/// The ratios upwards of illuminations [n, 1, h, w], dark and bright, each above 0, with their gradients: [n, 1, 1, 1].
+/// `form` is "paper" or "official", as of StageConfig's `ratio`.
+template <class T>
+Variable<T> ratios_upwards(const std::string& form, const Variable<T>& low, const Variable<T>& high);
+
 /// How many planes a sample of a stage has.
 std::int64_t stage_planes(const StageConfig& config);
 

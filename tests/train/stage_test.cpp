@@ -9,6 +9,7 @@
 
 #include "core/ops/elementwise.h"
 #include "core/ops/shape_ops.h"
+#include "tests/support/gradcheck.h"
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
 
@@ -411,6 +412,61 @@ TEST_CASE("lamps come into all pictures of a sample, noise into the dark one, as
       CHECK((dark > 60 && dark < 140));
       CHECK(bright == (lamps ? (static_cast<int>(pictures) - 1) * dark : 0));
       s.stage.lamps = 0;
+    }
+  }
+}
+
+TEST_CASE("ratios with a gradient are those without, and their gradients those of differences") {
+  const Tensor<double> low = random_tensor({2, 1, 4, 3}, 1, 0.02, 0.4), high = random_tensor({2, 1, 4, 3}, 2, 0.2, 1);
+  for (const std::string form : {"paper", "official"}) {
+    INFO(form);
+    const auto f = [&](const std::vector<Variable<double>>& x) { return ratios_upwards(form, x[0], x[1]); };
+    CHECK(gradcheck(f, {low, high}));
+    const Tensor<double> ratios = f({Variable<double>(low), Variable<double>(high)}).value();
+    REQUIRE(ratios.shape() == Shape{2, 1, 1, 1});
+    for (std::int64_t n = 0; n < 2; ++n) {
+      double up = 0, down = 0;
+      for (std::int64_t i = 12 * n; i < 12 * n + 12; ++i) {
+        up += high[i] / (low[i] + 1e-4) / 12, down += low[i] / (high[i] + 1e-4) / 12;
+      }
+      CHECK(ratios[n] == Approx(form == "paper" ? up : 1 / down + 1e-4));
+    }
+  }
+  // In the loss: the same value, and another gradient of the decomposition alone.
+  Setup s(3, R"({"decomposition": {}, "restoration": {}, "adjustment": {}})", R"({"square": {}})", true);
+  s.stage.darker_targets = 0.7;
+  const Tensor<float> batch = s.batch(0);
+  const Parameters<float> parameters = stage_parameters(s.stage, s.model);
+  // The ratio is the second channel of adjustment's input: the output is to hang on it.
+  for (Parameter<float> p : parameters) {
+    if (p.name != "adjustment.conv1.weight") continue;
+    Tensor<float> value = p.variable.value();
+    for (std::int64_t i = 0; i < value.size(); ++i) value[i] *= i / 9 % 2 == 1 ? 100 : 1;
+  }
+  std::vector<std::vector<float>> gradients[2];
+  double totals[2];
+  for (const bool with : {false, true}) {
+    s.stage.ratio_gradient = with;
+    Loss<float> loss = stage_loss(s.stage, s.model, batch);
+    totals[with] = static_cast<double>(loss.total.value().item());
+    for (Parameter<float> p : parameters) p.variable.zero_grad();
+    loss.total.backward();
+    for (const Parameter<float>& p : parameters) gradients[with].push_back(p.variable.grad().to_vector());
+  }
+  CHECK(totals[1] == Approx(totals[0]).epsilon(1e-5));
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    INFO(parameters[i].name);
+    double apart = 0, size = 0;
+    for (std::size_t k = 0; k < gradients[0][i].size(); ++k) {
+      apart = std::max(apart, std::abs(static_cast<double>(gradients[1][i][k] - gradients[0][i][k])));
+      size = std::max(size, std::abs(static_cast<double>(gradients[0][i][k])));
+    }
+    // Reflectance's own layer has no part in the ratio.
+    const std::string& name = parameters[i].name;
+    if (name.find("decomposition") != 0 || name.find("decomposition.reflectance") == 0) {
+      CHECK(apart <= 1e-5 * size);
+    } else {
+      CHECK(apart > 1e-3 * size);
     }
   }
 }
