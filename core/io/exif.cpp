@@ -163,8 +163,11 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) 
     }
     // One that shares bytes with the first would have its entries changed by what is set there, and the other way
     // round.
-    used.push_back(tiff.directory_range(at));
-    if (overlaps(used.back(), {tiff.directory_range(first)})) continue;
+    const Range range = tiff.directory_range(at);
+    if (overlaps(range, {tiff.directory_range(first)})) {
+      used.push_back(range);
+      continue;
+    }
     add_ranges(tiff, at, *inner, used);
     for (const Entry& deeper : *inner) {
       if (entry.tag == kExifDirectory && deeper.tag == kPixelWidth) set(deeper, width);
