@@ -107,8 +107,11 @@ void LightConfig::validate(const std::string& path) const {
 double automatic_level(const LightConfig& config, const LightStatistics& statistics) {
   double log_level = config.bias;
   for (std::size_t i = 0; i < config.weights.size(); ++i) log_level += config.weights[i] * statistics.values[i];
-  const double high = std::exp(statistics.values[LightStatistics::kHigh]);
-  return std::min(std::clamp(std::exp(log_level), config.lowest, config.highest), config.highest_gain * high);
+  return std::clamp(std::exp(log_level), config.lowest, config.highest);
+}
+
+double level_limit(const LightConfig& config, const LightStatistics& statistics) {
+  return config.highest_gain * std::exp(statistics.values[LightStatistics::kHigh]);
 }
 
 LightConfig fit_light(const std::vector<LightSample>& samples, double penalty) {

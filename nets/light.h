@@ -36,15 +36,14 @@ struct LightStatistics {
 LightStatistics light_statistics(const Tensor<float>& picture);
 
 /// The automatic light level, which is the mean of the output's RGB: log level = bias + sum of weights[i] *
-/// statistics[i], limited to [log lowest, log highest], and then to highest_gain times the 95th percentile of value: a
-/// black sky with stars is no underexposed picture. Without a fit (fit_light) it is the same for all pictures.
+/// statistics[i], limited to [log lowest, log highest]. Without a fit (fit_light) it is the same for all pictures.
 struct LightConfig {
   double bias = -0.821;  // the logarithm of 0.44, the geometric mean of well exposed pictures' means
   std::vector<double> weights = std::vector<double>(LightStatistics::kCount, 0.0);
   double lowest = 0.2;
   double highest = 0.7;
   double highest_ratio = 20;
-  double highest_gain = 6;  // of 175 pairs of the LOL data set, three have a bright picture of more
+  double highest_gain = 8;  // of 175 pairs of the LOL data set, two have a bright picture of more
 
   template <class V>
   void fields(V& v) {
@@ -54,14 +53,18 @@ struct LightConfig {
     v.field("highest", highest, "Largest level that is asked for.", greater_than(0), at_most(1));
     v.field("highest_ratio", highest_ratio, "Largest ratio that adjustment is given to reach it; the least is 1.",
             at_least(1), at_most(100));
-    v.field("highest_gain", highest_gain, "Largest level as a multiple of the 95th percentile of value.",
+    v.field("highest_gain", highest_gain, "Largest mean of the result as a multiple of the 95th percentile of value.",
             greater_than(0));
   }
   void validate(const std::string& path) const;
 };
 
-/// The level for a picture with these statistics, at most `highest`.
+/// The level for a picture with these statistics, in lowest..highest.
 double automatic_level(const LightConfig& config, const LightStatistics& statistics);
+
+/// The level above which a picture with these statistics is not mixed with its output: a black sky with stars is no
+/// underexposed picture, and would become gray.
+double level_limit(const LightConfig& config, const LightStatistics& statistics);
 
 /// A picture to fit the rule on.
 struct LightSample {

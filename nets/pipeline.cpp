@@ -236,9 +236,12 @@ AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& r
   const LightConfig light = model.config.light.value_or(LightConfig{});
   const double given = mean_of(reduced);
   const Tensor<float> input = stretched(reduced.clone(), range);
-  const double level = automatic_level(light, light_statistics(input));
+  const LightStatistics statistics = light_statistics(input);
+  const double level = automatic_level(light, statistics), limit = level_limit(light, statistics);
   AutomaticLight chosen;
   chosen.strength = std::clamp(2 * (1 - given / level), 0.0, 1.0) * content_of(reduced);
+  // By mixing and not by the ratio, which would take the light from the stars, too.
+  if (given < level) chosen.strength *= std::clamp((limit - given) / (level - given), 0.0, 1.0);
   if (chosen.strength == 0) return chosen;
   PictureNets nets(model);
   auto [restored, illumination] = nets.decompose(input);

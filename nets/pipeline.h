@@ -99,8 +99,9 @@ struct AutomaticLight {
 /// Chosen on a picture as it was given, reduced (see light.h), and the range of its stretch: enhanced by itself, it is
 /// to come out with the mean that the model's rule asks for (or, where it has none, one for all), not darker than it
 /// went in, and with its highlights, as far as the rule's highest level allows. The strength is 1 for pictures at most
-/// half as bright as that, and falls to 0 for those that are as bright: they need nothing. It is 0, too, for pictures of
-/// one color, and low for those with hardly a dozen steps between their darkest and brightest.
+/// half as bright as that, and falls to 0 for those that are as bright: they need nothing. It is 0, too, for pictures
+/// of one color, and low for those with hardly a dozen steps between their darkest and brightest, or with nearly all of
+/// them close to black (level_limit).
 AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& reduced, InputRange range);
 
 /// The mean of all values from the sums of three planes' values, each added up in order.

@@ -325,7 +325,7 @@ TEST_CASE("enhance: the automatic light leaves pictures of one color as they are
   double before = 0;
   for (const int steps : {2, 3, 7, 11, 12, 40}) {
     Picture picture = flat(0, 0, 0);
-    picture[700] = static_cast<float>(steps) / 255;
+    for (std::int64_t i = 700; i < 760; ++i) picture[i] = static_cast<float>(steps) / 255;
     const double strength = enhance(model, picture).strength;
     CHECK(strength == Approx(std::clamp((steps - 2) / 10.0, 0.0, 1.0)).margin(1e-4));
     CHECK(strength >= before);
@@ -411,6 +411,22 @@ TEST_CASE("enhance: pictures that are bright already stay as they are, those in 
     CHECK(worst < 1e-6);
     if (middle > level + 0.05) CHECK((e.output.to_vector() == picture.to_vector()));
   }
+}
+
+TEST_CASE("enhance: a black picture with a few lights stays dark") {
+  const Model<float> model = random_model();
+  Picture picture = random_picture(20, 30, 3, 0.0, 0.02);
+  for (std::int64_t c = 0; c < 3; ++c) {
+    for (const std::int64_t i : {45, 260, 411}) picture[c * 600 + i] = 1;
+  }
+  const double level = std::exp(LightConfig{}.bias), m = mean(picture);
+  const double limit = level_limit({}, light_statistics(picture));
+  REQUIRE((limit > 2 * m && limit < level / 2));
+  const Enhanced e = enhance(model, picture);
+  CHECK(e.strength == Approx((limit - m) / (level - m)).epsilon(5e-3));
+  // More of it than a twentieth is bright: it may become as bright as any.
+  for (std::int64_t i = 0; i < 45; ++i) picture[i] = picture[600 + i] = picture[1200 + i] = 0.3f;
+  CHECK(enhance(model, picture).strength == 1);
 }
 
 TEST_CASE("enhance: the rule looks at the picture as the nets see it") {
