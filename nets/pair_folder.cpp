@@ -140,8 +140,11 @@ std::map<std::string, std::string> pictures_by_stem(const std::string& folder, c
 }
 
 void check_no_problems(const std::string& root, const std::vector<std::string>& problems) {
+  // A forgotten folder makes hundreds of problems of one kind: the first of them say it, and a line stays a line.
+  constexpr std::size_t kListed = 20;
   std::string text;
-  for (const std::string& problem : problems) text += (text.empty() ? "" : "; ") + problem;
+  for (std::size_t i = 0; i < std::min(problems.size(), kListed); ++i) text += (i == 0 ? "" : "; ") + problems[i];
+  if (problems.size() > kListed) text += "; and " + std::to_string(problems.size() - kListed) + " more";
   check(problems.empty(), "data: ", root, ": ", problems.size(), problems.size() == 1 ? " pair is" : " pairs are",
         " unusable: ", text);
 }

@@ -35,7 +35,7 @@ PairFolder find_bright(const std::string& root);
 std::map<std::string, std::string> pictures_by_stem(const std::string& folder, const std::set<std::string>& names,
                                                     std::vector<std::string>& problems);
 
-/// Throws Error with all of the problems in one line, unless there are none.
+/// Throws Error with the problems in one line, all of up to 20, else 20 and how many more, unless there are none.
 void check_no_problems(const std::string& root, const std::vector<std::string>& problems);
 
 /// Which pair serves what: indices into PairFolder::pairs, in order.

@@ -219,6 +219,14 @@ TEST_CASE("pairs: everything that is wrong is listed at once, by name") {
   CHECK(message.find('\n') == std::string::npos);
 }
 
+TEST_CASE("pairs: of many problems the first are listed, the others counted") {
+  const TempDir dir;
+  put_scenes(dir.path(), 1);
+  for (int i = 0; i < 23; ++i) put_picture(dir / "low/alone" + std::to_string(i) + ".png", scene(20, 12, 1, true));
+  const std::string message = error_of([&] { Pairs(data(dir.path()), 1, 1); });
+  CHECK_THAT(message, Contains("23 pairs are unusable: alone0: ") && Contains(" in " + dir / "high; and 3 more"));
+}
+
 TEST_CASE("pairs: two files of one name are not guessed between") {
   const TempDir dir;
   put_scenes(dir.path(), 1);
