@@ -65,7 +65,8 @@ Picture without_content(Picture picture) {
 /// What people see. All of it may be called from several threads at once.
 class Console {
  public:
-  Console(const std::vector<Job>& jobs, bool names) : jobs_(jobs), names_(names), shares_(jobs.size(), 0.0) {
+  Console(const Options& options, const std::vector<Job>& jobs)
+      : jobs_(jobs), page_(options.compare), names_(!options.to_stdout()), shares_(jobs.size(), 0.0) {
     terminal_ = ::isatty(STDERR_FILENO) == 1;
   }
   ~Console() { clear(); }
@@ -88,7 +89,8 @@ class Console {
       if (next.status == Outcome::Status::kDone && names_) {
         const Job& job = jobs_[outcomes_.size()];
         for (const auto& path : job.outputs) std::cout << path.string() << std::endl;
-        if (job.outputs.empty()) std::cout << std::flush;
+        // Without --output the page of --compare is the result.
+        if (job.outputs.empty()) std::cout << page_ << std::endl;
       }
       outcomes_.push_back(std::move(waiting_.begin()->second));
     }
@@ -147,6 +149,7 @@ class Console {
   }
 
   const std::vector<Job>& jobs_;
+  const std::string page_;
   const bool names_;
   bool terminal_ = false, drawn_ = false;
   std::mutex mutex_;
@@ -174,9 +177,11 @@ Outcome failure(Picture picture, const std::exception& error) {
 class Batch {
  public:
   Batch(const Options& options, const std::vector<Job>& jobs, const volatile std::sig_atomic_t& stop)
-      : options_(options), jobs_(jobs), stop_(stop), console_(jobs, !options.to_stdout()) {
+      : options_(options), jobs_(jobs), stop_(stop), console_(options, jobs) {
     limits_.read = options.limits;
     const std::uint64_t own = kOwnBytes * (static_cast<std::uint64_t>(options.jobs) + 1) / 2;
+    check(options.max_memory >= 1 << 20, "--max-mem: expected more than ", own >> 20, " MiB, got ", options.max_memory,
+          " bytes; write 800M or 4G");
     check(options.max_memory > own, "--max-mem: expected more than ", own >> 20, " MiB, got ",
           static_cast<double>(options.max_memory >> 10) / 1024, " MiB");
     limits_.max_bytes = (options.max_memory - own) / static_cast<std::uint64_t>(options.jobs);
@@ -444,6 +449,9 @@ int run_batch(const Options& options, const volatile std::sig_atomic_t& stop) {
       failed += job.error.empty() ? 0 : 1;
       for (const auto& output : job.outputs) {
         std::cout << job.input.string() << " -> " << output.string() << (job.skipped ? " (exists)" : "") << '\n';
+      }
+      if (job.outputs.empty() && job.error.empty()) {
+        std::cout << job.input.string() << " -> " << options.compare << '\n';
       }
     }
     std::cout << std::flush;

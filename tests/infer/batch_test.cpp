@@ -250,6 +250,8 @@ TEST_CASE("batch: memory that does not suffice is said before it is taken") {
   write_image(dir / "large.png", Image(3000, 2000, 3), ImageFormat::kPng);
   CHECK_THAT(failure(dir, "a.png -o x.png --max-mem 10M"),
              Contains("--max-mem: expected more than 160 MiB, got 10 MiB"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --max-mem 800"),
+             Contains("--max-mem: expected more than 160 MiB, got 800 bytes"));
   for (const char* size : {"0", "x", "-1G", "1X", "1GG", "nan"}) {
     CHECK_THAT(failure(dir, std::string("a.png -o x.png --max-mem ") + size),
                Contains("--max-mem: expected a size such as 800M or 4G"));
@@ -347,7 +349,8 @@ TEST_CASE("batch: a page to compare needs nothing beside itself") {
     CHECK(at == std::string::npos);
   }
   // A ratio that is among the levels anyway is there once.
-  CHECK(run(dir, "a.png --compare chosen.html --ratio 3").code == 0);
+  CHECK(run(dir, "a.png --compare chosen.html --ratio 3 --dry-run").out == "a.png -> chosen.html\n");
+  CHECK(success(dir, "a.png --compare chosen.html --ratio 3") == "chosen.html\n");
   const std::string chosen = text_of_file(dir / "chosen.html");
   CHECK_THAT(chosen, Contains("data-name=\"ratio 3 (chosen)\"") && !Contains("data-name=\"ratio 3\""));
   CHECK(run(dir, "a.png -o x.png --compare other.html --ladder 2,3").code == 0);
