@@ -11,7 +11,8 @@ namespace {
 
 constexpr double kSignificant = 0.05;
 
-Direction direction_of(const std::string& figure) {
+Direction direction_of(const std::string& name) {
+  const std::string figure = name.substr(name.find('/') + 1);  // npos + 1 is 0
   // Restored R is compared with the same net's R of the bright picture: an R that shows nothing is nearest to itself.
   if (figure == "psnr_reflectance") return Direction::kNone;
   if (figure == "ssim" || figure.rfind("psnr", 0) == 0) return Direction::kHigher;

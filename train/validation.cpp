@@ -153,7 +153,8 @@ std::optional<ValidationResult> validate(const Model<float>& model, const Pairs&
       config.pairs == 0 ? held.size() : std::min(held.size(), static_cast<std::size_t>(config.pairs));
   const std::size_t rows = std::min(count, static_cast<std::size_t>(config.sheet_rows));
   ValidationResult result;
-  std::map<std::string, double> sums, counts;
+  // By set, then figure; the set without a name is all of them.
+  std::map<std::string, std::map<std::string, double>> sums, counts;
   for (std::size_t i = 0; i < count; ++i) {
     if (stop()) return std::nullopt;
     const std::size_t index = held[i * held.size() / count];
@@ -161,13 +162,19 @@ std::optional<ValidationResult> validate(const Model<float>& model, const Pairs&
     const std::string& stem = pairs.all()[index].stem;
     result.pictures.emplace_back(stem, figures_of(maps));
     for (const auto& [name, value] : result.pictures.back().second) {
-      sums[name] += value;
-      counts[name] += 1;
+      for (const std::string& set : {std::string(), pairs.sources()[pairs.all()[index].source].config.name}) {
+        sums[set][name] += value;
+        counts[set][name] += 1;
+        if (pairs.sources().size() == 1) break;
+      }
     }
     // The sheet's rows are spread over the pairs, too.
     if (rows > 0 && i * rows / count != (i + 1) * rows / count) append_row(maps, stem, result);
   }
-  for (const auto& [name, sum] : sums) result.means[name] = sum / counts[name];
+  for (const auto& [set, figures] : sums) {
+    std::map<std::string, double>& means = set.empty() ? result.means : result.sets[set];
+    for (const auto& [name, sum] : figures) means[name] = sum / counts[set][name];
+  }
   return result;
 }
 

@@ -24,6 +24,8 @@ struct ValidationResult {
   /// (standard deviation of L over the picture; 0 where L has become one gray) and "illumination_gradient" (mean
   /// absolute difference of neighbours in L, across and down: texture).
   std::map<std::string, double> means;
+  /// The same over the pairs of each source by its name, where there are several.
+  std::map<std::string, std::map<std::string, double>> sets;
   /// The same figures of each pair, by stem, in the order of the sorted names.
   std::vector<std::pair<std::string, std::map<std::string, double>>> pictures;
   /// Rows of pictures side by side, kSheetColumns of them with kSheetGap pixels between: input, R, L, restored,
