@@ -1,8 +1,10 @@
 #include "losses/decomposition.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/base/sum.h"
 #include "core/ops/broadcast.h"
 #include "core/ops/elementwise.h"
@@ -51,12 +53,35 @@ Variable<T> mean_kept(const Variable<T>& a, const Variable<T>& b, T c) {
   return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(sum / count)), {a, b}, backward);
 }
 
+/// 1 / (mean of the channels + e) of every pixel of pictures [n, c, h, w]: [n, 1, h, w].
+template <class T>
+Tensor<T> one_over_light(const Tensor<T>& pictures, T e) {
+  const Shape& s = pictures.shape();
+  const std::int64_t channels = s[1], plane = s[2] * s[3];
+  Tensor<T> result(s.with(1, 1));
+  parallel_for(s[0], std::max<std::int64_t>(1, 16384 / plane), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      T* const to = result.data() + n * plane;
+      std::fill_n(to, plane, T(0));
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const T* const from = pictures.data() + (n * channels + c) * plane;
+        for (std::int64_t i = 0; i < plane; ++i) to[i] += from[i];
+      }
+      for (std::int64_t i = 0; i < plane; ++i) to[i] = 1 / (to[i] / static_cast<T>(channels) + e);
+    }
+  });
+  return result;
+}
+
 }  // namespace
 
 template <class T>
 Variable<T> Reconstruction::operator()(const Variable<T>& i, const Variable<T>& r, const Variable<T>& l) const {
   check_illumination("reconstruction", l.shape(), r.shape());
-  return mean_distance("reconstruction", i, r * l, norm);
+  if (!relative) return mean_distance("reconstruction", i, r * l, norm);
+  check(*relative > 0, "reconstruction: expected relative to be greater than 0, got ", *relative);
+  check_same_pictures("reconstruction", i.shape(), r.shape());
+  return mean_weighted_distance("reconstruction", i, r * l, one_over_light(i.value(), static_cast<T>(*relative)), norm);
 }
 
 template <class T>

@@ -87,7 +87,7 @@ void ImageLossConfig::validate(const std::string& path) const {
                field_names<ImageLossConfig>());
 }
 
-Reconstruction ReconstructionConfig::term() const { return {norm_of(norm)}; }
+Reconstruction ReconstructionConfig::term() const { return {norm_of(norm), relative}; }
 ReflectanceSimilarity ReflectanceSimilarityConfig::term() const { return {norm_of(norm)}; }
 IlluminationSmoothness IlluminationSmoothnessConfig::term() const { return {epsilon, gradient.spec()}; }
 MutualConsistency MutualConsistencyConfig::term() const { return {c, gradient.spec()}; }

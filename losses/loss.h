@@ -36,11 +36,16 @@ inline constexpr const char* kNormHelp = "Mean absolute (l1) or squared (l2) dif
 struct ReconstructionConfig {
   double weight = 1;
   std::string norm = "l1";
+  std::optional<double> relative = {};
 
   template <class V>
   void fields(V& v) {
     v.field("weight", weight, kWeightHelp, at_least(0));
     v.field("norm", norm, kNormHelp, one_of("l1", "l2"));
+    v.field("relative", relative,
+            "Divide each difference by the picture's mean of red, green and blue there plus this number: the colors of "
+            "dark places then count as much as those of bright ones. null: differences as they are.",
+            greater_than(0));
   }
   Reconstruction term() const;
 };

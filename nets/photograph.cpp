@@ -203,7 +203,7 @@ class Work {
         float* to = out + c * count;
         for (std::int64_t i = begin; i < end; ++i) {
           const float color = low ? low[i] + share * (r[i] - low[i]) : r[i];
-          to[i] = color * light[i];
+          to[i] = clipped(color * light[i]);
         }
       }
     });

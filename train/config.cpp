@@ -42,8 +42,11 @@ void StageConfig::validate(const std::string& path) const {
   for (const auto& [key, value] : {std::pair("brighter_inputs", brighter_inputs), {"darker_targets", darker_targets}}) {
     check(net.together() || value == 0, key_path(path, key), ": is for restoration and adjustment trained together");
   }
-  for (const auto& [key, value] :
-       {std::pair("color_shuffle", color_shuffle), {"lamps", lamps}, {"noisy_inputs", noisy_inputs}}) {
+  for (const auto& [key, value] : {std::pair("color_shuffle", color_shuffle),
+                                   {"color_jitter", color_jitter},
+                                   {"gray_inputs", gray_inputs},
+                                   {"lamps", lamps},
+                                   {"noisy_inputs", noisy_inputs}}) {
     check(net.together() || net.decomposition || value == 0, key_path(path, key),
           ": is for stages that are given pictures, not maps: decomposition, or nets trained together");
   }

@@ -102,7 +102,7 @@ class PictureSampler : public StageSampler {
     if (!config_.net.together()) {
       if (drawn(config_.lamps, random)) put_lamps(sample, 2, random);
       if (drawn(config_.noisy_inputs, random)) add_noise(sample, random);
-      if (drawn(config_.color_shuffle, random)) shuffle_colors(sample, 2, random);
+      change_colors(sample, 2, random);
       return sample;
     }
     put_crop(pictures.high, kAsItIs, y, x, sample, kTarget);
@@ -125,7 +125,7 @@ class PictureSampler : public StageSampler {
     }
     std::fill_n(planes + kRatio * plane, plane, static_cast<float>(ratio * level));
     std::fill_n(planes + kLevel * plane, plane, static_cast<float>(level));
-    if (drawn(config_.color_shuffle, random)) shuffle_colors(sample, 3, random);
+    change_colors(sample, 3, random);
     return sample;
   }
 
@@ -135,6 +135,13 @@ class PictureSampler : public StageSampler {
   /// Whether a sample is to be changed. Without a share nothing is drawn, so samples stay what they were before there
   /// was the change.
   static bool drawn(double share, Random& random) { return share > 0 && random.uniform() < share; }
+
+  /// Last of all changes, so that lamps and noise take part.
+  void change_colors(Tensor<float>& sample, std::int64_t pictures, Random& random) const {
+    if (drawn(config_.color_shuffle, random)) shuffle_colors(sample, pictures, random);
+    if (drawn(config_.color_jitter, random)) turn_colors(sample, pictures, random);
+    if (drawn(config_.gray_inputs, random)) make_gray(sample, pictures);
+  }
 
   bool of_picture() const { return config_.net.together() && config_.ratio == "picture"; }
 

@@ -38,6 +38,17 @@ TEST_CASE("reconstruction and reflectance similarity by hand", "[losses]") {
   CHECK(ReflectanceSimilarity{Norm::kL2}(i, r).value().item() == Approx((0.09 + 0.04 + 0.01) / 3));
 }
 
+TEST_CASE("relative reconstruction divides by the picture's light", "[losses]") {
+  // Two pixels: means 0.5 and 0.1, differences 0.1, 0, 0.3 and 0.02, 0.04, 0.
+  const Variable<double> i = data({1, 3, 1, 2}, {0.5, 0.1, 0.2, 0.15, 0.8, 0.05}),
+                         r = data({1, 3, 1, 2}, {0.8, 0.4, 0.4, 0.95, 1.0, 0.25}), l = data({1, 1, 1, 2}, {0.5, 0.2});
+  const double bright = 0.5 + 0.1, dark = 0.1 + 0.1;
+  CHECK(Reconstruction{Norm::kL1, 0.1}(i, r, l).value().item() == Approx((0.4 / bright + 0.06 / dark) / 6));
+  CHECK(Reconstruction{Norm::kL2, 0.1}(i, r, l).value().item() ==
+        Approx((0.1 / (bright * bright) + 0.002 / (dark * dark)) / 6));
+  CHECK(Reconstruction{Norm::kL1, 1e9}(i, r, l).value().item() < 1e-8);
+}
+
 TEST_CASE("illumination smoothness by hand", "[losses]") {
   // Gray is 0.9999 of a gray pixel: its weights do not quite add up to 1. Down the column the picture is flat.
   const Variable<double> l = data({1, 1, 2, 2}, {0.6, 0.2, 0.7, 0.3});
@@ -81,6 +92,11 @@ TEST_CASE("decomposition terms agree with finite differences", "[losses][grad]")
       CHECK(
           gradcheck([&](const std::vector<Variable<double>>& in) { return Reconstruction{norm}(in[0], in[1], in[2]); },
                     {i, r, l}));
+      CHECK(gradcheck(
+          [&](const std::vector<Variable<double>>& in) {
+            return Reconstruction{norm, 0.05}(Variable<double>(i), in[0], in[1]);
+          },
+          {r, l}));
       CHECK(gradcheck(
           [&](const std::vector<Variable<double>>& in) { return ReflectanceSimilarity{norm}(in[0], in[1]); }, {r, r2}));
     }

@@ -137,7 +137,7 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
              Contains("stages[0].brighter_inputs: is for restoration and adjustment trained together"));
   CHECK_THAT(refused(with_stage(two, R"({"square": {}})", R"({"ratio_gradient": true})")),
              Contains("stages[0].ratio_gradient: is for all three nets trained together"));
-  for (const std::string key : {"color_shuffle", "lamps", "noisy_inputs"}) {
+  for (const std::string key : {"color_shuffle", "color_jitter", "gray_inputs", "lamps", "noisy_inputs"}) {
     CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", ("{\"" + key + "\": 0.1}").c_str())),
                Contains("stages[0]." + key + ": is for stages that are given pictures"));
   }
