@@ -133,8 +133,9 @@ typedef struct kind_result {
 
 /**
  * Enhances `from` into `to`, which has the same sides, any samples, and either the same channels or those without the
- * alpha channel. Gray stays gray. Alpha comes out as it went in. Both may share memory: `from` is copied first. options
- * NULL: the defaults. result may be NULL. After an error nothing of `to` and `result` has changed.
+ * alpha channel. Gray stays gray, also where it is RGB with equal channels in every pixel. Alpha comes out as it went
+ * in. Both may share memory: `from` is copied first. options NULL: the defaults. result may be NULL. After an error
+ * nothing of `to` and `result` has changed.
  */
 KIND_API int kind_enhance(const kind_model* model, const kind_picture* from, const kind_picture* to,
                           const kind_options* options, kind_result* result);
