@@ -137,6 +137,7 @@ class Pool {
     bool sleepers = false;
     {
       const std::lock_guard lock(mutex_);
+      ++callers_;
       wanted_ += job.most_helpers;
       grow(job.most_helpers);
       open_.push_back(&job);
@@ -149,6 +150,7 @@ class Pool {
     serial = false;
     {
       const std::lock_guard lock(mutex_);
+      --callers_;
       wanted_ -= job.most_helpers;
       std::erase(open_, &job);  // nobody joins from here on
     }
@@ -201,12 +203,15 @@ class Pool {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
-  /// A job that a thread may join, which it then has; null where there is none. Called with the mutex held.
+  /// A job that a thread may join, which it then has; null where there is none, or where the threads at work already
+  /// take all processors: more of them only push each other's data out of the caches. Called with the mutex held.
   Job* join() {
+    if (callers_ + helping_.load() >= processors()) return nullptr;
     for (Job* const job : open_) {
       if (job->joined < job->most_helpers && job->has_work()) {
         ++job->joined;
         job->helpers.fetch_add(1, std::memory_order_relaxed);
+        ++helping_;
         return job;
       }
     }
@@ -234,6 +239,7 @@ class Pool {
       // Each one that has woken wakes the next, while there is work: a caller pays for one.
       if (more && job->has_work()) posted_.notify_one();
       job->run([&] { apart.keep(job->callers_processor.load(std::memory_order_relaxed)); });
+      --helping_;
       // The job may be gone as soon as its caller sees 0.
       if (job->helpers.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         finished_.fetch_add(1);
@@ -257,11 +263,11 @@ class Pool {
   std::mutex mutex_;
   std::vector<std::thread> threads_;
   std::vector<Job*> open_;
-  int wanted_ = 0;
+  int wanted_ = 0, callers_ = 0;
   bool stopped_ = false;
   std::atomic<std::uint32_t> posted_{0};    // changes when there is a new job
   std::atomic<std::uint32_t> finished_{0};  // changes when the last helper leaves a job
-  std::atomic<int> sleeping_{0}, spinning_{0}, waiting_{0};
+  std::atomic<int> helping_{0}, sleeping_{0}, spinning_{0}, waiting_{0};
 };
 
 /// The pool, which is never destroyed: threads of the program that still compute while it ends must find it.
