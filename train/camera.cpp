@@ -197,21 +197,27 @@ struct Light {
   const Image& bright;
   std::array<std::array<double, 256>, 3> of;
   std::vector<float> map;
-  double shot, read;  // of the variance: shot light + read
+  std::array<double, 3> gains;  // of the channels, after the sensor
+  double shot, read;            // of the variance at gain 1: shot light + read
 
   double at(std::size_t pixel, std::size_t channel) const {
     const double light = of[channel][bright.data[3 * pixel + channel]];
     return map.empty() ? light : light * static_cast<double>(map[pixel]);
   }
-  double deviation(double light) const { return std::sqrt(shot * light + read); }
+  double deviation(double light, std::size_t channel) const {
+    const double gain = gains[channel];
+    return std::sqrt(shot * (gain * light) + gain * gain * read);
+  }
 };
 
-void expose_plain(const Light& light, const ToneCurve& curve, Random& random, Image& dark) {
+template <class Normal>
+void expose_plain(const Light& light, const ToneCurve& curve, Normal&& normal, Image& dark) {
   const std::size_t pixels = dark.data.size() / 3;
   for (std::size_t p = 0; p < pixels; ++p) {
     for (std::size_t c = 0; c < 3; ++c) {
       const double seen = light.at(p, c);
-      dark.data[3 * p + c] = curve(std::clamp(seen + light.deviation(seen) * random.normal(), 0.0, 1.0));
+      dark.data[3 * p + c] =
+          curve(std::clamp(seen + light.deviation(seen, c) * static_cast<double>(normal()), 0.0, 1.0));
     }
   }
 }
@@ -223,9 +229,11 @@ void expose_mosaic(const Light& light, bool whole_picture, const ToneCurve& curv
     float* row = mosaic.row(y);
     std::size_t pixel = static_cast<std::size_t>(y) * static_cast<std::size_t>(dark.width);
     for (int x = 0; x < dark.width; ++x, ++pixel) {
-      const double seen = light.at(pixel, static_cast<std::size_t>(mosaic.channel(y, x)));
-      const float noise = static_cast<float>(light.deviation(seen)) * normal();
-      row[x] = whole_picture ? std::min(static_cast<float>(seen) + noise, 1.0f) : noise;
+      const std::size_t c = static_cast<std::size_t>(mosaic.channel(y, x));
+      const double seen = light.at(pixel, c);
+      const float noise = static_cast<float>(light.deviation(seen, c)) * normal();
+      // The sensor is full at 1 before its gain.
+      row[x] = whole_picture ? std::min(static_cast<float>(seen) + noise, static_cast<float>(light.gains[c])) : noise;
     }
   }
   mosaic.mirror();
@@ -259,26 +267,35 @@ Image darken(const Image& bright, const CameraConfig& config, Random& random) {
   const double exposure = std::exp(random.uniform(std::log(config.exposure_low), std::log(config.exposure_high)));
   const double gamma = random.uniform(config.gamma_low, config.gamma_high);
   const double noise = log_uniform(random, config.noise_low, config.noise_high);
-  double gains[3] = {1, 1, 1};
+  const double red_gain = log_uniform(random, config.red_gain_low, config.red_gain_high);
+  const double blue_gain = log_uniform(random, config.blue_gain_low, config.blue_gain_high);
+  double balance[3] = {1, 1, 1};
   if (config.white_balance > 0) {
-    for (const std::size_t c : {0, 2})
-      gains[c] = std::exp2(random.uniform(-config.white_balance, config.white_balance));
+    for (const std::size_t c : {0, 2}) {
+      balance[c] = std::exp2(random.uniform(-config.white_balance, config.white_balance));
+    }
   }
   Light light{bright,
               {},
               exposure_map(bright.width, bright.height, exposure, config, random),
+              {red_gain, 1, blue_gain},
               noise * noise * config.shot_noise,
               noise * noise * (config.read_noise * config.read_noise)};
   for (std::size_t c = 0; c < 3; ++c) {
-    for (std::size_t i = 0; i < 256; ++i)
-      light.of[c][i] = exposure * gains[c] * decode_srgb(static_cast<double>(i) / 255);
+    for (std::size_t i = 0; i < 256; ++i) {
+      light.of[c][i] = exposure * balance[c] * decode_srgb(static_cast<double>(i) / 255);
+    }
   }
   const ToneCurve curve(gamma);
   Image dark(bright.width, bright.height, 3);
-  if (config.mosaic == "none") {
-    expose_plain(light, curve, random, dark);
-  } else {
+  if (config.mosaic != "none") {
     expose_mosaic(light, config.mosaic == "picture", curve, random, dark);
+  } else if (config.fresh) {
+    expose_plain(light, curve, QuickNormal(random), dark);
+  } else {
+    // As it has been since before there was the quick way, so that twins stay what they were.
+    expose_plain(
+        light, curve, [&] { return random.normal(); }, dark);
   }
   if (config.jpeg > 0 && random.uniform() < config.jpeg) return compressed(dark, config, random);
   return dark;

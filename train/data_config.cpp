@@ -16,6 +16,8 @@ void CameraConfig::validate(const std::string& path) const {
   ordered("noise", noise_low, noise_high);
   check(noise_low > 0 || noise_high == 0, key_path(path, "noise_low"),
         ": expected a number greater than 0 (factors are drawn log-uniformly), or 0 for noise_high, too");
+  ordered("red_gain", red_gain_low, red_gain_high);
+  ordered("blue_gain", blue_gain_low, blue_gain_high);
   ordered("falloff", falloff_low, falloff_high);
   ordered("window_exposure", window_exposure_low, window_exposure_high);
   ordered("window_size", window_size_low, window_size_high);
@@ -60,6 +62,7 @@ void set_data(nlohmann::json& config, const std::vector<std::string>& values) {
   if (values.empty()) return;
   if (!config.is_object() || !config.value("data", nlohmann::json::object()).is_object()) return;  // parsing says so
   nlohmann::json& data = config["data"];
+  if (data.is_null()) data = nlohmann::json::object();
   std::vector<std::string> names;
   std::string known;
   const nlohmann::json sources = data.value("sources", nlohmann::json::array());

@@ -21,6 +21,10 @@ struct CameraConfig {
   double noise_low = 1;
   double noise_high = 1;
   std::string mosaic = "none";
+  double red_gain_low = 1;
+  double red_gain_high = 1;
+  double blue_gain_low = 1;
+  double blue_gain_high = 1;
   double white_balance = 0;
   double falloff_low = 0;
   double falloff_high = 0;
@@ -52,6 +56,14 @@ struct CameraConfig {
             "What passes through a Bayer mosaic and bilinear demosaicing: nothing; the noise alone, so that grain is "
             "coloured and spreads over neighbours but edges stay; or the picture with its noise.",
             one_of("none", "noise", "picture"));
+    v.field("red_gain_low", red_gain_low,
+            "Smallest gain by which the camera balances red, which its sensor sees less of: the light stays, its noise "
+            "grows. About 2 in daylight.",
+            greater_than(0), at_most(16));
+    v.field("red_gain_high", red_gain_high, "Largest gain of red.", greater_than(0), at_most(16));
+    v.field("blue_gain_low", blue_gain_low, "Smallest gain of blue. About 1.6 in daylight, more in lamplight.",
+            greater_than(0), at_most(16));
+    v.field("blue_gain_high", blue_gain_high, "Largest gain of blue.", greater_than(0), at_most(16));
     v.field("white_balance", white_balance,
             "Largest error of the white balance in stops: red and blue light each get a factor from 1 / 2^this to "
             "2^this.",
