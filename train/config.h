@@ -156,13 +156,8 @@ struct StageLosses {
     image.fields(v);
     parts.fields(v);
   }
-  bool any_of_output() const {
-    return image.square || image.gradient || image.ssim || image.color || parts.reflectance || parts.illumination;
-  }
-  bool any_of_decomposition() const {
-    const DecompositionLossConfig& d = decomposition;
-    return d.reconstruction || d.reflectance_similarity || d.illumination_smoothness || d.mutual_consistency;
-  }
+  bool any_of_output() const { return !terms_of(image).present.empty() || !terms_of(parts).present.empty(); }
+  bool any_of_decomposition() const { return !terms_of(decomposition).present.empty(); }
 };
 
 struct StageConfig {
