@@ -59,7 +59,8 @@ void StageConfig::validate(const std::string& path) const {
   check(net.together() || terms_of(losses.parts).present.empty(), here, ": ", listed(terms_of(losses.parts).all),
         " are terms of restoration and adjustment trained together");
   check(net.together() || !i.gt_mean, here, ": gt_mean is for restoration and adjustment trained together");
-  for (const auto& [key, value] : {std::pair("brighter_inputs", brighter_inputs), {"darker_targets", darker_targets}}) {
+  for (const auto& [key, value] :
+       {std::pair("brighter_inputs", brighter_inputs), {"darker_targets", darker_targets}, {"mixup", mixup}}) {
     check(net.together() || value == 0, key_path(path, key), ": is for restoration and adjustment trained together");
   }
   for (const auto& [key, value] : {std::pair("color_shuffle", color_shuffle),

@@ -181,6 +181,7 @@ struct StageConfig {
   double color_shuffle = 0;
   double color_jitter = 0;
   double gray_inputs = 0;
+  double mixup = 0;
   double lamps = 0;
   double noisy_inputs = 0;
   ValidationConfig validation;
@@ -239,6 +240,10 @@ struct StageConfig {
     v.field("gray_inputs", gray_inputs,
             "decomposition, or nets trained together: share of samples of which all pictures become gray. So gray is "
             "learned to stay gray.",
+            between(0, 1));
+    v.field("mixup", mixup,
+            "nets trained together: share of samples that are mixed with the next one of their batch, pictures, ratio "
+            "and level alike, by a random weight.",
             between(0, 1));
     v.field("lamps", lamps,
             "decomposition, or nets trained together: share of samples that get round lamps, a bright window or a "

@@ -82,6 +82,7 @@ std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Mode
 /// The batch of a step: `batch` samples of [c, patch, patch], stacked. An epoch takes floor(pairs / batch) steps, at
 /// least one, and meets every pair in an order of its own; sample i of epoch e (its pair, crop, flip and coins) depends
 /// on (seed, stage, e, i) alone, so that a run goes on anywhere. Where a batch is larger than the set, pairs repeat.
+/// With `mixup`, samples of a batch are then mixed, by draws of (seed, stage, step).
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                          std::uint64_t stage, std::int64_t step);
 

@@ -134,6 +134,8 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
   CHECK_THAT(refused(with_stage(two, R"({"ssim": {}})", R"({"patch": 10})")), Contains("stages[0].patch"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", R"({"brighter_inputs": 0.1})")),
              Contains("stages[0].brighter_inputs: is for restoration and adjustment trained together"));
+  CHECK_THAT(refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}})", R"({"mixup": 0.1})")),
+             Contains("stages[0].mixup: is for restoration and adjustment trained together"));
   CHECK_THAT(refused(with_stage(two, R"({"square": {}})", R"({"ratio_gradient": true})")),
              Contains("stages[0].ratio_gradient: is for all three nets trained together"));
   CHECK_THAT(
