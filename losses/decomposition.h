@@ -21,6 +21,17 @@ struct Reconstruction {
   Variable<T> operator()(const Variable<T>& i, const Variable<T>& r, const Variable<T>& l) const;
 };
 
+/// |G(R L) - G(I)| / (G(m) + e), e = `epsilon`, m the mean of I's channels, G a Gaussian blur of `sigma` pixels: the
+/// relative color and light of what the parts multiply to, without the noise. The norm is taken of the quotient; the
+/// divisor has no gradient. Not part of KinD.
+struct BlurredReconstruction {
+  Norm norm = Norm::kL1;
+  double sigma = 3;
+  double epsilon = 0.02;
+  template <class T>
+  Variable<T> operator()(const Variable<T>& i, const Variable<T>& r, const Variable<T>& l) const;
+};
+
 /// |R_low - R_high|: both exposures show one scene, so they have one reflectance.
 struct ReflectanceSimilarity {
   Norm norm = Norm::kL1;

@@ -77,6 +77,14 @@ float largest_stretch(const Tensor<float>& sample, const GrayAxisTurn& turn) {
   return *at;
 }
 
+/// A draw from Beta(a, a): two powers of uniform numbers whose sum is at most 1 (Joehnk, Metrika 8, 1964).
+double symmetric_beta(double a, Random& random) {
+  for (;;) {
+    const double x = std::pow(random.uniform(), 1 / a), y = std::pow(random.uniform(), 1 / a);
+    if (x + y > 0 && x + y <= 1) return x / (x + y);
+  }
+}
+
 }  // namespace
 
 void put_lamps(Tensor<float>& sample, std::int64_t pictures, Random& random) {
@@ -147,6 +155,19 @@ void make_gray(Tensor<float>& sample, std::int64_t pictures) {
   for (std::int64_t p = 0; p < pictures; ++p) {
     float *red = sample.data() + 3 * p * plane, *green = red + plane, *blue = green + plane;
     for (std::int64_t i = 0; i < plane; ++i) red[i] = green[i] = blue[i] = (red[i] + green[i] + blue[i]) / 3;
+  }
+}
+
+void mix_samples(Tensor<float>& batch, double share, Random& random) {
+  constexpr double kShape = 1.2;
+  const std::int64_t n = batch.shape()[0], size = batch.size() / std::max<std::int64_t>(1, n);
+  const Tensor<float> before = batch.clone();
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (random.uniform() >= share) continue;
+    const float own = static_cast<float>(symmetric_beta(kShape, random));
+    const float *x = before.data() + i * size, *y = before.data() + (i + 1) % n * size;
+    float* const to = batch.data() + i * size;
+    for (std::int64_t k = 0; k < size; ++k) to[k] = own * x[k] + (1 - own) * y[k];
   }
 }
 

@@ -30,4 +30,9 @@ void turn_colors(Tensor<float>& sample, std::int64_t pictures, Random& random);
 /// Every pixel of the pictures becomes the mean of its red, green and blue.
 void make_gray(Tensor<float>& sample, std::int64_t pictures);
 
+/// mixup (Zhang, Cisse, Dauphin and Lopez-Paz, ICLR 2018): a sample of the batch [n, planes, h, w] that is drawn, by
+/// chance `share`, becomes m x + (1 - m) y in all of its planes, y the next sample as it was (of the last one the
+/// first), m drawn from Beta(1.2, 1.2).
+void mix_samples(Tensor<float>& batch, double share, Random& random);
+
 }  // namespace kind

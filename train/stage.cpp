@@ -22,6 +22,7 @@ namespace {
 // Streams of the generator, so that one draw never moves another.
 constexpr std::uint64_t kOrderStream = 0x04DE4;
 constexpr std::uint64_t kSampleStream = 0x5A4B1E;
+constexpr std::uint64_t kMixStream = 0x313C5;
 
 /// Copies planes [.., h, w] of `from` behind one another into `to`, beginning at plane `at`.
 void put_planes(const Tensor<float>& from, Tensor<float>& to, std::int64_t at) {
@@ -502,6 +503,10 @@ Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSam
     const Tensor<float> planes = flip_rotate(sampler.sample(place.pair, y, x, config.patch, random, place.draw), mode);
     if (!batch.defined()) batch = Tensor<float>(Shape{config.batch, planes.shape()[0], config.patch, config.patch});
     put_planes(planes, batch, b++ * planes.shape()[0]);
+  }
+  if (config.mixup > 0) {
+    Random random(seed, {kMixStream, stage, static_cast<std::uint64_t>(step)});
+    mix_samples(batch, config.mixup, random);
   }
   return batch;
 }

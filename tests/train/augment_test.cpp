@@ -213,5 +213,47 @@ TEST_CASE("gray pictures stay gray when colors are turned, and colored ones beco
   }
 }
 
+TEST_CASE("mixed samples are between their own and the next one, as often as asked") {
+  constexpr std::int64_t kCount = 5, kSize = 3 * 4;
+  Tensor<float> batch(Shape{kCount, 3, 2, 2});
+  Random values(1);
+  for (std::int64_t k = 0; k < batch.size(); ++k) batch[k] = static_cast<float>(values.uniform());
+  std::vector<double> shares;
+  int whole = 0;
+  Random random(2);
+  for (int i = 0; i < 400; ++i) {
+    Tensor<float> mixed = batch.clone();
+    mix_samples(mixed, 0.5, random);
+    for (std::int64_t n = 0; n < kCount; ++n) {
+      const float *x = batch.data() + n * kSize, *y = batch.data() + (n + 1) % kCount * kSize,
+                  *z = mixed.data() + n * kSize;
+      if (std::equal(x, x + kSize, z)) {
+        ++whole;
+        continue;
+      }
+      const double own = static_cast<double>((z[0] - y[0]) / (x[0] - y[0]));
+      for (std::int64_t k = 0; k < kSize; ++k) {
+        REQUIRE(z[k] == Approx(own * static_cast<double>(x[k]) + (1 - own) * static_cast<double>(y[k])).margin(1e-4));
+      }
+      shares.push_back(own);
+    }
+  }
+  CHECK((whole > 900 && whole < 1100));
+  // Mean and variance of Beta(1.2, 1.2): 1/2 and 1 / (4 * 3.4).
+  double sum = 0, squares = 0;
+  for (const double share : shares) {
+    CHECK((share > -1e-4 && share < 1.0001));
+    sum += share, squares += (share - 0.5) * (share - 0.5);
+  }
+  const double count = static_cast<double>(shares.size());
+  CHECK(sum / count == Approx(0.5).margin(0.03));
+  CHECK(squares / count == Approx(1 / (4 * 3.4)).margin(0.006));
+  // Alone in its batch a sample stays what it is.
+  Tensor<float> alone(Shape{1, 3, 1, 1}, {0.25f, 0.5f, 0.75f});
+  mix_samples(alone, 1, random);
+  CHECK(alone[0] == Approx(0.25));
+  CHECK(alone[2] == Approx(0.75));
+}
+
 }  // namespace
 }  // namespace kind::testing
