@@ -153,6 +153,10 @@ std::optional<Split> read_split(const PairFolder& folder) {
   const std::string file = (fs::path(folder.root) / "split.json").string();
   std::error_code error;
   if (!fs::exists(file, error) && !error) return std::nullopt;
+  return read_split_file(folder, file);
+}
+
+Split read_split_file(const PairFolder& folder, const std::string& file) {
   const nlohmann::json lists = read_json_file(file);
   check(lists.is_object(), file, ": expected an object of lists \"train\", \"validation\", \"test\"");
   try {

@@ -47,4 +47,7 @@ struct Split {
 /// object of lists "train", "validation", "test" and no other key, names a pair that is not there, or one twice.
 std::optional<Split> read_split(const PairFolder& folder);
 
+/// The same of another file, which must be there.
+Split read_split_file(const PairFolder& folder, const std::string& file);
+
 }  // namespace kind

@@ -16,8 +16,7 @@ using nlohmann::ordered_json;
 /// What two runs must have in common to share their first `stages` stages.
 std::string first_stages(const TrainConfig& config, std::size_t stages) {
   ordered_json json = to_json(config);
-  json["data"].erase("root");
-  json["data"].erase("memory_mb");
+  erase_places(json["data"]);
   json.erase("fit_light");
   while (json["stages"].size() > stages) json["stages"].erase(json["stages"].size() - 1);
   return json.dump();

@@ -7,13 +7,6 @@
 
 namespace kind {
 
-void CameraConfig::validate(const std::string& path) const {
-  check(exposure_low <= exposure_high, key_path(path, "exposure_low"), ": expected at most exposure_high (",
-        exposure_high, "), got ", exposure_low);
-  check(gamma_low <= gamma_high, key_path(path, "gamma_low"), ": expected at most gamma_high (", gamma_high, "), got ",
-        gamma_low);
-}
-
 void NetConfig::validate(const std::string& path) const {
   const int count = decomposition.has_value() + restoration.has_value() + adjustment.has_value();
   check(count == 1 || together(), path,

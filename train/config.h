@@ -7,53 +7,10 @@
 #include "core/io/config.h"
 #include "losses/loss.h"
 #include "nets/model.h"
+#include "train/data_config.h"
 
 /// The config of kind-train. Each field is listed once: the list parses it, prints it and writes docs/config.md.
 namespace kind {
-
-/// Dark pictures made from bright ones, where there are no pairs (see train/camera.h).
-struct CameraConfig {
-  double exposure_low = 0.05;
-  double exposure_high = 0.25;
-  double gamma_low = 0.9;
-  double gamma_high = 1.3;
-  double shot_noise = 0.002;
-  double read_noise = 0.002;
-
-  template <class V>
-  void fields(V& v) {
-    v.field("exposure_low", exposure_low, "Smallest factor of the linear light; each picture draws its own.",
-            greater_than(0), at_most(1));
-    v.field("exposure_high", exposure_high, "Largest factor of the linear light.", greater_than(0), at_most(1));
-    v.field("gamma_low", gamma_low, "Smallest exponent applied to the darkened picture, as cameras' tone curves do.",
-            greater_than(0), at_most(5));
-    v.field("gamma_high", gamma_high, "Largest exponent.", greater_than(0), at_most(5));
-    v.field("shot_noise", shot_noise, "Variance of the linear light per unit of light: photons.", between(0, 1));
-    v.field("read_noise", read_noise, "Standard deviation of the linear light that does not depend on it.",
-            between(0, 1));
-  }
-  void validate(const std::string& path) const;
-};
-
-struct DataConfig {
-  std::string root = "data/lol";
-  std::int64_t validation = 15;
-  std::optional<CameraConfig> synthesize;
-  std::int64_t memory_mb = 2048;
-
-  template <class V>
-  void fields(V& v) {
-    v.field("root", root, "Folder with low/ and high/ (or Low/ and Normal/); --data overrides it.");
-    v.field("validation", validation,
-            "Pairs held back, as whole runs of the sorted names, where the folder has no split.json.", at_least(0));
-    v.field("synthesize", synthesize,
-            "Make the dark pictures from the bright ones: the folder then holds pictures, or high/ alone.");
-    v.field("memory_mb", memory_mb,
-            "Memory for decoded pictures, and as much for outputs of frozen nets; what does not fit is decoded again, "
-            "or kept in a file in the output folder.",
-            at_least(1));
-  }
-};
 
 struct OptimizerConfig {
   std::string type = "adam";

@@ -17,6 +17,7 @@
 #include "core/kernels/kernels.h"
 #include "train/branch.h"
 #include "train/checkpoint.h"
+#include "train/export_pairs.h"
 #include "train/profile.h"
 #include "train/sweep_run.h"
 #include "train/trainer.h"
@@ -40,12 +41,12 @@ void listen_to_signals() {
 }
 
 struct Options {
-  std::string config, data, out;
-  std::vector<std::string> set;
+  std::string config, out;
+  std::vector<std::string> set, data;
   bool resume = false, dry_run = false, reference = false, sweep_reference = false, profile = false;
   std::int64_t seed = -1, batches = 8;
   int threads = 0, jobs = 1;
-  std::string sweep, emit, branch_from, share_maps;
+  std::string sweep, emit, branch_from, share_maps, export_to;
   double minutes = 0;  // 0: as long as it takes
 };
 
@@ -53,8 +54,8 @@ TrainConfig read_config(const Options& options) {
   nlohmann::json json = read_json_file(options.config);
   const SetScope scope{field_names<TrainConfig>(), "stages", field_names<StageConfig>()};
   for (const std::string& assignment : options.set) set_path(json, assignment, scope);
+  set_data(json, options.data);
   TrainConfig config = parse_config<TrainConfig>(json, options.config);
-  if (!options.data.empty()) config.data.root = options.data;
   if (options.seed >= 0) config.seed = options.seed;
   return config;
 }
@@ -138,6 +139,11 @@ int run(const Options& options) {
     return kExitDone;
   }
   if (options.profile) return profile(options, config);
+  if (!options.export_to.empty()) {
+    export_pairs(config, options.export_to, [](const std::string& text) { std::cerr << text << std::endl; });
+    std::cout << options.export_to << std::endl;
+    return kExitDone;
+  }
   const std::string out =
       options.out.empty() ? "runs/" + std::filesystem::path(options.config).stem().string() : options.out;
   Console console(config);
@@ -225,8 +231,11 @@ int main(int argc, char** argv) {
         ->excludes(config);
     app.add_flag("--sweep-reference", options.sweep_reference, "Print the reference page of sweep files, in Markdown")
         ->excludes(config);
-    app.add_option("--data", options.data, "Folder of low/ and high/, in place of the config's data.root")
-        ->type_name("DIR");
+    app.add_option("--data", options.data,
+                   "Folder of low/ and high/, in place of the config's data.root; NAME=DIR for each of its sources")
+        ->type_name("[NAME=]DIR")
+        ->take_all()
+        ->allow_extra_args(false);
     app.add_option("--out", options.out, "Where the run goes (default: runs/NAME-OF-CONFIG)")->type_name("DIR");
     app.add_option("--set", options.set,
                    "Set a value of the config: --set stages.decom.epochs=5, or epochs=5 for every stage")
@@ -236,7 +245,8 @@ int main(int argc, char** argv) {
     app.add_flag("--resume", options.resume,
                  "Go on from the last checkpoint in the run's folder; begin where there is none");
     app.add_option("--seed", options.seed, "Seed of everything random")->check(CLI::NonNegativeNumber)->type_name("N");
-    app.add_option("-t,--threads", options.threads, "Threads (default: all)")
+    app.add_option("-t,--threads", options.threads,
+                   "Threads (default, and the most: all processors that the process may use)")
         ->check(CLI::Range(1, 1024))
         ->type_name("N");
     app.add_flag("--dry-run,--list", options.dry_run,
@@ -249,6 +259,13 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(1, 1000000))
         ->type_name("N");
     profile_flag->excludes("--resume")->excludes("--dry-run");
+    app.add_option("--export-pairs", options.export_to,
+                   "Train nothing: write the pairs of sources that synthesize, as low/, high/ and split.json")
+        ->type_name("DIR")
+        ->excludes(profile_flag)
+        ->excludes("--resume")
+        ->excludes("--dry-run")
+        ->excludes("--out");
     app.add_option("--minutes", options.minutes, "Save and leave after so many minutes, as with SIGTERM")
         ->check(CLI::PositiveNumber)
         ->excludes(profile_flag);
@@ -264,7 +281,8 @@ int main(int argc, char** argv) {
             ->type_name("SWEEP")
             ->excludes(config)
             ->excludes(profile_flag);
-    for (const char* name : {"--seed", "--branch-from", "--share-maps", "--minutes"}) sweep_option->excludes(name);
+    for (const char* name : {"--seed", "--branch-from", "--share-maps", "--minutes", "--export-pairs"})
+      sweep_option->excludes(name);
     app.add_option("--jobs", options.jobs, "Runs of a sweep at once; they share the threads (default: 1)")
         ->needs(sweep_option)
         ->check(CLI::Range(1, 1024))
@@ -289,9 +307,11 @@ int main(int argc, char** argv) {
     check(!options.config.empty() || app.count("--sweep"),
           "expected a config, such as configs/quick.json; see kind-train --help");
     // What comes from an unset variable of a script is no wish for the default.
-    for (const char* name : {"--data", "--out", "--sweep", "--branch-from", "--share-maps"}) {
+    for (const char* name : {"--data", "--out", "--sweep", "--branch-from", "--share-maps", "--export-pairs"}) {
       const CLI::Option* option = app.get_option(name);
-      check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
+      for (const std::string& value : option->results()) {
+        check(!value.empty(), name, ": expected a value, got an empty one");
+      }
     }
     const int code = options.sweep.empty() ? run(options) : sweep(options);
     check(static_cast<bool>(std::cout), "cannot write to the standard output");

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/io/config.h"
 #include "train/branch.h"
+#include "train/data_config.h"
 
 namespace kind {
 namespace {
@@ -55,6 +56,11 @@ void read_metrics(RunRecord& run) {
     if (entry.contains("validation")) {
       stage.validation_steps.push_back(step - begun);
       run.last = entry.at("validation").get<Figures>();
+      if (entry.contains("sets")) {
+        for (const auto& [set, figures] : entry.at("sets").items()) {
+          for (const auto& [figure, value] : figures.get<Figures>()) run.last[set + "/" + figure] = value;
+        }
+      }
       for (const auto& [figure, value] : run.last) stage.validation[figure].push_back(value);
       return;
     }
@@ -84,6 +90,12 @@ void read_pictures(RunRecord& run) {
     run.pictures.clear();
     run.rows.clear();
     for (const auto& [stem, figures] : entry.at("pictures").items()) run.pictures[stem] = figures.get<Figures>();
+    // Of several sources, a picture is called SOURCE/STEM; it counts for its own set, too.
+    for (auto& [picture, figures] : run.pictures) {
+      const std::string set = picture.substr(0, picture.find('/') + 1);
+      if (set.empty()) continue;
+      for (const auto& [figure, value] : Figures(figures)) figures[set + figure] = value;
+    }
     run.sheet =
         run.folder + "/sheets/" + entry.at("stage").get<std::string>() + "-step-" + entry.at("step").dump() + ".png";
     if (!entry.contains("sheet") || !exists(run.sheet)) {
@@ -204,7 +216,7 @@ Records read_records(const std::vector<std::string>& folders) {
             "/config.json: it is not what kind-train writes");
       run.seed = config.value("seed", std::int64_t{0});
       config.erase("seed");
-      if (config.contains("data")) config["data"].erase("root");
+      if (config.contains("data")) erase_places(config["data"]);
       key = config.dump();
     }
     const auto [at, is_new] = configs.try_emplace(key, records.points.size());

@@ -30,7 +30,7 @@ struct RunRecord {
   State state = State::kMissing;
   std::string reason;  // of a failure; how far an unfinished run is
   std::vector<StageRecord> stages;
-  Figures last;                             // the last validation
+  Figures last;                             // the last validation; "SET/FIGURE" of one of several sources
   std::map<std::string, Figures> pictures;  // the same, by picture
   Figures terms;                            // "STAGE/TERM": the raw term over the last tenth of the stage's lines
   std::string sheet;                        // the picture sheet of the last validation; empty: none

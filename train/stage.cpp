@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <iomanip>
+#include <map>
 #include <numeric>
 #include <sstream>
 
@@ -76,16 +77,28 @@ class PictureSampler : public StageSampler {
   PictureSampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs, FrozenDecomposition& frozen)
       : config_(config), stretch_(model.config.input.stretch), pairs_(pairs), frozen_(frozen) {}
 
-  void prepare(std::size_t pair) override {
-    if (of_picture()) frozen_.ratio(pair);
+  void prepare(std::size_t pair, std::uint64_t draw) override {
+    if (!of_picture()) return;
+    if (pairs_.fresh(pair)) {
+      twins_[draw] = make_twin(pair, draw);
+    } else {
+      frozen_.ratio(pair);
+    }
   }
 
-  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) override {
+  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random,
+                       std::uint64_t draw) override {
     constexpr Pairs::Range kAsItIs{0, 1};
+    std::optional<Twin> twin;
+    if (pairs_.fresh(pair)) {
+      auto prepared = twins_.extract(draw);
+      twin = prepared ? std::move(prepared.mapped()) : make_twin(pair, draw);
+    }
     const Pairs::Pictures& pictures = pairs_.pictures(pair);
     const Pairs::Pair& ranges = pairs_.all()[pair];
     Tensor<float> sample(Shape{stage_planes(config_), size, size});
-    put_crop(pictures.low, stretch_ ? ranges.low : kAsItIs, y, x, sample, kInput);
+    const Pairs::Range low_range = !stretch_ ? kAsItIs : twin ? range_of(twin->low) : ranges.low;
+    put_crop(twin ? twin->low : pictures.low, low_range, y, x, sample, kInput);
     put_crop(pictures.high, stretch_ ? ranges.high : kAsItIs, y, x, sample, kBright);
     if (!config_.net.together()) {
       if (drawn(config_.lamps, random)) put_lamps(sample, 2, random);
@@ -95,7 +108,7 @@ class PictureSampler : public StageSampler {
     }
     put_crop(pictures.high, kAsItIs, y, x, sample, kTarget);
     if (drawn(config_.lamps, random)) put_lamps(sample, 3, random);
-    double ratio = of_picture() ? frozen_.ratio(pair).up : 1, level = 1;
+    double ratio = !of_picture() ? 1 : twin ? twin->ratio : frozen_.ratio(pair).up, level = 1;
     float* const planes = sample.data();
     const std::int64_t plane = size * size;
     if (random.uniform() < config_.brighter_inputs) {
@@ -133,6 +146,18 @@ class PictureSampler : public StageSampler {
 
   bool of_picture() const { return config_.net.together() && config_.ratio == "picture"; }
 
+  /// A dark picture made for one sample, and the ratio that goes with it.
+  struct Twin {
+    Image low;
+    double ratio = 1;
+  };
+  Twin make_twin(std::size_t pair, std::uint64_t draw) const {
+    Twin twin{pairs_.dark_twin(pair, draw)};
+    if (of_picture()) twin.ratio = frozen_.ratio_up(pair, twin.low);
+    return twin;
+  }
+
+  std::map<std::uint64_t, Twin> twins_;  // of the batch that is prepared, where their ratio takes a net
   const StageConfig& config_;
   bool stretch_;
   const Pairs& pairs_;
@@ -144,9 +169,10 @@ class RestorationSampler : public StageSampler {
   RestorationSampler(const StageConfig& config, FrozenDecomposition& frozen)
       : power_(static_cast<float>(config.target_power)), frozen_(frozen) {}
 
-  void prepare(std::size_t pair) override { frozen_.maps(pair); }
+  void prepare(std::size_t pair, std::uint64_t) override { frozen_.maps(pair); }
 
-  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random&) override {
+  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random&,
+                       std::uint64_t) override {
     Tensor<float> planes = frozen_.maps(pair).crop(pair, y, x, size, size);  // R_low, L_low, R_high, L_high
     if (power_ != 1.0f) {
       for (std::int64_t i = 4 * size * size; i < 7 * size * size; ++i) planes[i] = std::pow(planes[i], power_);
@@ -172,12 +198,13 @@ class AdjustmentSampler : public StageSampler {
  public:
   AdjustmentSampler(const StageConfig& config, FrozenDecomposition& frozen) : form_(config.ratio), frozen_(frozen) {}
 
-  void prepare(std::size_t pair) override {
+  void prepare(std::size_t pair, std::uint64_t) override {
     frozen_.maps(pair);
     if (form_ == "picture") frozen_.ratio(pair);
   }
 
-  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) override {
+  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random,
+                       std::uint64_t) override {
     const Tensor<float> maps = frozen_.maps(pair).crop(pair, y, x, size, size);
     const Tensor<float> low = planes(maps, 3, 4), high = planes(maps, 7, 8);
     const bool upwards = random.below(2) == 0;
@@ -200,23 +227,46 @@ class AdjustmentSampler : public StageSampler {
   FrozenDecomposition& frozen_;
 };
 
-/// A sample of a batch: its epoch, its number in the epoch, and the pair that it falls to.
+/// A sample of a batch: the pair that it falls to, which time its source's pairs are gone through, its number among
+/// them, and a number of its own in the stage.
 struct Place {
-  std::uint64_t epoch, sample;
   std::size_t pair;
+  std::uint64_t source, epoch, sample, draw;
 };
+
+/// Streams of the source 0 are those that a single folder has had since before there were sources.
+std::uint64_t of_source(std::uint64_t stage, std::uint64_t source) { return stage | source << 32; }
+
+std::vector<std::size_t> shuffled(std::vector<std::size_t> order, Random random) {
+  for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
+  return order;
+}
 
 std::vector<Place> places_of(const StageConfig& config, const Pairs& pairs, std::uint64_t seed, std::uint64_t stage,
                              std::int64_t step) {
-  const std::int64_t steps = epoch_steps(config, pairs.train().size());
-  const std::uint64_t epoch = static_cast<std::uint64_t>(step / steps);
-  std::vector<std::size_t> order = pairs.train();
-  Random shuffle(seed, {kOrderStream, stage, epoch});
-  for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[shuffle.below(i + 1)]);
+  const std::vector<Pairs::Source>& sources = pairs.sources();
+  const std::int64_t first = step * config.batch, rounds = first / Pairs::kTurns;
+  std::vector<std::int64_t> credit(sources.size(), 0);
+  std::vector<std::uint64_t> taken;  // samples that each source has had before
+  for (const Pairs::Source& source : sources) taken.push_back(static_cast<std::uint64_t>(rounds * source.turns));
+  std::map<std::pair<std::size_t, std::uint64_t>, std::vector<std::size_t>> orders;
   std::vector<Place> places;
-  for (std::int64_t b = 0; b < config.batch; ++b) {
-    const std::uint64_t i = static_cast<std::uint64_t>(step % steps * config.batch + b);
-    places.push_back({epoch, i, order[i % order.size()]});
+  for (std::int64_t turn = rounds * Pairs::kTurns; turn < first + config.batch; ++turn) {
+    for (std::size_t s = 0; s < sources.size(); ++s) credit[s] += sources[s].turns;
+    const auto served = static_cast<std::size_t>(std::max_element(credit.begin(), credit.end()) - credit.begin());
+    credit[served] -= Pairs::kTurns;
+    const std::uint64_t number = taken[served]++;
+    if (turn < first) continue;
+    const std::vector<std::size_t>& train = sources[served].train;
+    // A single folder's epoch ends with a whole batch.
+    const std::uint64_t length = sources.size() > 1
+                                     ? train.size()
+                                     : static_cast<std::uint64_t>(epoch_steps(config, train.size()) * config.batch);
+    const std::uint64_t epoch = number / length, sample = number % length, stream = of_source(stage, served);
+    std::vector<std::size_t>& order = orders[{served, epoch}];
+    if (order.empty()) order = shuffled(train, Random(seed, {kOrderStream, stream, epoch}));
+    const std::uint64_t draw = mix64(mix64(mix64(stream + 1) + epoch) + sample);
+    places.push_back({order[sample % order.size()], served, epoch, sample, draw});
   }
   return places;
 }
@@ -227,8 +277,9 @@ FrozenDecomposition::FrozenDecomposition(const Model<float>& model, const Pairs&
                                          std::string folder, std::string shared)
     : model_(model),
       pairs_(pairs),
-      store_(pairs.all().size(), memory_bytes, std::move(folder)),
+      store_(pairs.all().size(), memory_bytes, folder),
       ratios_(pairs.all().size()),
+      bright_light_(pairs.all().size(), memory_bytes / 4, std::move(folder)),
       shared_folder_(std::move(shared)) {}
 
 const MapStore& FrozenDecomposition::maps(std::size_t index) {
@@ -290,6 +341,19 @@ FrozenDecomposition::Ratio FrozenDecomposition::ratio(std::size_t index) {
     ratios_[index] = Ratio{ratio_between(low, high), ratio_between(high, low)};
   }
   return *ratios_[index];
+}
+
+double FrozenDecomposition::ratio_up(std::size_t index, const Image& low) {
+  PictureNets nets(model_);
+  const auto light_of = [&](const Image& image) {
+    return nets.decompose(net_input(to_tensor(image), model_.config.input)).illumination;
+  };
+  if (!bright_light_.has(index)) {
+    const Tensor<float> light = light_of(pairs_.pictures(index).high);
+    bright_light_.put(index, light.reshape(Shape{1, light.shape()[2], light.shape()[3]}));
+  }
+  const Tensor<float> dark = light_of(low);
+  return ratio_between(dark, bright_light_.get(index).reshape(dark.shape()));
 }
 
 Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model) {
@@ -421,7 +485,7 @@ std::int64_t total_steps(const StageConfig& config, std::size_t pairs) {
 
 void prepare_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                    std::uint64_t stage, std::int64_t step) {
-  for (const Place& place : places_of(config, pairs, seed, stage, step)) sampler.prepare(place.pair);
+  for (const Place& place : places_of(config, pairs, seed, stage, step)) sampler.prepare(place.pair, place.draw);
 }
 
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
@@ -429,14 +493,14 @@ Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSam
   Tensor<float> batch;
   std::int64_t b = 0;
   for (const Place& place : places_of(config, pairs, seed, stage, step)) {
-    Random random(seed, {kSampleStream, stage, place.epoch, place.sample});
+    Random random(seed, {kSampleStream, of_source(stage, place.source), place.epoch, place.sample});
     const Pairs::Pair& size = pairs.all()[place.pair];
     const auto start = [&](int side) {
       return static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(side - config.patch + 1)));
     };
     const std::int64_t y = start(size.height), x = start(size.width);
     const int mode = static_cast<int>(random.below(8));
-    const Tensor<float> planes = flip_rotate(sampler.sample(place.pair, y, x, config.patch, random), mode);
+    const Tensor<float> planes = flip_rotate(sampler.sample(place.pair, y, x, config.patch, random, place.draw), mode);
     if (!batch.defined()) batch = Tensor<float>(Shape{config.batch, planes.shape()[0], config.patch, config.patch});
     put_planes(planes, batch, b++ * planes.shape()[0]);
   }

@@ -32,6 +32,8 @@ class FrozenDecomposition {
     double up, down;
   };
   Ratio ratio(std::size_t index);
+  /// The one upwards with another dark picture in place of the pair's.
+  double ratio_up(std::size_t index, const Image& low);
 
  private:
   Tensor<float> decompose(std::size_t index) const;
@@ -41,6 +43,7 @@ class FrozenDecomposition {
   const Pairs& pairs_;
   MapStore store_;
   std::vector<std::optional<Ratio>> ratios_;
+  MapStore bright_light_;  // L_high alone, for ratio_up
   std::string shared_folder_;
   std::unique_ptr<SharedMaps> shared_;  // opened when it is first needed
 };
@@ -65,14 +68,16 @@ class StageSampler {
  public:
   virtual ~StageSampler() = default;
 
-  /// Does beforehand what sample() needs of this pair and other threads should help with.
-  virtual void prepare(std::size_t) {}
+  /// Does beforehand what sample() needs of this pair and other threads should help with. A fresh dark picture
+  /// (Pairs::fresh) depends on `draw` alone; no two samples of a stage have the same, and 0 is the picture's kept twin.
+  virtual void prepare(std::size_t, std::uint64_t /*draw*/ = 0) {}
 
   /// Planes [stage_planes, size, size] of a pair's crop at (y, x):
   ///   decomposition: I_low, I_high;  restoration: R_low, L_low, target, L_high;  adjustment: source, ratio map, target
   ///   trained together: input, I_high, target, ratio map, level map (of the target, 1 where it is the bright picture)
-  /// Draws from `random` what a sample decides by chance.
-  virtual Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) = 0;
+  /// Draws from `random` what else a sample decides by chance.
+  virtual Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random,
+                               std::uint64_t draw = 0) = 0;
 };
 
 /// The samples of a stage; those of restoration and adjustment come from `frozen`. All references must outlive them.
@@ -82,6 +87,13 @@ std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Mode
 /// The batch of a step: `batch` samples of [c, patch, patch], stacked. An epoch takes floor(pairs / batch) steps, at
 /// least one, and meets every pair in an order of its own; sample i of epoch e (its pair, crop, flip and coins) depends
 /// on (seed, stage, e, i) alone, so that a run goes on anywhere. Where a batch is larger than the set, pairs repeat.
+///
+/// Several sources take turns: among any kTurns samples from a multiple of kTurns on, each gets its `turns`, spread as
+/// evenly as can be (smooth weighted round robin: each turn every source gains its `turns`, the one that has most is
+/// served and pays kTurns). Whose turn it is depends on the sample's number in the stage alone. Each source goes
+/// through its own pairs again and again, each time all of them in a new order; sample i of time e depends on (seed,
+/// stage, source, e, i) alone.
+///
 /// With `mixup`, samples of a batch are then mixed, by draws of (seed, stage, step).
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                          std::uint64_t stage, std::int64_t step);

@@ -157,8 +157,7 @@ ordered_json resolved(const json& config, const std::string& source) {
 std::string prefix_text(const ordered_json& config, std::size_t count) {
   ordered_json prefix = config;
   prefix["fit_light"] = false;
-  prefix["data"].erase("root");
-  prefix["data"].erase("memory_mb");
+  erase_places(prefix["data"]);
   ordered_json& stages = prefix["stages"];
   while (stages.size() > count) stages.erase(stages.size() - 1);
   return prefix.dump();
@@ -267,7 +266,7 @@ void SweepConfig::validate(const std::string& path) const {
   }
 }
 
-SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::string& data,
+SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::vector<std::string>& data,
                      std::size_t max_runs, const std::function<json(const std::string&)>& read) {
   namespace fs = std::filesystem;
   SweepPlan plan;
@@ -284,7 +283,7 @@ SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& se
       set_path(base, join("stages.", stage, ".steps=", steps), scope());
     }
     for (const std::string& text : set) set_path(base, text, scope());
-    if (!data.empty()) set_path(base, assignment("data.root", data), scope());
+    set_data(base, data);
   } catch (const Error& error) {
     fail(path, ": base ", base_path, ": ", error.what());
   }
@@ -381,7 +380,7 @@ ordered_json to_json(const SweepPlan& plan) {
   if (plan.config.budget.minutes) out["minutes"] = *plan.config.budget.minutes;
   for (const SweepTask& run : plan.runs) {
     json config = run.config;  // where the pictures lie may change between machines
-    if (config.contains("data") && config["data"].is_object()) config["data"].erase("root");
+    if (config.contains("data") && config["data"].is_object()) erase_places(config["data"]);
     out["runs"].push_back({{"name", run.name},
                            {"point", plan.points[run.point].name},
                            {"seed", run.config["seed"]},

@@ -155,7 +155,7 @@ inline constexpr std::size_t kMaxSweepRuns = 10'000, kMaxSweepAxes = 100;
 /// pictures, for every run; empty: the base's own. Points whose configs are the same become one. Throws Error naming
 /// the file, and the axis and value where they make no valid config; more than `max_runs` runs are refused before any
 /// of them is made. read(path) gives the content of the sweep's file and of its base.
-SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::string& data,
+SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::vector<std::string>& data,
                      std::size_t max_runs = kMaxSweepRuns,
                      const std::function<nlohmann::json(const std::string& path)>& read = read_json_file);
 

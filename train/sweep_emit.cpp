@@ -31,11 +31,15 @@ std::vector<std::vector<const SweepTask*>> levels_of(const SweepPlan& plan) {
 /// What both scripts begin with; `tasks` are the branches of its case.
 std::string script_head(const std::string& name, const SweepOptions& options, const std::string& tasks) {
   return "#!/usr/bin/env bash\n# The runs of the sweep " + name + R"sh(, in levels: each needs those before it.
-# KIND_TRAIN names the program, KIND_DATA the folder of pictures where it is not the one in the configs.
+# KIND_TRAIN names the program, KIND_DATA the folder of pictures where it is not the one in the configs
+# (NAME=DIR, one a line, of several sources).
 set -euo pipefail
 KIND_TRAIN=${KIND_TRAIN:-)sh" +
          shell_word(options.program) + R"sh(}
-KIND_DATA=${KIND_DATA:-}
+data=()
+while IFS= read -r line; do
+  [ -z "$line" ] || data+=(--data "$line")
+done <<<"${KIND_DATA:-}"
 cd )sh" + shell_word(std::filesystem::current_path().string()) +
          "\nout=" + shell_word(options.out) + R"sh(
 
@@ -47,7 +51,7 @@ run_task() {
   esac
   # The third word is the folder of the run.
   if [ -e "$3/model.safetensors" ] || [ -e "$3/stopped.json" ] || [ -e "$3/failed.json" ]; then return; fi
-  "$KIND_TRAIN" "$@" ${KIND_DATA:+--data "$KIND_DATA"} ${KIND_THREADS:+-t "$KIND_THREADS"} \
+  "$KIND_TRAIN" "$@" ${data[@]+"${data[@]}"} ${KIND_THREADS:+-t "$KIND_THREADS"} \
     >>"$out/logs/$name.txt" 2>&1 || status=$?
   # A run that failed, by a NaN say, has left its reason; only what a signal has ended is to be tried again.
   [ "$status" -lt 128 ] || return "$status"

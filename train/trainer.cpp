@@ -95,8 +95,7 @@ namespace {
 /// What two configs of the same run may differ in: where the data lies and how much memory is used.
 ordered_json comparable(const TrainConfig& config) {
   ordered_json json = to_json(config);
-  json["data"].erase("root");
-  json["data"].erase("memory_mb");
+  erase_places(json["data"]);
   return json;
 }
 
@@ -247,13 +246,19 @@ class Run {
     const SafeTensors content = read_safetensors(checkpoints_.state_path(*newest));
     state_ = get_state(content, model_.config);
     check(state_.data == hexadecimal(pairs_.fingerprint()), out_,
-          ": the run in it was trained on other pictures than those in ", config_.data.root);
+          ": the run in it was trained on other pictures than those in ", roots());
     check(state_.stage < static_cast<std::int64_t>(config_.stages.size()), content.source, ": there is no stage ",
           state_.stage);
     model_.build(seed_);
     assign_parameters(content, model_.parameters());
     loaded_ = content;
     callbacks_.message(join("resuming at step ", state_.step));
+  }
+
+  std::string roots() const {
+    std::string text;
+    for (const SourceConfig& source : config_.data.all()) text += (text.empty() ? "" : ", ") + source.root;
+    return text;
   }
 
   void open_folder() {
@@ -391,6 +396,18 @@ class Run {
     metrics_->add(entry);
   }
 
+  /// What the best model is chosen by: the PSNR, with several sources the mean over their sets, each counting the same.
+  static std::optional<double> psnr_of(const ValidationResult& result) {
+    double sum = 0, count = 0;
+    for (const auto& [set, figures] : result.sets) {
+      const auto psnr = figures.find("psnr");
+      if (psnr != figures.end()) sum += psnr->second, count += 1;
+    }
+    if (count > 0) return sum / count;
+    const auto psnr = result.means.find("psnr");
+    return psnr == result.means.end() ? std::nullopt : std::optional<double>(psnr->second);
+  }
+
   bool validate_step(const StageConfig& stage, FrozenDecomposition* frozen, WeightAverage* average) {
     const UseAverages use(average);
     const std::optional<ValidationResult> result = validate(model_, pairs_, frozen, stage.validation, callbacks_.stop);
@@ -404,9 +421,9 @@ class Run {
         write_image(path, sheet, ImageFormat::kPng);
       });
     }
-    const auto psnr = result->means.find("psnr");
-    if (psnr != result->means.end() && (!state_.best || psnr->second > *state_.best)) {
-      state_.best = psnr->second;
+    const std::optional<double> psnr = psnr_of(*result);
+    if (psnr && (!state_.best || *psnr > *state_.best)) {
+      state_.best = psnr;
       save_model(out_ + "/best.safetensors", model_);
     }
     ordered_json entry{{"stage", stage.name}, {"step", state_.step}};
@@ -415,6 +432,11 @@ class Run {
     for (const auto& [name, value] : result->means) {
       entry["validation"][name] = value;
       text += join(" ", name, "=", std::round(value * 1e4) / 1e4);
+    }
+    for (const auto& [set, figures] : result->sets) {
+      entry["sets"][set] = figures;
+      text += join("\n  ", set, ":");
+      for (const auto& [name, value] : figures) text += join(" ", name, "=", std::round(value * 1e4) / 1e4);
     }
     ordered_json pictures{{"stage", stage.name}, {"step", state_.step}};
     for (const auto& [stem, figures] : result->pictures) pictures["pictures"][stem] = figures;

@@ -35,7 +35,7 @@ struct TrainCallbacks {
 ///   metrics.jsonl             a line every log_every steps and at each validation
 ///   pictures.jsonl            each validation picture by picture
 ///   checkpoints/step-N.*      what --resume goes on from, and the model of that moment
-///   best.safetensors          the model of the stage's best validation (PSNR)
+///   best.safetensors          the model of the stage's best validation (PSNR; with several sources the mean over them)
 ///   sheets/                   pictures of held-out pairs
 ///   model.safetensors         the finished model
 /// With `resume`, goes on from the last checkpoint in `out` (from the start where there is none), to the same bytes as

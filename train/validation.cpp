@@ -117,7 +117,13 @@ std::map<std::string, double> figures_of(const PairMaps& maps) {
   figures["psnr"] = psnr_rgb(output, target);
   if (const std::optional<double> ssim = ssim_rgb(output, target)) figures["ssim"] = *ssim;
   figures["psnr_reflectance"] = psnr_rgb(rounded(e.restored), rounded(maps.reflectance_high));
-  figures["chroma"] = mean_chroma(output) / std::max(mean_chroma(target), 1e-6);
+  const LabPair lab = to_lab_pair(output, target);
+  figures["delta_e"] = mean_delta_e(lab);
+  figures["chroma_error"] = chroma_error(lab);
+  for (const auto& [name, figure] :
+       {std::pair{"color_slope", color_slope(lab)}, {"hue", hue_error(lab)}, {"chroma", chroma_ratio(lab)}}) {
+    if (figure) figures[name] = *figure;
+  }
   {
     const NoGrad no_grad;
     const Tensor<float> product = mul(Variable<float>(e.reflectance), Variable<float>(e.illumination)).value();
@@ -153,7 +159,8 @@ std::optional<ValidationResult> validate(const Model<float>& model, const Pairs&
       config.pairs == 0 ? held.size() : std::min(held.size(), static_cast<std::size_t>(config.pairs));
   const std::size_t rows = std::min(count, static_cast<std::size_t>(config.sheet_rows));
   ValidationResult result;
-  std::map<std::string, double> sums, counts;
+  // By set, then figure; the set without a name is all of them.
+  std::map<std::string, std::map<std::string, double>> sums, counts;
   for (std::size_t i = 0; i < count; ++i) {
     if (stop()) return std::nullopt;
     const std::size_t index = held[i * held.size() / count];
@@ -161,13 +168,19 @@ std::optional<ValidationResult> validate(const Model<float>& model, const Pairs&
     const std::string& stem = pairs.all()[index].stem;
     result.pictures.emplace_back(stem, figures_of(maps));
     for (const auto& [name, value] : result.pictures.back().second) {
-      sums[name] += value;
-      counts[name] += 1;
+      for (const std::string& set : {std::string(), pairs.sources()[pairs.all()[index].source].config.name}) {
+        sums[set][name] += value;
+        counts[set][name] += 1;
+        if (pairs.sources().size() == 1) break;
+      }
     }
     // The sheet's rows are spread over the pairs, too.
     if (rows > 0 && i * rows / count != (i + 1) * rows / count) append_row(maps, stem, result);
   }
-  for (const auto& [name, sum] : sums) result.means[name] = sum / counts[name];
+  for (const auto& [set, figures] : sums) {
+    std::map<std::string, double>& means = set.empty() ? result.means : result.sets[set];
+    for (const auto& [name, sum] : figures) means[name] = sum / counts[set][name];
+  }
   return result;
 }
 

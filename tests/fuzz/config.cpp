@@ -36,8 +36,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto read = [&, &sweep = first, &base = second](const std::string& path) {
       return parse_json(path == "input" ? sweep : base, path);
     };
+    const std::vector<std::string> pictures(input.choice & 4 ? 1 : 0, "pictures");
     accepts([&] {
-      const SweepPlan plan = plan_sweep("input", {}, input.choice & 4 ? "pictures" : "", kMostRuns, read);
+      const SweepPlan plan = plan_sweep("input", {}, pictures, kMostRuns, read);
       promise(!plan.runs.empty() && plan.runs.size() <= kMostRuns, "the runs are within the limit");
       summary_of(plan);
       to_json(plan);

@@ -58,6 +58,7 @@ TEST_CASE("every config of the repository is a valid one") {
   for (const auto& entry : std::filesystem::directory_iterator(KIND_SOURCE_DIR "/configs")) {
     INFO(entry.path().string());
     if (entry.path().filename().string().rfind("sweep-", 0) == 0) continue;  // sweep_test plans those
+    if (entry.path().filename() == "photos-split.json") continue;  // names of pictures
     const TrainConfig config =
         parse_config<TrainConfig>(read_json_file(entry.path().string()), entry.path().filename().string());
     CHECK_FALSE(config.stages.empty());

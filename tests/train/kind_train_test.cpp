@@ -102,6 +102,35 @@ TEST_CASE("kind-train: what is wrong is said in one line, before anything is wri
   CHECK_THAT(refused(dir, {"c.json", "--out", "old"}), Contains("old: there is a run in it") && Contains("--resume"));
 }
 
+TEST_CASE("kind-train --data names the folders of sources, --export-pairs writes what the camera makes of them") {
+  const TempDir dir;
+  put_run(dir);
+  put_scenes(dir / "more", 4);
+  json config = read_json_file(dir / "c.json");
+  config["data"] = json::parse(R"({"sources": [{"name": "a", "validation": 1},
+                                               {"name": "b", "validation": 2, "synthesize": {"jpeg": 1}}]})");
+  dir.put("s.json", config.dump());
+  CHECK_THAT(refused(dir, {"s.json"}), Contains("data.sources.a.root: missing"));
+  CHECK_THAT(refused(dir, {"s.json", "--data", "data"}), Contains("say which with --data NAME=DIR: \"a\", \"b\""));
+  CHECK_THAT(refused(dir, {"s.json", "--data", "c=data"}), Contains("there is no source \"c\""));
+  CHECK_THAT(refused(dir, {"s.json", "--data", "a=data", "--data", "b=none"}), Contains("there is no folder none"));
+  CHECK_THAT(refused(dir, {"c.json", "--export-pairs", "out"}), Contains("no source has \"synthesize\""));
+  CHECK_THAT(refused(dir, {"c.json", "--export-pairs", "out", "--resume"}), Contains("--export-pairs"));
+  const Result plan = run(dir, {"s.json", "--data", "a=data", "--data", "b=more", "--dry-run"});
+  CHECK(plan.code == 0);
+  CHECK_THAT(plan.err, Contains("6 pairs to train on, 3 held back"));
+  const Result exported = run(dir, {"s.json", "--data", "a=data", "--data", "b=more", "--export-pairs", "out"});
+  CHECK(exported.code == 0);
+  CHECK(exported.out == "out\n");
+  CHECK(fs::exists(dir / "out/low/4.png"));
+  const int status = std::system(("cd '" + dir.path() +
+                                  "' && '" KIND_EVAL_PROGRAM "' --results out/low --data out "
+                                  "--split validation --metrics psnr >scores 2>&1")
+                                     .c_str());
+  CHECK(status == 0);
+  CHECK_THAT(text_of(dir / "scores"), Contains("none psnr="));
+}
+
 TEST_CASE("kind-train --dry-run prints the resolved config and writes nothing") {
   const TempDir dir;
   put_run(dir);

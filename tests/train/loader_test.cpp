@@ -17,8 +17,9 @@ class CountingSampler : public StageSampler {
   std::vector<std::size_t> prepared;
   std::size_t bad = 1000;
 
-  void prepare(std::size_t pair) override { prepared.push_back(pair); }
-  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random) override {
+  void prepare(std::size_t pair, std::uint64_t) override { prepared.push_back(pair); }
+  Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random,
+                       std::uint64_t) override {
     check(pair != bad, "pair ", pair, " is bad");
     Tensor<float> planes(Shape{2, size, size});
     for (std::int64_t i = 0; i < size * size; ++i) {
