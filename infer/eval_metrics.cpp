@@ -4,7 +4,6 @@
 #include "core/base/quote.h"
 #include "core/base/sum.h"
 #include "core/io/config.h"
-#include "losses/metrics/color.h"
 #include "losses/metrics/loe.h"
 #include "losses/metrics/psnr.h"
 #include "losses/metrics/ssim.h"
@@ -19,11 +18,19 @@ const std::vector<Metric>& all_metrics() {
       {"ssim-gray", 4, "SSIM of BT.601 gray; 1 is the same"},
       {"mae", 4, "mean absolute difference, values as 0 to 1; lower is better"},
       {"delta-e", 2, "mean CIEDE2000; lower is better, about 1 is just seen"},
-      {"chroma", 3, "mean CIELAB chroma over the bright picture's; 1 is best, less is washed out"},
+      {"color-slope", 3, "share of the bright picture's colour that is there, CIELAB; 1 is all, 0 is gray"},
+      {"hue", 1, "mean difference of hue where both pictures have colour, degrees; lower is better"},
+      {"chroma-error", 2, "mean distance in the a*b* plane of CIELAB; lower is better"},
+      {"chroma", 3, "mean CIELAB chroma over the bright picture's; misleads, noise counts as colour"},
       {"loe", 1, "lightness order error against the dark picture; lower is better"},
       {"niqe", 3, "distance from good photographs' statistics (--niqe-model); lower is better"},
   };
   return all;
+}
+
+const std::vector<std::string>& default_metrics() {
+  static const std::vector<std::string> names = {"psnr", "ssim", "delta-e", "color-slope"};
+  return names;
 }
 
 const Metric& find_metric(const std::string& name) {
@@ -39,20 +46,13 @@ const Metric& find_metric(const std::string& name) {
        nearest.empty() ? "; known: " : " known: ", list);
 }
 
-std::optional<double> measure(const Metric& metric, const Scored& pictures) {
+std::optional<double> measure(const Metric& metric, Scored& pictures) {
   const Tensor<float>&a = pictures.output, &b = pictures.target;
   if (metric.name == "psnr") return psnr_rgb(a, b);
   if (metric.name == "ssim") return ssim_rgb(a, b);
   if (metric.name == "psnr-gray") return psnr_gray(a, b);
   if (metric.name == "ssim-gray") return ssim_gray(a, b);
   if (metric.name == "mae") return mean_absolute_error(a, b);
-  if (metric.name == "delta-e") return mean_delta_e(a, b);
-  if (metric.name == "chroma") {
-    constexpr double kGray = 0.001;  // what rounding leaves of grays
-    const double target = mean_chroma(b);
-    if (target < kGray) return std::nullopt;
-    return mean_chroma(a) / target;
-  }
   if (metric.name == "loe") {
     check(pictures.low != nullptr, "loe: there is no dark picture to compare with");
     return lightness_order_error(a, *pictures.low);
@@ -61,6 +61,12 @@ std::optional<double> measure(const Metric& metric, const Scored& pictures) {
     check(pictures.niqe != nullptr, "niqe: there is no model to compare with");
     return niqe(a, *pictures.niqe);
   }
+  if (!pictures.lab) pictures.lab = to_lab_pair(a, b);
+  if (metric.name == "delta-e") return mean_delta_e(*pictures.lab);
+  if (metric.name == "color-slope") return color_slope(*pictures.lab);
+  if (metric.name == "hue") return hue_error(*pictures.lab);
+  if (metric.name == "chroma-error") return chroma_error(*pictures.lab);
+  if (metric.name == "chroma") return chroma_ratio(*pictures.lab);
   fail("there is no metric ", quote(metric.name));
 }
 

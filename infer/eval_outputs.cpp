@@ -18,6 +18,21 @@ const std::string kUnstretched = "unstretched(R_high*L_high)", kUpperBound = "R_
                   kBest = "restored*L_hat(best)", kAuto = "restored*L_hat(auto)", kNoisy = "R_low*L_hat(gt-ratio)",
                   kMean = "gt-mean";
 
+/// True where the three channels of a picture are equal in every pixel.
+bool is_gray(const Tensor<float>& picture) {
+  const std::int64_t plane = picture.size() / 3;
+  const float* red = picture.data();
+  return std::equal(red, red + 2 * plane, red + plane);
+}
+
+/// BT.601 gray in all three channels.
+Tensor<float> to_gray(const Tensor<float>& picture) {
+  const Tensor<double> gray = gray_bt601(picture);
+  Tensor<float> result(picture.shape());
+  for (std::int64_t i = 0; i < result.size(); ++i) result[i] = static_cast<float>(gray[i % gray.size()]);
+  return result;
+}
+
 double mean_gray(const Tensor<float>& picture) {
   const Tensor<double> gray = gray_bt601(picture);
   double sum = 0;
@@ -35,6 +50,11 @@ Tensor<float> mapped(const Tensor<float>& x, const F& f) {
 Tensor<float> product(const Tensor<float>& color, const Tensor<float>& light) {
   const NoGrad no_grad;
   return mul(Variable<float>(color), Variable<float>(light)).value();
+}
+
+/// True where a way is all of the method on the dark picture.
+bool is_whole_method(const std::string& way) {
+  return way == "none" || way == "gt-ratio" || way == kMean || way == kTrue || way == kBest || way == kAuto;
 }
 
 bool has(const std::vector<Way>& ways, const std::string& name) {
@@ -189,6 +209,11 @@ std::optional<double> Outputs::ratio(const std::string& way) const {
 }
 
 Tensor<float> Outputs::of(const std::string& way) {
+  Tensor<float> picture = made(way);
+  return low_ && is_whole_method(way) && is_gray(*low_) ? to_gray(picture) : picture;
+}
+
+Tensor<float> Outputs::made(const std::string& way) {
   if (way == "none" || way == kAuto || way == kMean) {
     const Tensor<float>& picture = automatic();
     if (model_) ratios_[way] = automatic_ratio_;

@@ -40,12 +40,14 @@ class Outputs {
   /// Of another program's result, for the protocols none and gt-mean alone.
   Outputs(const Tensor<float>& result, const Tensor<float>& high);
 
-  /// By the name of a protocol or a stage. Throws Error where the model lacks a net that it needs.
+  /// By the name of a protocol or a stage. Of a gray dark picture the whole method makes a gray one, as kind-infer
+  /// does. Throws Error where the model lacks a net that it needs.
   Tensor<float> of(const std::string& way);
   /// The ratio that adjustment was given for of(way); nothing where there was none.
   std::optional<double> ratio(const std::string& way) const;
 
  private:
+  Tensor<float> made(const std::string& way);
   const Tensor<float>& automatic();
   const PictureNets::Parts& low_maps();
   const PictureNets::Parts& high_maps();

@@ -89,16 +89,26 @@ std::string means_table(const EvalReport& report) {
 }
 
 std::string costs_table(const EvalReport& report) {
-  std::string rows;
+  const std::vector<std::size_t> metrics = report.cost_metrics();
+  std::string rows, heads;
+  for (const std::size_t m : metrics) {
+    heads += "<th>" + (report.metrics[m].name == "psnr" ? "dB" : report.metrics[m].name) + "</th>";
+  }
   for (const Cost& cost : report.costs) {
-    const std::optional<MeanInterval> loss = report.cost(cost);
-    if (!loss) continue;
-    rows += "<tr>" + interval_cell(loss, 2) + "<td>" + html_text(cost.what) + "</td><td class=\"soft\">" +
-            html_text(cost.without) + " &rarr; " + html_text(cost.with) + "</td></tr>\n";
+    std::string cells;
+    bool any = false;
+    for (const std::size_t m : metrics) {
+      const std::optional<MeanInterval> loss = report.cost(cost, m);
+      any |= loss.has_value();
+      cells += interval_cell(loss, report.metrics[m].digits);
+    }
+    if (!any) continue;
+    rows += "<tr>" + cells + "<td>" + html_text(cost.what) + "</td><td class=\"soft\">" + html_text(cost.without) +
+            " &rarr; " + html_text(cost.with) + "</td></tr>\n";
   }
   if (rows.empty()) return "";
-  return "<h2>What each net costs</h2>\n<div class=\"wide\"><table>\n<tr><th>dB</th><th></th><th></th></tr>\n" + rows +
-         "</table></div>\n";
+  return "<h2>What each net costs</h2>\n<div class=\"wide\"><table>\n<tr>" + heads + "<th></th><th></th></tr>\n" +
+         rows + "</table></div>\n";
 }
 
 std::string figures_text(const EvalReport& report, const EvalRow& row) {

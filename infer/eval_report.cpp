@@ -65,6 +65,24 @@ std::string interval_text(const MeanInterval& mean, int digits) {
          "]";
 }
 
+/// What each stage costs in one metric, a line for each; empty where no pair has it.
+std::string costs_text(const EvalReport& report, std::size_t metric) {
+  std::vector<std::pair<std::string, std::string>> losses;
+  std::size_t width = 0;
+  for (const Cost& cost : report.costs) {
+    if (const std::optional<MeanInterval> loss = report.cost(cost, metric)) {
+      losses.emplace_back(interval_text(*loss, report.metrics[metric].digits),
+                          cost.what + ": " + cost.without + " -> " + cost.with + "\n");
+      width = std::max(width, losses.back().first.size() + 2);
+    }
+  }
+  if (losses.empty()) return "";
+  const std::string& name = report.metrics[metric].name;
+  std::string text = "\nlost, " + (name == "psnr" ? "dB of PSNR" : name) + "\n";
+  for (const auto& [loss, what] : losses) text += padded(loss, width, false) + what;
+  return text;
+}
+
 }  // namespace
 
 std::vector<double> EvalReport::values(const std::string& way, std::size_t metric) const {
@@ -79,18 +97,25 @@ std::optional<MeanInterval> EvalReport::mean(const std::string& way, std::size_t
   return mean_interval(values(way, metric));
 }
 
-std::optional<MeanInterval> EvalReport::cost(const Cost& cost) const {
-  const auto psnr = std::find_if(metrics.begin(), metrics.end(), [](const Metric& m) { return m.name == "psnr"; });
-  if (psnr == metrics.end()) return std::nullopt;
-  const std::size_t metric = static_cast<std::size_t>(psnr - metrics.begin());
-  std::vector<double> with, without;
+std::vector<std::size_t> EvalReport::cost_metrics() const {
+  std::vector<std::size_t> there;
+  for (std::size_t m = 0; m < metrics.size(); ++m) {
+    if (metrics[m].name == "psnr" || metrics[m].name == "color-slope") there.push_back(m);
+  }
+  return there;
+}
+
+std::optional<MeanInterval> EvalReport::cost(const Cost& cost, std::size_t metric) const {
+  std::vector<std::optional<double>> with, without;
   for (const EvalRow& row : rows) {
-    if (row.way == cost.with) with.push_back(row.values[metric].value_or(0));
-    if (row.way == cost.without) without.push_back(row.values[metric].value_or(0));
+    if (row.way == cost.with) with.push_back(row.values[metric]);
+    if (row.way == cost.without) without.push_back(row.values[metric]);
   }
   std::vector<double> differences;
   for (std::size_t i = 0; i < std::min(with.size(), without.size()); ++i) {
-    if (std::isfinite(without[i] - with[i])) differences.push_back(without[i] - with[i]);
+    if (!with[i] || !without[i]) continue;
+    const double difference = *without[i] - *with[i];
+    if (std::isfinite(difference)) differences.push_back(difference);
   }
   return mean_interval(differences);
 }
@@ -144,17 +169,9 @@ std::string means_text(const EvalReport& report) {
   }
   text += "\n";
   for (const Way& way : report.ways) text += padded(way.name, way_width(report), false) + "  " + way.what + "\n";
-  std::vector<std::pair<std::string, std::string>> losses;
-  std::size_t loss_width = 0;
-  for (const Cost& cost : report.costs) {
-    if (const std::optional<MeanInterval> loss = report.cost(cost)) {
-      losses.emplace_back(interval_text(*loss, 2), cost.what + ": " + cost.without + " -> " + cost.with + "\n");
-      loss_width = std::max(loss_width, losses.back().first.size() + 2);
-    }
+  for (const std::size_t metric : report.costs.empty() ? std::vector<std::size_t>() : report.cost_metrics()) {
+    text += costs_text(report, metric);
   }
-  std::string costs;
-  for (const auto& [loss, what] : losses) costs += padded(loss, loss_width, false) + what;
-  if (!costs.empty()) text += "\nlost, dB of PSNR\n" + costs;
   text += "\n";
   for (const Way& way : report.ways) {
     text += way.name;
@@ -216,8 +233,10 @@ nlohmann::ordered_json report_json(const EvalReport& report) {
   }
   if (!report.costs.empty()) json["costs"] = Json::array();
   for (const Cost& cost : report.costs) {
-    json["costs"].push_back(
-        {{"what", cost.what}, {"from", cost.without}, {"to", cost.with}, {"psnr", interval_json(report.cost(cost))}});
+    Json entry = {{"what", cost.what}, {"from", cost.without}, {"to", cost.with}};
+    for (const std::size_t m : report.cost_metrics())
+      entry[report.metrics[m].name] = interval_json(report.cost(cost, m));
+    json["costs"].push_back(entry);
   }
   json["pictures"] = Json::array();
   for (const EvalRow& row : report.rows) {

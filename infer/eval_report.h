@@ -31,9 +31,10 @@ struct EvalReport {
   std::vector<double> values(const std::string& way, std::size_t metric) const;
   /// The mean of one metric over the pairs that have it; nothing where none has.
   std::optional<MeanInterval> mean(const std::string& way, std::size_t metric) const;
-  /// How much higher the PSNR is by one way than by the other: mean over the pairs of the differences that are finite.
-  /// Nothing without the metric psnr.
-  std::optional<MeanInterval> cost(const Cost& cost) const;
+  /// The metrics whose costs are told: psnr and color-slope, where they are among `metrics`. Their places there.
+  std::vector<std::size_t> cost_metrics() const;
+  /// How much higher a metric is by one way than by the other: mean over the pairs of the differences that are finite.
+  std::optional<MeanInterval> cost(const Cost& cost, std::size_t metric) const;
 };
 
 /// A figure for people: "inf" for infinity, "-" where there is none.

@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::string model, results, data, split, out, niqe_model, fit_niqe, output;
-  std::vector<std::string> protocols, metrics{"psnr", "ssim", "delta-e", "chroma"};
+  std::vector<std::string> protocols, metrics = default_metrics();
   bool stages = false;
   int threads = 0;
   bool exact = false;
@@ -46,7 +46,9 @@ std::string protocol_help() {
 }
 
 std::string metric_help() {
-  std::string text = "Figures (default: psnr,ssim,delta-e,chroma):";
+  std::string text = "Figures (default: ";
+  for (const std::string& name : default_metrics()) text += (text.back() == ' ' ? "" : ",") + name;
+  text += "):";
   for (const Metric& metric : all_metrics()) text += (text.back() == ':' ? " " : ", ") + metric.name;
   return text + "; docs/metrics.md defines them";
 }
@@ -234,10 +236,8 @@ int evaluate(const Options& options) {
     for (const Way& way : report.ways) {
       const Tensor<float> output = rounded(outputs.of(way.name));
       EvalRow row{files.stem, way.name, outputs.ratio(way.name), {}};
-      for (const Metric& metric : report.metrics) {
-        row.values.push_back(
-            measure(metric, {output, target, low_values.defined() ? &low_values : nullptr, niqe ? &*niqe : nullptr}));
-      }
+      Scored scored{output, target, low_values.defined() ? &low_values : nullptr, niqe ? &*niqe : nullptr};
+      for (const Metric& metric : report.metrics) row.values.push_back(measure(metric, scored));
       report.rows.push_back(row);
       if (!options.out.empty()) page.add(files.stem, way.name, way.name, output);
       std::fputs(row_line(report, row).c_str(), stdout);
@@ -309,7 +309,10 @@ int run_command_line(int argc, char** argv) {
                  "Score nothing; make a model for niqe from a folder of good photographs")
       ->type_name("DIR");
   app.add_option("-o,--output", options.output, "Where --fit-niqe writes its model")->type_name("FILE");
-  app.add_option("-t,--threads", options.threads, "Threads (default: all)")->check(CLI::Range(1, 1024))->type_name("N");
+  app.add_option("-t,--threads", options.threads,
+                 "Threads (default, and the most: all processors that the process may use)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
   app.footer("Exit codes: 0 all well; 2 the command line, the model or the data is wrong.");

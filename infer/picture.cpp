@@ -70,12 +70,12 @@ void write_stdout(const std::vector<std::uint8_t>& bytes) {
   }
 }
 
-/// A map [1, c, h, w] as [h, w, c].
+/// A map [1, c, h, w] as [h, w, c], in 0..1.
 Tensor<float> channels_last(const Tensor<float>& map) {
   const std::int64_t c = map.shape()[1], h = map.shape()[2], w = map.shape()[3];
   Tensor<float> result(Shape{h, w, c});
   for (std::int64_t p = 0; p < h * w; ++p) {
-    for (std::int64_t i = 0; i < c; ++i) result[p * c + i] = map[i * h * w + p];
+    for (std::int64_t i = 0; i < c; ++i) result[p * c + i] = kind::clipped(map[i * h * w + p]);
   }
   return result;
 }

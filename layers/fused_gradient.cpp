@@ -158,9 +158,24 @@ class FusedGradient {
                    std::vector<Variable<float>>& leaves) {
     const Node& node = net_.nodes_[i];
     const std::int64_t oc = node.weight.shape()[0], plane = h_ * w_, channels = net_.output_channels();
+    BlockMap map(kernels_.lanes, n_, oc, h_, w_, h_);
+    Buffer<float> memory(map.floats());
+    map.place(memory.data());
+    if (node.adds_input()) {
+      const float* dy = grad_out.data() + node.first_output * plane;
+      block_pack(dy, channels * plane, oc, 0, true, map, 0, h_);
+      if (leaves[0].requires_grad()) {
+        Tensor<float> part(inputs_[0].shape());
+        for (std::int64_t in = 0; in < n_; ++in) {
+          std::copy_n(dy + in * channels * plane, oc * plane, part.data() + in * oc * plane);
+        }
+        leaves[0].add_grad(part);
+      }
+      return back_conv(i, map, weight, bias, leaves);
+    }
     // Through the sigmoid y, whose value is above a half where the activation before it was above zero.
     Buffer<float> dz(n_ * oc * plane);
-    const float below = node.activated ? net_.slope_ : 1.0f;
+    const float below = node.form == FusedNet::OutputForm::kActivatedSigmoid ? net_.slope_ : 1.0f;
     parallel_for(n_ * oc, std::max<std::int64_t>(1, 16384 / plane), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t p = begin; p < end; ++p) {
         const std::int64_t from = (p / oc * channels + node.first_output + p % oc) * plane;
@@ -170,9 +185,6 @@ class FusedGradient {
         for (std::int64_t k = 0; k < plane; ++k) to[k] = dy[k] * (y[k] * (1 - y[k])) * (y[k] > 0.5f ? 1.0f : below);
       }
     });
-    BlockMap map(kernels_.lanes, n_, oc, h_, w_, h_);
-    Buffer<float> memory(map.floats());
-    map.place(memory.data());
     block_pack(dz.data(), oc * plane, oc, 0, true, map, 0, h_);
     back_conv(i, map, weight, bias, leaves);
   }

@@ -47,33 +47,39 @@ FusedNet::Value FusedNet::input(const std::vector<std::int64_t>& channels) {
   for (const std::int64_t c : channels) sum += c;
   check(values_.empty() && sum >= 1 && sum <= 4, "fused net: expected one input of 1 to 4 channels");
   input_sizes_ = channels;
-  nodes_.push_back({Kind::kInput, {}, add_value(sum, 0, false), {}, {}, false});
+  nodes_.push_back({Kind::kInput, {}, add_value(sum, 0, false), {}, {}});
   return 0;
 }
 
 FusedNet::Value FusedNet::conv(const std::vector<Value>& x, const Variable<float>& weight,
                                const Variable<float>& bias) {
   const int level = values_[static_cast<std::size_t>(x[0])].level;
-  nodes_.push_back({Kind::kConv, x, add_value(weight.shape()[0], level, true), weight, bias, true});
+  nodes_.push_back({Kind::kConv, x, add_value(weight.shape()[0], level, true), weight, bias});
   return nodes_.back().y;
 }
 
 FusedNet::Value FusedNet::pool(Value x) {
   const ValueShape& from = values_[static_cast<std::size_t>(x)];
-  nodes_.push_back({Kind::kPool, {x}, add_value(from.channels, from.level + 1, false), {}, {}, false});
+  nodes_.push_back({Kind::kPool, {x}, add_value(from.channels, from.level + 1, false), {}, {}});
   return nodes_.back().y;
 }
 
 FusedNet::Value FusedNet::up(Value x, const Variable<float>& weight) {
   const ValueShape& from = values_[static_cast<std::size_t>(x)];
-  nodes_.push_back({Kind::kUp, {x}, add_value(weight.shape()[1], from.level - 1, false), weight, {}, false});
+  nodes_.push_back({Kind::kUp, {x}, add_value(weight.shape()[1], from.level - 1, false), weight, {}});
   return nodes_.back().y;
 }
 
 void FusedNet::output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias,
-                      bool activated) {
-  nodes_.push_back({Kind::kOutput, x, -1, weight, bias, activated, output_channels_});
+                      OutputForm form) {
+  check(form != OutputForm::kAddInput || input_sizes_[0] == weight.shape()[0], "fused net: an output of ",
+        weight.shape()[0], " channels cannot be added to an input of ", input_sizes_[0]);
+  nodes_.push_back({Kind::kOutput, x, -1, weight, bias, form, output_channels_});
   output_channels_ += weight.shape()[0];
+}
+
+bool FusedNet::Node::reads(Value v) const {
+  return (adds_input() && v == 0) || std::find(x.begin(), x.end(), v) != x.end();
 }
 
 bool FusedNet::runnable() const {
@@ -118,10 +124,13 @@ void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgor
       return block_pool(kernels, map(node.x[0]), map(node.y), y0, y1);
     case Kind::kUp:
       return block_up(kernels, map(node.x[0]), node.weight.value().data(), map(node.y), y0, y1);
-    case Kind::kOutput:
+    case Kind::kOutput: {
+      const float slope = node.form == OutputForm::kActivatedSigmoid ? slope_ : 1.0f;
       return block_project(kernels, node.kernel(), WeightUse::kForward, parts(), node.weight.value().data(),
-                           node.bias.value().data(), node.weight.shape()[0], true, node.activated ? slope_ : 1.0f,
-                           outputs.data() + node.first_output, output_image, y0, y1, first_row);
+                           node.bias.value().data(), node.weight.shape()[0], !node.adds_input(), slope,
+                           outputs.data() + node.first_output, output_image, y0, y1, first_row,
+                           node.adds_input() ? &maps[0] : nullptr);
+    }
     case Kind::kInput:
       break;  // packed by the caller, who has the planes
   }
@@ -211,7 +220,7 @@ class FusedSchedule {
     std::int64_t first = std::numeric_limits<std::int64_t>::max();
     for (std::size_t i = 0; i < net_.nodes_.size(); ++i) {
       const Node& node = net_.nodes_[i];
-      if (std::find(node.x.begin(), node.x.end(), v) == node.x.end()) continue;
+      if (!node.reads(v)) continue;
       std::int64_t row = done_[i];
       if (node.kind == Kind::kPool) row = 2 * done_[i];
       if (node.kind == Kind::kUp) row = done_[i] / 2;
@@ -249,6 +258,7 @@ class FusedSchedule {
         steps_.push_back({next, y0, y1});
       }
       for (const auto x : node.x) last_use_[static_cast<std::size_t>(x)] = steps_.size();
+      if (node.adds_input()) last_use_[0] = steps_.size();
       if (node.y >= 0) {
         const std::size_t v = static_cast<std::size_t>(node.y);
         peak_[v] = std::max(peak_[v], y1 - std::min(y0, oldest(node.y)));
@@ -454,6 +464,7 @@ LayerTime FusedNet::describe(const Node& node, ConvAlgorithm algorithm, std::int
     channels += from.channels;
     in += static_cast<double>(from.channels * at_level(h, from.level) * at_level(w, from.level));
   }
+  if (node.adds_input()) in += static_cast<double>(input_sizes_[0] * h * w);
   const std::int64_t out = node.y < 0 ? node.weight.shape()[0] : values_[static_cast<std::size_t>(node.y)].channels;
   const double pixels = static_cast<double>(layer.h * layer.w), both = static_cast<double>(channels * out);
   double weights = 0;

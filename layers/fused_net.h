@@ -46,9 +46,15 @@ class FusedNet {
   Value pool(Value x);
   /// 2x2 stride-2 transposed convolution: one level up. weight [ic, oc, 2, 2].
   Value up(Value x, const Variable<float>& weight);
-  /// An output of the net: SAME convolution (3x3 or 1x1) to one to four channels at level 0, bias, the activation where
-  /// `activated`, sigmoid. Outputs are concatenated in this order.
-  void output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias, bool activated);
+  /// What becomes of the values v of an output's convolution.
+  enum class OutputForm {
+    kSigmoid,           // sigmoid(v)
+    kActivatedSigmoid,  // sigmoid(max(v, slope v))
+    kAddInput,          // v plus the net's first input, which must have as many channels
+  };
+  /// An output of the net: SAME convolution (3x3 or 1x1) to one to four channels at level 0, bias, and what `form`
+  /// says. Outputs are concatenated in this order.
+  void output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias, OutputForm form);
 
   /// Of all inputs together.
   std::int64_t input_channels() const { return values_[0].channels; }
@@ -78,10 +84,12 @@ class FusedNet {
     std::vector<Value> x;
     Value y;  // -1 for outputs
     Variable<float> weight, bias;
-    bool activated;                 // outputs: whether the activation stands before the sigmoid
-    std::int64_t first_output = 0;  // outputs: first channel of the result
+    OutputForm form = OutputForm::kSigmoid;  // outputs alone
+    std::int64_t first_output = 0;           // outputs: first channel of the result
 
     std::int64_t kernel() const { return weight.shape()[2]; }
+    bool adds_input() const { return form == OutputForm::kAddInput; }
+    bool reads(Value v) const;
   };
   struct ValueShape {
     std::int64_t channels;

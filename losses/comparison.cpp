@@ -1,11 +1,12 @@
 #include "losses/comparison.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/filter.h"
 #include "core/ops/reduce.h"
+#include "losses/blur.h"
 
 namespace kind {
 
@@ -33,24 +34,51 @@ Variable<T> SsimLoss::operator()(const Variable<T>& x, const Variable<T>& t) con
 template <class T>
 Variable<T> ColorDifference::operator()(const Variable<T>& x, const Variable<T>& t) const {
   check_same_pictures("color", x.shape(), t.shape());
-  check(sigma > 0 && sigma <= 1000, "color: expected a sigma greater than 0, at most 1000, got ", sigma);
-  const std::int64_t radius = static_cast<std::int64_t>(std::ceil(10 * sigma / 3));
-  const Tensor<T> row = gaussian_row<T>(2 * radius + 1, sigma);
-  const Tensor<T> column = row.reshape({2 * radius + 1, 1});
-  const auto filter = [&](const Variable<T>& v) {
-    return depthwise_filter(depthwise_filter(v, row, {0, radius, 0, radius}), column, {radius, 0, radius, 0});
-  };
-  // Blurring is linear, so the difference is blurred once; what the filter makes of ones is the part of it inside.
-  const Variable<T> inside = filter(Variable<T>(Tensor<T>::full({1, 1, x.shape()[2], x.shape()[3]}, T(1))));
-  const Variable<T> blurred = filter(x - t) / inside;
+  // Blurring is linear, so the difference is blurred once.
+  const Variable<T> blurred = gaussian_blur("color", x - t, sigma);
   return mean(norm == Norm::kL1 ? abs(blurred) : square(blurred));
+}
+
+namespace {
+
+/// The Laplacian of every plane; it is its own adjoint.
+template <class T>
+Tensor<T> laplacian(const Tensor<T>& x) {
+  const std::int64_t h = x.shape()[2], w = x.shape()[3], rows = x.shape()[0] * x.shape()[1] * h;
+  Tensor<T> y(x.shape());
+  parallel_for(rows, std::max<std::int64_t>(1, 8192 / w), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const T* const at = x.data() + r * w;
+      const T *const above = r % h > 0 ? at - w : at, *const below = r % h < h - 1 ? at + w : at;
+      T* const to = y.data() + r * w;
+      const auto put = [=](std::int64_t j, std::int64_t left, std::int64_t right) {
+        to[j] = (above[j] + below[j]) + (at[left] + at[right]) - 4 * at[j];
+      };
+      for (std::int64_t j = 1; j < w - 1; ++j) put(j, j - 1, j + 1);
+      put(0, 0, std::min<std::int64_t>(1, w - 1));
+      put(w - 1, std::max<std::int64_t>(0, w - 2), w - 1);
+    }
+  });
+  return y;
+}
+
+}  // namespace
+
+template <class T>
+Variable<T> EdgeDifference::operator()(const Variable<T>& x, const Variable<T>& t) const {
+  check_same_pictures("edge", x.shape(), t.shape());
+  const Variable<T> difference = x - t;
+  return mean(abs(Variable<T>::from_op(
+      laplacian(difference.value()), {difference},
+      [](std::vector<Variable<T>>& inputs, const Tensor<T>& g) { inputs[0].add_grad(laplacian(g)); })));
 }
 
 #define KIND_INSTANTIATE(T)                                                                          \
   template Variable<T> Square::operator()(const Variable<T>&, const Variable<T>&) const;             \
   template Variable<T> GradientDifference::operator()(const Variable<T>&, const Variable<T>&) const; \
   template Variable<T> SsimLoss::operator()(const Variable<T>&, const Variable<T>&) const;           \
-  template Variable<T> ColorDifference::operator()(const Variable<T>&, const Variable<T>&) const;
+  template Variable<T> ColorDifference::operator()(const Variable<T>&, const Variable<T>&) const;    \
+  template Variable<T> EdgeDifference::operator()(const Variable<T>&, const Variable<T>&) const;
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)
 #undef KIND_INSTANTIATE

@@ -40,11 +40,18 @@ struct SsimLoss {
 
 /// Mean squared (l2) or absolute (l1) difference of blurred pictures: colours and brightness without texture and noise,
 /// as in the colour loss of Ignatov et al., "DSLR-Quality Photos on Mobile Devices with Deep Convolutional Networks"
-/// (ICCV 2017). Not part of KinD. The window has 2 ceil(10 sigma / 3) + 1 taps (21, as theirs, for sigma 3); where it
-/// reaches beyond the picture it is cut off and what remains is normalised again. Any size is taken.
+/// (ICCV 2017). Not part of KinD. The blur is gaussian_blur's; its 21 taps for sigma 3 are theirs. Any size is taken.
 struct ColorDifference {
   Norm norm = Norm::kL2;
   double sigma = 3;  ///< Pixels.
+  template <class T>
+  Variable<T> operator()(const Variable<T>& x, const Variable<T>& t) const;
+};
+
+/// Mean absolute difference of the Laplacians, the sum of a pixel's four neighbours less four times itself; a neighbour
+/// beyond the border counts as the pixel. L1 as in the edge losses of restoration nets (Jiang et al., CVPR 2020, has it
+/// with Charbonnier's root). Not part of KinD.
+struct EdgeDifference {
   template <class T>
   Variable<T> operator()(const Variable<T>& x, const Variable<T>& t) const;
 };

@@ -1,11 +1,14 @@
 #include "losses/decomposition.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/base/sum.h"
 #include "core/ops/broadcast.h"
 #include "core/ops/elementwise.h"
+#include "losses/blur.h"
 
 namespace kind {
 namespace {
@@ -51,12 +54,54 @@ Variable<T> mean_kept(const Variable<T>& a, const Variable<T>& b, T c) {
   return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(sum / count)), {a, b}, backward);
 }
 
+/// The mean of the channels of pictures [n, c, h, w]: [n, 1, h, w].
+template <class T>
+Tensor<T> light_of(const Tensor<T>& pictures) {
+  const Shape& s = pictures.shape();
+  const std::int64_t channels = s[1], plane = s[2] * s[3];
+  Tensor<T> result(s.with(1, 1));
+  parallel_for(s[0], std::max<std::int64_t>(1, 16384 / plane), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      T* const to = result.data() + n * plane;
+      std::fill_n(to, plane, T(0));
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const T* const from = pictures.data() + (n * channels + c) * plane;
+        for (std::int64_t i = 0; i < plane; ++i) to[i] += from[i];
+      }
+      for (std::int64_t i = 0; i < plane; ++i) to[i] /= static_cast<T>(channels);
+    }
+  });
+  return result;
+}
+
+template <class T>
+Tensor<T> one_over(const Tensor<T>& light, double e) {
+  const T more = static_cast<T>(e);
+  return map1(light, [more](T v) { return 1 / (v + more); });
+}
+
 }  // namespace
 
 template <class T>
 Variable<T> Reconstruction::operator()(const Variable<T>& i, const Variable<T>& r, const Variable<T>& l) const {
   check_illumination("reconstruction", l.shape(), r.shape());
-  return mean_distance("reconstruction", i, r * l, norm);
+  if (!relative) return mean_distance("reconstruction", i, r * l, norm);
+  check(*relative > 0, "reconstruction: expected relative to be greater than 0, got ", *relative);
+  check_same_pictures("reconstruction", i.shape(), r.shape());
+  return mean_weighted_distance("reconstruction", i, r * l, one_over(light_of(i.value()), *relative), norm);
+}
+
+template <class T>
+Variable<T> BlurredReconstruction::operator()(const Variable<T>& i, const Variable<T>& r, const Variable<T>& l) const {
+  constexpr const char* kTerm = "blurred_reconstruction";
+  check_illumination(kTerm, l.shape(), r.shape());
+  check_same_pictures(kTerm, i.shape(), r.shape());
+  check(epsilon > 0, kTerm, ": expected an epsilon greater than 0, got ", epsilon);
+  // Blurring is linear, so the difference is blurred once.
+  const Variable<T> blurred = gaussian_blur(kTerm, r * l - i, sigma);
+  const Tensor<T> light = gaussian_blur(kTerm, Variable<T>(light_of(i.value())), sigma).value();
+  return mean_weighted_distance(kTerm, blurred, Variable<T>(Tensor<T>::zeros(i.shape())), one_over(light, epsilon),
+                                norm);
 }
 
 template <class T>
@@ -83,6 +128,8 @@ Variable<T> MutualConsistency::operator()(const Variable<T>& l_low, const Variab
 
 #define KIND_INSTANTIATE(T)                                                                                          \
   template Variable<T> Reconstruction::operator()(const Variable<T>&, const Variable<T>&, const Variable<T>&) const; \
+  template Variable<T> BlurredReconstruction::operator()(const Variable<T>&, const Variable<T>&, const Variable<T>&) \
+      const;                                                                                                         \
   template Variable<T> ReflectanceSimilarity::operator()(const Variable<T>&, const Variable<T>&) const;              \
   template Variable<T> IlluminationSmoothness::operator()(const Variable<T>&, const Variable<T>&) const;             \
   template Variable<T> MutualConsistency::operator()(const Variable<T>&, const Variable<T>&) const;

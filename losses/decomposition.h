@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "losses/distance.h"
 #include "losses/gradient.h"
 
@@ -9,9 +11,23 @@ namespace kind {
 // section 3.1). I and R are [n, 3, h, w], L is [n, 1, h, w], all in 0..1; every term is a scalar. They throw Error
 // naming the term and the shapes where those do not fit.
 
-/// |I - R L|: the parts multiply back to the picture.
+/// |I - R L|: the parts multiply back to the picture. With `relative` = e > 0 each difference is divided by m + e
+/// before its norm is taken, m the mean of I's channels at the pixel: the colors of what is dark then count as much as
+/// those of what is bright. The divisor has no gradient; not part of KinD.
 struct Reconstruction {
   Norm norm = Norm::kL1;
+  std::optional<double> relative = {};
+  template <class T>
+  Variable<T> operator()(const Variable<T>& i, const Variable<T>& r, const Variable<T>& l) const;
+};
+
+/// |G(R L) - G(I)| / (G(m) + e), e = `epsilon`, m the mean of I's channels, G a Gaussian blur of `sigma` pixels: the
+/// relative color and light of what the parts multiply to, without the noise. The norm is taken of the quotient; the
+/// divisor has no gradient. Not part of KinD.
+struct BlurredReconstruction {
+  Norm norm = Norm::kL1;
+  double sigma = 3;
+  double epsilon = 0.02;
   template <class T>
   Variable<T> operator()(const Variable<T>& i, const Variable<T>& r, const Variable<T>& l) const;
 };

@@ -1,8 +1,11 @@
 #include "losses/distance.h"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/base/sum.h"
 #include "core/ops/broadcast.h"
 
@@ -49,6 +52,58 @@ Variable<T> mean_distance(const char* term, const Variable<T>& a, const Variable
   return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(sum / count)), {a, b}, backward);
 }
 
+template <class T>
+Variable<T> mean_weighted_distance(const char* term, const Variable<T>& a, const Variable<T>& b,
+                                   const Tensor<T>& weight, Norm norm) {
+  check_same_pictures(term, a.shape(), b.shape());
+  check(weight.shape() == a.shape().with(1, 1), term, ": expected a weight ", a.shape().with(1, 1).text(), ", got ",
+        weight.shape().text());
+  const Shape shape = a.shape();
+  const Tensor<T> va = a.value(), vb = b.value();
+  const std::int64_t planes = shape[0] * shape[1], plane = shape[2] * shape[3];
+  const double count = static_cast<double>(va.size());
+  const bool l1 = norm == Norm::kL1;
+  // Calls use(plane, values of a, of b, weights) for each plane, shared out among threads.
+  const auto each_plane = [=](const auto& use) {
+    parallel_for(planes, std::max<std::int64_t>(1, 16384 / plane), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; ++p) {
+        use(p, va.data() + p * plane, vb.data() + p * plane, weight.data() + p / shape[1] * plane);
+      }
+    });
+  };
+  std::vector<double> sums(static_cast<std::size_t>(planes));
+  each_plane([&](std::int64_t p, const T* pa, const T* pb, const T* w) {
+    sums[static_cast<std::size_t>(p)] = sum_of(0, plane, [=](std::int64_t i) {
+      const T d = w[i] * (pa[i] - pb[i]);
+      return l1 ? std::abs(d) : d * d;
+    });
+  });
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  const auto backward = [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
+    const double share = static_cast<double>(g.item()) / count;
+    for (std::size_t k = 0; k < 2; ++k) {
+      if (!inputs[k].requires_grad()) continue;
+      const T one = static_cast<T>(k == 0 ? share : -share);
+      Tensor<T> slope(shape);
+      each_plane([&](std::int64_t p, const T* pa, const T* pb, const T* w) {
+        T* to = slope.data() + p * plane;
+        if (l1) {
+          for (std::int64_t i = 0; i < plane; ++i) to[i] = one * w[i] * sign(pa[i] - pb[i]);
+        } else {
+          for (std::int64_t i = 0; i < plane; ++i) to[i] = 2 * one * w[i] * w[i] * (pa[i] - pb[i]);
+        }
+      });
+      inputs[k].add_grad(slope);
+    }
+  };
+  return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(sum / count)), {a, b}, backward);
+}
+
+template Variable<float> mean_weighted_distance(const char*, const Variable<float>&, const Variable<float>&,
+                                                const Tensor<float>&, Norm);
+template Variable<double> mean_weighted_distance(const char*, const Variable<double>&, const Variable<double>&,
+                                                 const Tensor<double>&, Norm);
 template Variable<float> mean_distance(const char*, const Variable<float>&, const Variable<float>&, Norm);
 template Variable<double> mean_distance(const char*, const Variable<double>&, const Variable<double>&, Norm);
 

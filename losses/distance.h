@@ -12,6 +12,12 @@ enum class Norm { kL1, kL2 };
 template <class T>
 Variable<T> mean_distance(const char* term, const Variable<T>& a, const Variable<T>& b, Norm norm);
 
+/// The same with every difference multiplied by the weight of its pixel, [n, 1, h, w], before its norm is taken: mean
+/// |w (a - b)| or mean (w (a - b))^2. No gradient flows into the weight. Throws Error where it has another shape, too.
+template <class T>
+Variable<T> mean_weighted_distance(const char* term, const Variable<T>& a, const Variable<T>& b,
+                                   const Tensor<T>& weight, Norm norm);
+
 /// Throw Error naming `term` and both shapes unless a and b are pictures [n, c, h, w] of the same shape ...
 void check_same_pictures(const char* term, const Shape& a, const Shape& b);
 /// ... unless l is the one-channel illumination [n, 1, h, w] of a picture [n, c, h, w].

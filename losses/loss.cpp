@@ -2,22 +2,20 @@
 
 #include "core/base/error.h"
 #include "core/ops/elementwise.h"
+#include "losses/gt_mean.h"
 
 namespace kind {
 namespace {
 
 Norm norm_of(const std::string& word) { return word == "l1" ? Norm::kL1 : Norm::kL2; }
 
-/// Whether a term is there to be learned from.
+/// Throws unless some term has a weight greater than 0.
 template <class Config>
-bool active(const std::optional<Config>& term) {
-  return term && term->weight > 0;
-}
-
-void check_active(bool any, const std::string& path, const std::vector<std::string>& names) {
-  if (any) return;
+void check_learned(const Config& config, const std::string& path) {
+  const TermNames terms = terms_of(config);
+  if (!terms.learned.empty()) return;
   std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  for (const std::string& name : terms.all) list += (list.empty() ? "" : ", ") + name;
   fail(path, path.empty() ? "" : ": ", "expected at least one term with a weight greater than 0; the terms are ", list);
 }
 
@@ -53,11 +51,18 @@ class Total {
 template <class T>
 void add_image_terms(const ImageLossConfig& config, const Variable<T>& output, const Variable<T>& target,
                      Total<T>& total) {
-  const auto compare = [&](const auto& term) { return term(output, target); };
+  std::vector<LevelledPicture<T>> pictures;
+  if (config.gt_mean) pictures = levelled_pictures(config.gt_mean->sigma, output, target);
+  const auto compare = [&](const auto& term) {
+    return pictures.empty() ? term(output, target) : mean_of_levelled(pictures, term);
+  };
   total.add_term("square", config.square, compare);
   total.add_term("gradient", config.gradient, compare);
   total.add_term("ssim", config.ssim, compare);
   total.add_term("color", config.color, compare);
+  total.add_term("chroma", config.chroma, compare);
+  total.add_term("saturation", config.saturation, compare);
+  total.add_term("edge", config.edge, compare);
 }
 
 }  // namespace
@@ -76,18 +81,12 @@ void SsimConfig::validate(const std::string& path) const {
   check(window % 2 == 1, key_path(path, "window"), ": expected an odd number, got ", window);
 }
 
-void DecompositionLossConfig::validate(const std::string& path) const {
-  check_active(active(reconstruction) || active(reflectance_similarity) || active(illumination_smoothness) ||
-                   active(mutual_consistency),
-               path, field_names<DecompositionLossConfig>());
-}
+void DecompositionLossConfig::validate(const std::string& path) const { check_learned(*this, path); }
 
-void ImageLossConfig::validate(const std::string& path) const {
-  check_active(active(square) || active(gradient) || active(ssim) || active(color), path,
-               field_names<ImageLossConfig>());
-}
+void ImageLossConfig::validate(const std::string& path) const { check_learned(*this, path); }
 
-Reconstruction ReconstructionConfig::term() const { return {norm_of(norm)}; }
+Reconstruction ReconstructionConfig::term() const { return {norm_of(norm), relative}; }
+BlurredReconstruction BlurredReconstructionConfig::term() const { return {norm_of(norm), sigma, epsilon}; }
 ReflectanceSimilarity ReflectanceSimilarityConfig::term() const { return {norm_of(norm)}; }
 IlluminationSmoothness IlluminationSmoothnessConfig::term() const { return {epsilon, gradient.spec()}; }
 MutualConsistency MutualConsistencyConfig::term() const { return {c, gradient.spec()}; }
@@ -97,6 +96,9 @@ GradientDifference GradientDifferenceConfig::term() const {
 }
 SsimLoss SsimConfig::term() const { return {{window, sigma, 1}}; }
 ColorDifference ColorDifferenceConfig::term() const { return {norm_of(norm), sigma}; }
+ChromaDifference ChromaConfig::term() const { return {norm_of(norm), sigma}; }
+Saturation SaturationConfig::term() const { return {epsilon}; }
+EdgeDifference EdgeConfig::term() const { return {}; }
 
 template <class T>
 Loss<T> decomposition_loss(const DecompositionLossConfig& config, const Variable<T>& r_low, const Variable<T>& l_low,
@@ -111,6 +113,9 @@ Loss<T> decomposition_loss(const DecompositionLossConfig& config, const Variable
                  [&](const IlluminationSmoothness& term) { return term(l_low, i_low) + term(l_high, i_high); });
   total.add_term("mutual_consistency", config.mutual_consistency,
                  [&](const MutualConsistency& term) { return term(l_low, l_high); });
+  total.add_term("blurred_reconstruction", config.blurred_reconstruction, [&](const BlurredReconstruction& term) {
+    return term(i_low, r_low, l_low) + term(i_high, r_high, l_high);
+  });
   return total.take();
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/io/config.h"
+#include "losses/chroma.h"
 #include "losses/comparison.h"
 #include "losses/decomposition.h"
 
@@ -31,18 +32,40 @@ struct GradientConfig {
 };
 
 inline constexpr const char* kWeightHelp = "Factor of the term in the total; 0: logged only.";
+inline constexpr const char* kBlurHelp = "Standard deviation in pixels of the blur before pictures are compared.";
 inline constexpr const char* kNormHelp = "Mean absolute (l1) or squared (l2) difference.";
 
 struct ReconstructionConfig {
   double weight = 1;
   std::string norm = "l1";
+  std::optional<double> relative = {};
 
   template <class V>
   void fields(V& v) {
     v.field("weight", weight, kWeightHelp, at_least(0));
     v.field("norm", norm, kNormHelp, one_of("l1", "l2"));
+    v.field("relative", relative,
+            "Divide each difference by the picture's mean of red, green and blue there plus this number: the colors of "
+            "dark places then count as much as those of bright ones. null: differences as they are.",
+            greater_than(0));
   }
   Reconstruction term() const;
+};
+
+struct BlurredReconstructionConfig {
+  double weight = 1;
+  std::string norm = "l1";
+  double sigma = 3;
+  double epsilon = 0.02;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("weight", weight, kWeightHelp, at_least(0));
+    v.field("norm", norm, kNormHelp, one_of("l1", "l2"));
+    v.field("sigma", sigma, kBlurHelp, greater_than(0), at_most(1000));
+    v.field("epsilon", epsilon, "Added to the blurred light that differences are divided by.", greater_than(0));
+  }
+  BlurredReconstruction term() const;
 };
 
 struct ReflectanceSimilarityConfig {
@@ -141,11 +164,86 @@ struct ColorDifferenceConfig {
   void fields(V& v) {
     v.field("weight", weight, kWeightHelp, at_least(0));
     v.field("norm", norm, kNormHelp, one_of("l1", "l2"));
-    v.field("sigma", sigma, "Standard deviation in pixels of the blur before pictures are compared.", greater_than(0),
-            at_most(1000));
+    v.field("sigma", sigma, kBlurHelp, greater_than(0), at_most(1000));
   }
   ColorDifference term() const;
 };
+
+struct ChromaConfig {
+  double weight = 1;
+  std::string norm = "l1";
+  double sigma = 0;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("weight", weight, kWeightHelp, at_least(0));
+    v.field("norm", norm, kNormHelp, one_of("l1", "l2"));
+    v.field("sigma", sigma, "Standard deviation in pixels of a blur before colors are compared; 0: none.", at_least(0),
+            at_most(1000));
+  }
+  ChromaDifference term() const;
+};
+
+struct SaturationConfig {
+  double weight = 1;
+  double epsilon = 1e-3;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("weight", weight, kWeightHelp, at_least(0));
+    v.field("epsilon", epsilon,
+            "Mean square of a picture's distance from gray that is added to both sums: what is less colorful hardly "
+            "counts.",
+            greater_than(0));
+  }
+  Saturation term() const;
+};
+
+struct EdgeConfig {
+  double weight = 1;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("weight", weight, kWeightHelp, at_least(0));
+  }
+  EdgeDifference term() const;
+};
+
+/// How outputs are compared at the target's light, too (see losses/gt_mean.h).
+struct GtMeanConfig {
+  double sigma = 0.1;
+
+  template <class V>
+  void fields(V& v) {
+    v.field(
+        "sigma", sigma,
+        "Standard deviation of both means as a part of them: how near they must be for the output to be compared at "
+        "the target's light.",
+        greater_than(0), at_most(10));
+  }
+};
+
+/// The names of a loss's terms: the fields of its config that may be left out and have a weight.
+struct TermNames {
+  std::vector<std::string> all;      ///< Terms that such a config can have.
+  std::vector<std::string> present;  ///< Those that it has.
+  std::vector<std::string> learned;  ///< Those that have a weight greater than 0.
+
+  template <class Term, class... Limits>
+  void field(const std::string& name, const std::optional<Term>& term, const std::string&, const Limits&...) {
+    if constexpr (requires { term->weight; }) {
+      all.push_back(name);
+      if (term) present.push_back(name);
+      if (term && term->weight > 0) learned.push_back(name);
+    }
+  }
+};
+template <class Config>
+TermNames terms_of(Config config) {
+  TermNames names;
+  config.fields(names);
+  return names;
+}
 
 /// What trains the decomposition net. Reconstruction and smoothness are sums over the dark and the bright picture.
 struct DecompositionLossConfig {
@@ -153,6 +251,7 @@ struct DecompositionLossConfig {
   std::optional<ReflectanceSimilarityConfig> reflectance_similarity = {};
   std::optional<IlluminationSmoothnessConfig> illumination_smoothness = {};
   std::optional<MutualConsistencyConfig> mutual_consistency = {};
+  std::optional<BlurredReconstructionConfig> blurred_reconstruction = {};
 
   template <class V>
   void fields(V& v) {
@@ -163,6 +262,9 @@ struct DecompositionLossConfig {
         "|grad L| / max(|grad I|, epsilon), dark and bright: illumination is smooth except at edges of the picture.");
     v.field("mutual_consistency", mutual_consistency,
             "M exp(-c M), M = |grad L_low| + |grad L_high|: strong edges of both illuminations stay, weak ones go.");
+    v.field("blurred_reconstruction", blurred_reconstruction,
+            "|G(R L) - G(I)| / (G(mean I) + epsilon), G a blur, dark and bright: the parts multiply back to the "
+            "picture's color and light, without its noise.");
   }
   /// Throws Error unless some term has a weight greater than 0.
   void validate(const std::string& path) const;
@@ -174,6 +276,10 @@ struct ImageLossConfig {
   std::optional<GradientDifferenceConfig> gradient = {};
   std::optional<SsimConfig> ssim = {};
   std::optional<ColorDifferenceConfig> color = {};
+  std::optional<ChromaConfig> chroma = {};
+  std::optional<SaturationConfig> saturation = {};
+  std::optional<EdgeConfig> edge = {};
+  std::optional<GtMeanConfig> gt_mean = {};
 
   template <class V>
   void fields(V& v) {
@@ -181,6 +287,13 @@ struct ImageLossConfig {
     v.field("gradient", gradient, "Squared difference of the gradients.");
     v.field("ssim", ssim, "1 - SSIM, the structural similarity.");
     v.field("color", color, "Difference of the blurred pictures: colours without texture and noise.");
+    v.field("chroma", chroma, "Difference of the colors alone, apart from their light.");
+    v.field("saturation", saturation, "How far from 1 the slope of the output's colors by the target's is.");
+    v.field("edge", edge, "Absolute difference of the Laplacians.");
+    v.field(
+        "gt_mean", gt_mean,
+        "nets trained together: the nearer a picture's mean is to its target's, the more the terms above compare it "
+        "scaled to the target's mean. So light and content are learned apart.");
   }
   /// Throws Error unless some term has a weight greater than 0.
   void validate(const std::string& path) const;

@@ -209,8 +209,6 @@ int kind_open(const char* path, kind_model** model) {
     require(model, "model: expected where to put the model, got NULL");
     *model = nullptr;
     require(!path || *path, "path: expected a file or NULL, got an empty name");
-    // Whoever never asks for more threads than one never has OpenMP's, which a fork would not survive.
-    const kind::OwnThreads one(1);
     kind::Model<float> nets = kind::load_model<float>(path ? path : kind::find_model("", models_beside_library()));
     check(nets.decomposition && nets.adjustment, path ? path : "the model",
           ": enhancing needs a decomposition and an adjustment net, which this model has not got");

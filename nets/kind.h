@@ -11,8 +11,9 @@
  * be called from several threads at once, with the same model, too. Results have the same bits for any number of
  * threads, and those of kind-infer.
  *
- * Work is shared out among threads of OpenMP, which each calling thread gets of its own. A process that has used them
- * must not fork() and go on using this library in the child, unless with `threads` = 1 before and after.
+ * Work is shared out among the threads of one pool, beside the threads that call. They sleep while there is no work,
+ * have all signals blocked, and end when the program does or the library is unloaded. After fork() the child starts
+ * threads of its own.
  */
 #ifndef KIND_H
 #define KIND_H
@@ -109,7 +110,8 @@ typedef struct kind_options {
   double denoise;      /**< 0 to 1 (default): how much of the restoration is in it. */
   uint64_t max_memory; /**< Bytes that this call may take; larger pictures go through in bands of rows, with the same
                             bits, or are refused. 0 (default): four fifths of what the machine has available. */
-  int32_t threads;     /**< Threads of this call, 1 to 1024; 0 (default): all cores, or $OMP_NUM_THREADS. */
+  int32_t threads;     /**< Threads of this call, 1 to 1024; 0 (default): $OMP_NUM_THREADS, else all processors
+                            that affinity and control groups leave the process. */
   int32_t reserved;    /**< 0. */
   /**
    * NULL (default), or called on the calling thread now and then with the share of the work that is done, 0 to 1.
@@ -131,8 +133,9 @@ typedef struct kind_result {
 
 /**
  * Enhances `from` into `to`, which has the same sides, any samples, and either the same channels or those without the
- * alpha channel. Gray stays gray. Alpha comes out as it went in. Both may share memory: `from` is copied first. options
- * NULL: the defaults. result may be NULL. After an error nothing of `to` and `result` has changed.
+ * alpha channel. Gray stays gray, also where it is RGB with equal channels in every pixel. Alpha comes out as it went
+ * in. Both may share memory: `from` is copied first. options NULL: the defaults. result may be NULL. After an error
+ * nothing of `to` and `result` has changed.
  */
 KIND_API int kind_enhance(const kind_model* model, const kind_picture* from, const kind_picture* to,
                           const kind_options* options, kind_result* result);

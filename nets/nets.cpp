@@ -74,8 +74,9 @@ FusedNet Decomposition<float>::fused() const {
   const auto level2 = conv2_.plan(net, {net.pool(level1)});
   const auto up8 = up8_.plan(net, conv3_.plan(net, {net.pool(level2)}), level2);
   const auto up9 = up9_.plan(net, up8, level1);
-  net.output({up9}, reflectance_.weight(), reflectance_.bias(), false);
-  net.output({illumination_conv_.plan(net, {level1}), up9}, illumination_.weight(), illumination_.bias(), false);
+  net.output({up9}, reflectance_.weight(), reflectance_.bias(), FusedNet::OutputForm::kSigmoid);
+  net.output({illumination_conv_.plan(net, {level1}), up9}, illumination_.weight(), illumination_.bias(),
+             FusedNet::OutputForm::kSigmoid);
   return net;
 }
 
@@ -97,6 +98,7 @@ Parameters<T> Decomposition<T>::parameters() const {
 template <class T>
 Restoration<T>::Restoration(const RestorationConfig& config, Random& random)
     : activation_(activation_of(config)),
+      residual_(config.output == "residual"),
       down1_({4, 32, 32}, activation_of(config), initializer_of(config), random),
       down2_({32, 64, 64}, activation_of(config), initializer_of(config), random),
       down3_({64, 128, 128}, activation_of(config), initializer_of(config), random),
@@ -106,7 +108,7 @@ Restoration<T>::Restoration(const RestorationConfig& config, Random& random)
       up7_(128, 2, activation_of(config), initializer_of(config), random),
       up8_(64, 2, activation_of(config), initializer_of(config), random),
       up9_(32, 2, activation_of(config), initializer_of(config), random),
-      output_(32, 3, 3, initializer_of(config), random) {}
+      output_(32, 3, 3, residual_ ? Initializer::kZeros : initializer_of(config), random) {}
 
 template <class T>
 Variable<T> Restoration<T>::operator()(const Variable<T>& reflectance, const Variable<T>& illumination) const {
@@ -125,7 +127,7 @@ Variable<T> Restoration<T>::operator()(const Variable<T>& reflectance, const Var
   x = up7_(x, level3);
   x = up8_(x, level2);
   x = up9_(x, level1);
-  return sigmoid(output_(x));
+  return residual_ ? reflectance + output_(x) : sigmoid(output_(x));
 }
 
 template <>
@@ -140,7 +142,8 @@ FusedNet Restoration<float>::fused() const {
   x = up7_.plan(net, x, level3);
   x = up8_.plan(net, x, level2);
   x = up9_.plan(net, x, level1);
-  net.output({x}, output_.weight(), output_.bias(), false);
+  net.output({x}, output_.weight(), output_.bias(),
+             residual_ ? FusedNet::OutputForm::kAddInput : FusedNet::OutputForm::kSigmoid);
   return net;
 }
 
@@ -181,7 +184,8 @@ Variable<T> Adjustment<T>::operator()(const Variable<T>& illumination, const Var
 template <>
 FusedNet Adjustment<float>::fused() const {
   FusedNet net = fused_net(activation_);
-  net.output({convs_.plan(net, {net.input({1, 1})})}, output_.weight(), output_.bias(), output_activation_);
+  net.output({convs_.plan(net, {net.input({1, 1})})}, output_.weight(), output_.bias(),
+             output_activation_ ? FusedNet::OutputForm::kActivatedSigmoid : FusedNet::OutputForm::kSigmoid);
   return net;
 }
 

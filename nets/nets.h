@@ -61,12 +61,19 @@ class Decomposition {
 struct RestorationConfig {
   std::string activation = "leaky_relu";
   double slope = 0.2;
+  std::string output = "sigmoid";
   std::string initializer = "xavier_uniform";
 
   template <class V>
   void fields(V& v) {
     v.field("activation", activation, "After each convolution but the last.", one_of("leaky_relu", "relu"));
     v.field("slope", slope, "Of leaky ReLU below zero.", between(0, 1));
+    v.field(
+        "output", output,
+        "What the last convolution makes: with a sigmoid the restored reflectance itself, as in the paper, or what is "
+        "added to the reflectance (residual). That convolution then starts at zero, so that the net begins with "
+        "handing on what it is given, and results may lie a little outside of 0..1.",
+        one_of("sigmoid", "residual"));
     v.field("initializer", initializer, "How weights start.",
             one_of("xavier_uniform", "he_normal", "truncated_normal", "zeros"));
   }
@@ -79,7 +86,9 @@ class Restoration {
  public:
   Restoration(const RestorationConfig& config, Random& random);
 
-  /// reflectance [n, 3, h, w] and illumination [n, 1, h, w] to the restored reflectance [n, 3, h, w] in 0..1.
+  /// reflectance [n, 3, h, w] and illumination [n, 1, h, w] to the restored reflectance [n, 3, h, w], in 0..1 with the
+  /// sigmoid. The residual form (He, Zhang, Ren and Sun, CVPR 2016; of denoising: Zhang et al., "Beyond a Gaussian
+  /// Denoiser", IEEE Transactions on Image Processing 26, 2017) is R_hat = R + conv(...), whatever values that gives.
   Variable<T> operator()(const Variable<T>& reflectance, const Variable<T>& illumination) const;
   /// Named restoration.conv1_1.weight and so on.
   Parameters<T> parameters() const;
@@ -88,6 +97,7 @@ class Restoration {
 
  private:
   Activation activation_;
+  bool residual_;
   ConvBlock<T> down1_, down2_, down3_, down4_, down5_;
   UpBlock<T> up6_, up7_, up8_, up9_;
   Conv2d<T> output_;

@@ -75,6 +75,7 @@ class Work {
       : model_(model),
         options_(options),
         photo_(std::move(photo)),
+        gray_(is_gray(photo_)),
         h_(photo_.height),
         w_(photo_.width),
         plane_(h_ * w_),
@@ -193,7 +194,7 @@ class Work {
     const auto share = static_cast<float>(strength_);
     for (std::size_t i = 0; i < before.size(); ++i) out[i] = before[i] + share * (out[i] - before[i]);
     const float* const planes[] = {out.data(), out.data() + count, out.data() + 2 * count};
-    put_rows(result, static_cast<int>(y0), static_cast<int>(y1), planes);
+    (gray_ ? put_gray_rows : put_rows)(result, static_cast<int>(y0), static_cast<int>(y1), planes);
   }
   void multiply(std::int64_t count, Planes restored, Planes reflectance, const float* light, float* out) const {
     const auto share = static_cast<float>(options_.denoise);
@@ -203,7 +204,7 @@ class Work {
         float* to = out + c * count;
         for (std::int64_t i = begin; i < end; ++i) {
           const float color = low ? low[i] + share * (r[i] - low[i]) : r[i];
-          to[i] = color * light[i];
+          to[i] = clipped(color * light[i]);
         }
       }
     });
@@ -422,6 +423,7 @@ class Work {
   const Model<float>& model_;
   const PhotoOptions& options_;
   Image photo_;
+  const bool gray_;                            // so is the result, also where it is stored as RGB
   const std::int64_t h_, w_, plane_, margin_;  // margin_: of mirror image around the nets' inputs
   FusedNet decomposition_, adjustment_;
   std::optional<FusedNet> restoration_;

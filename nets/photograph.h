@@ -34,9 +34,10 @@ struct EnhancedPhoto {
 };
 
 /// The whole method on a picture of any kind, any size from 1x1. The nets get its samples in full precision, gray in
-/// all three channels. The result has the picture's channels: gray stays gray (BT.601 of the nets' RGB), alpha is the
-/// picture's, bit for bit where the bits are the same. The same as enhance() and to_image(), bit for bit, in less
-/// memory. Throws Error as enhance() does, and where options.max_bytes do not suffice.
+/// all three channels. The result has the picture's channels: gray stays gray (BT.601 of the nets' RGB), also where it
+/// is stored as RGB whose channels are equal in every pixel; alpha is the picture's, bit for bit where the bits are the
+/// same. Pictures with colour come out the same as by enhance() and to_image(), bit for bit, in less memory. Throws
+/// Error as enhance() does, and where options.max_bytes do not suffice.
 EnhancedPhoto enhance_photo(const Model<float>& model, Image photo, const PhotoOptions& options = {});
 
 /// The picture at several light levels, each of which `use` is given as soon as it is done; options.light is not looked

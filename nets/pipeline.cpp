@@ -47,14 +47,14 @@ void check_picture(const Tensor<float>& picture) {
         "picture: expected RGB [1, 3, h, w], got ", shape.text());
 }
 
-/// color [1, 3, h, w] times light [1, 1, h, w].
+/// color [1, 3, h, w] times light [1, 1, h, w], in 0..1.
 Tensor<float> product(const Tensor<float>& color, const Tensor<float>& light, Tensor<float> result) {
   const std::int64_t plane = light.size();
   parallel_for(plane, kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = 0; c < 3; ++c) {
       const float* from = color.data() + c * plane;
       float* to = result.data() + c * plane;
-      for (std::int64_t i = begin; i < end; ++i) to[i] = from[i] * light[i];
+      for (std::int64_t i = begin; i < end; ++i) to[i] = clipped(from[i] * light[i]);
     }
   });
   return result;
@@ -374,7 +374,7 @@ Tensor<float> fuse_official(const Tensor<float>& picture, const Enhanced& maps) 
       const float contrast = std::min(std::sqrt(2 * blurred[i]), 1.0f);
       const float l = maps.illumination[i], light = (1 - l) * contrast * maps.adjusted[i];
       for (std::int64_t c = 0; c < 3; ++c) {
-        output[c * plane + i] = l * picture[c * plane + i] + light * maps.restored[c * plane + i];
+        output[c * plane + i] = clipped(l * picture[c * plane + i] + light * maps.restored[c * plane + i]);
       }
     }
   });

@@ -70,8 +70,9 @@ struct EnhanceOptions {
   double denoise = 1;  // 0..1: how far from R_low to R_hat what is multiplied lies: R_low + denoise (R_hat - R_low)
 };
 
-/// All maps are [1, 3, h, w] (reflectance, restored, output) or [1, 1, h, w], in 0..1. Undefined, but for the output,
-/// where they were not wanted.
+/// All maps are [1, 3, h, w] (reflectance, restored, output) or [1, 1, h, w], in 0..1, but for the restored reflectance
+/// of a net of the residual form, which may leave that range: its product with the light is clipped. Undefined, but for
+/// the output, where they were not wanted.
 struct Enhanced {
   Tensor<float> reflectance, illumination;
   Tensor<float> restored;  // the reflectance itself where the model has no restoration net
@@ -112,6 +113,9 @@ void check_light(const LightLevel& light);
 
 /// What adjustment is asked for when a bright picture is known: mean(L_high / (L_low + 1e-4)). Both [1, 1, h, w].
 double ratio_between(const Tensor<float>& low, const Tensor<float>& high);
+
+/// A value of an output, limited to 0..1; NaN stays NaN.
+inline float clipped(float value) { return value < 0 ? 0.0f : value > 1 ? 1.0f : value; }
 
 /// A map [n, 1, h, w] of one number.
 Variable<float> ratio_map(const Shape& illumination, double ratio);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numbers>
 #include <vector>
 
 namespace kind {
@@ -35,6 +37,51 @@ void put_lamp(Tensor<float>& sample, std::int64_t pictures, double softness, Ran
         }
       }
     }
+  }
+}
+
+/// A rotation about the gray axis: cos I + sin K in the plane across it, K the product with (1, 1, 1) / sqrt 3.
+struct GrayAxisTurn {
+  float cosine, sine;
+
+  explicit GrayAxisTurn(double angle)
+      : cosine(static_cast<float>(std::cos(angle))), sine(static_cast<float>(std::sin(angle) / std::sqrt(3.0))) {}
+
+  /// The mean of the channels; `off` is how far each lies from it after the turn.
+  float apart(float r, float g, float b, float* off) const {
+    const float mean = (r + g + b) / 3;
+    off[0] = cosine * (r - mean) + sine * (b - g);
+    off[1] = cosine * (g - mean) + sine * (r - b);
+    off[2] = cosine * (b - mean) + sine * (g - r);
+    return mean;
+  }
+};
+
+/// The largest stretch that keeps 99 of 100 pixels of the second picture within 0..1.
+float largest_stretch(const Tensor<float>& sample, const GrayAxisTurn& turn) {
+  const std::int64_t plane = sample.shape()[1] * sample.shape()[2];
+  const float *red = sample.data() + 3 * plane, *green = red + plane, *blue = green + plane;
+  std::vector<float> limits(static_cast<std::size_t>(plane));
+  for (std::int64_t i = 0; i < plane; ++i) {
+    float off[3];
+    const float mean = turn.apart(red[i], green[i], blue[i], off);
+    float limit = std::numeric_limits<float>::max();
+    for (const float o : off) {
+      const float room = o > 0 ? 1 - mean : mean;
+      if (room < limit * std::abs(o)) limit = std::max(room, 0.0f) / std::abs(o);
+    }
+    limits[static_cast<std::size_t>(i)] = limit;
+  }
+  const auto at = limits.begin() + plane / 100;
+  std::nth_element(limits.begin(), at, limits.end());
+  return *at;
+}
+
+/// A draw from Beta(a, a): two powers of uniform numbers whose sum is at most 1 (Joehnk, Metrika 8, 1964).
+double symmetric_beta(double a, Random& random) {
+  for (;;) {
+    const double x = std::pow(random.uniform(), 1 / a), y = std::pow(random.uniform(), 1 / a);
+    if (x + y > 0 && x + y <= 1) return x / (x + y);
   }
 }
 
@@ -82,6 +129,45 @@ void shuffle_colors(Tensor<float>& sample, std::int64_t pictures, Random& random
     float* const to = sample.data() + 3 * p * plane;
     const std::vector<float> before(to, to + 3 * plane);
     for (std::int64_t c = 0; c < 3; ++c) std::copy_n(before.data() + order[c] * plane, plane, to + c * plane);
+  }
+}
+
+void turn_colors(Tensor<float>& sample, std::int64_t pictures, Random& random) {
+  constexpr double kLargestStretch = 1.6;
+  const double angle = random.uniform(-std::numbers::pi, std::numbers::pi);
+  const GrayAxisTurn turn(angle);
+  const std::int64_t plane = sample.shape()[1] * sample.shape()[2];
+  const float stretch = std::min(static_cast<float>(random.uniform(0, kLargestStretch)), largest_stretch(sample, turn));
+  for (std::int64_t p = 0; p < pictures; ++p) {
+    float *red = sample.data() + 3 * p * plane, *green = red + plane, *blue = green + plane;
+    for (std::int64_t i = 0; i < plane; ++i) {
+      float off[3];
+      const float mean = turn.apart(red[i], green[i], blue[i], off);
+      red[i] = std::clamp(mean + stretch * off[0], 0.0f, 1.0f);
+      green[i] = std::clamp(mean + stretch * off[1], 0.0f, 1.0f);
+      blue[i] = std::clamp(mean + stretch * off[2], 0.0f, 1.0f);
+    }
+  }
+}
+
+void make_gray(Tensor<float>& sample, std::int64_t pictures) {
+  const std::int64_t plane = sample.shape()[1] * sample.shape()[2];
+  for (std::int64_t p = 0; p < pictures; ++p) {
+    float *red = sample.data() + 3 * p * plane, *green = red + plane, *blue = green + plane;
+    for (std::int64_t i = 0; i < plane; ++i) red[i] = green[i] = blue[i] = (red[i] + green[i] + blue[i]) / 3;
+  }
+}
+
+void mix_samples(Tensor<float>& batch, double share, Random& random) {
+  constexpr double kShape = 1.2;
+  const std::int64_t n = batch.shape()[0], size = batch.size() / std::max<std::int64_t>(1, n);
+  const Tensor<float> before = batch.clone();
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (random.uniform() >= share) continue;
+    const float own = static_cast<float>(symmetric_beta(kShape, random));
+    const float *x = before.data() + i * size, *y = before.data() + (i + 1) % n * size;
+    float* const to = batch.data() + i * size;
+    for (std::int64_t k = 0; k < size; ++k) to[k] = own * x[k] + (1 - own) * y[k];
   }
 }
 

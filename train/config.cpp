@@ -15,6 +15,19 @@ void NetConfig::validate(const std::string& path) const {
         count);
 }
 
+namespace {
+
+/// "a, b and c"
+std::string listed(const std::vector<std::string>& names) {
+  std::string list;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    list += (i == 0 ? "" : i + 1 < names.size() ? ", " : " and ") + names[i];
+  }
+  return list;
+}
+
+}  // namespace
+
 void StageConfig::validate(const std::string& path) const {
   check(!name.empty() && name.find_first_of("./ \t\n") == std::string::npos, key_path(path, "name"),
         ": expected a word without dots, slashes or spaces, got \"", name, "\"");
@@ -25,32 +38,40 @@ void StageConfig::validate(const std::string& path) const {
     // Together with the others it may be led by their output alone.
     if (!net.together() || losses.any_of_decomposition()) d.validate(here);
   } else {
-    check(!losses.any_of_decomposition(), here,
-          ": reconstruction, reflectance_similarity, illumination_smoothness and mutual_consistency are terms of the "
-          "decomposition net only");
+    check(!losses.any_of_decomposition(), here, ": ", listed(terms_of(d).all),
+          " are terms of the decomposition net only");
   }
   if (net.restoration || net.adjustment) {
     i.validate(here);
     check(!i.ssim || i.ssim->window <= patch, key_path(path, "patch"), ": patches of ", patch,
           " pixels are smaller than the window of ssim, ", i.ssim ? i.ssim->window : 0);
   } else {
-    check(!i.square && !i.gradient && !i.ssim && !i.color, here,
-          ": square, gradient, ssim and color compare an output with a target; the decomposition net has none");
+    check(terms_of(i).present.empty(), here, ": ", listed(terms_of(i).all),
+          " compare an output with a target; the decomposition net has none");
   }
-  check(net.together() || (!losses.parts.reflectance && !losses.parts.illumination), here,
-        ": reflectance and illumination are terms of restoration and adjustment trained together");
-  for (const auto& [key, value] : {std::pair("brighter_inputs", brighter_inputs), {"darker_targets", darker_targets}}) {
+  check(net.together() || terms_of(losses.parts).present.empty(), here, ": ", listed(terms_of(losses.parts).all),
+        " are terms of restoration and adjustment trained together");
+  check(net.together() || !i.gt_mean, here, ": gt_mean is for restoration and adjustment trained together");
+  for (const auto& [key, value] :
+       {std::pair("brighter_inputs", brighter_inputs), {"darker_targets", darker_targets}, {"mixup", mixup}}) {
     check(net.together() || value == 0, key_path(path, key), ": is for restoration and adjustment trained together");
   }
-  for (const auto& [key, value] :
-       {std::pair("color_shuffle", color_shuffle), {"lamps", lamps}, {"noisy_inputs", noisy_inputs}}) {
+  for (const auto& [key, value] : {std::pair("color_shuffle", color_shuffle),
+                                   {"color_jitter", color_jitter},
+                                   {"gray_inputs", gray_inputs},
+                                   {"lamps", lamps},
+                                   {"noisy_inputs", noisy_inputs}}) {
     check(net.together() || net.decomposition || value == 0, key_path(path, key),
           ": is for stages that are given pictures, not maps: decomposition, or nets trained together");
   }
   check(!ratio_gradient || (net.together() && net.decomposition), key_path(path, "ratio_gradient"),
         ": is for all three nets trained together; elsewhere the ratio has no gradient");
   const bool of_light = net.adjustment && !net.restoration;
-  check(!of_light || !i.color, here, ": color compares RGB pictures; an illumination has one channel");
+  for (const auto& [key, there] : {std::pair("color", i.color.has_value()),
+                                   {"chroma", i.chroma.has_value()},
+                                   {"saturation", i.saturation.has_value()}}) {
+    check(!of_light || !there, here, ": ", key, " compares RGB pictures; an illumination has one channel");
+  }
   check(!of_light || !i.gradient || i.gradient->channels == "rgb", here,
         ": an illumination has one channel; leave \"channels\" of gradient out");
   check(!net.decomposition || ratio != "picture", key_path(path, "ratio"),

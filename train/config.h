@@ -113,13 +113,8 @@ struct StageLosses {
     image.fields(v);
     parts.fields(v);
   }
-  bool any_of_output() const {
-    return image.square || image.gradient || image.ssim || image.color || parts.reflectance || parts.illumination;
-  }
-  bool any_of_decomposition() const {
-    const DecompositionLossConfig& d = decomposition;
-    return d.reconstruction || d.reflectance_similarity || d.illumination_smoothness || d.mutual_consistency;
-  }
+  bool any_of_output() const { return !terms_of(image).present.empty() || !terms_of(parts).present.empty(); }
+  bool any_of_decomposition() const { return !terms_of(decomposition).present.empty(); }
 };
 
 struct StageConfig {
@@ -141,6 +136,9 @@ struct StageConfig {
   double brighter_inputs = 0;
   double darker_targets = 0;
   double color_shuffle = 0;
+  double color_jitter = 0;
+  double gray_inputs = 0;
+  double mixup = 0;
   double lamps = 0;
   double noisy_inputs = 0;
   ValidationConfig validation;
@@ -190,6 +188,19 @@ struct StageConfig {
     v.field("color_shuffle", color_shuffle,
             "decomposition, or nets trained together: share of samples whose red, green and blue change places, in all "
             "pictures alike. So colors are learned that the pairs have few of.",
+            between(0, 1));
+    v.field("color_jitter", color_jitter,
+            "decomposition, or nets trained together: share of samples whose colors are turned about the gray axis by "
+            "any angle and stretched by 0 to 1.6, in all pictures alike. So the input's color is what tells the "
+            "output's.",
+            between(0, 1));
+    v.field("gray_inputs", gray_inputs,
+            "decomposition, or nets trained together: share of samples of which all pictures become gray. So gray is "
+            "learned to stay gray.",
+            between(0, 1));
+    v.field("mixup", mixup,
+            "nets trained together: share of samples that are mixed with the next one of their batch, pictures, ratio "
+            "and level alike, by a random weight.",
             between(0, 1));
     v.field("lamps", lamps,
             "decomposition, or nets trained together: share of samples that get round lamps, a bright window or a "

@@ -245,7 +245,8 @@ int main(int argc, char** argv) {
     app.add_flag("--resume", options.resume,
                  "Go on from the last checkpoint in the run's folder; begin where there is none");
     app.add_option("--seed", options.seed, "Seed of everything random")->check(CLI::NonNegativeNumber)->type_name("N");
-    app.add_option("-t,--threads", options.threads, "Threads (default: all)")
+    app.add_option("-t,--threads", options.threads,
+                   "Threads (default, and the most: all processors that the process may use)")
         ->check(CLI::Range(1, 1024))
         ->type_name("N");
     app.add_flag("--dry-run,--list", options.dry_run,

@@ -23,20 +23,24 @@ struct TermLister {
 
   template <class Term, class... Limits>
   void field(const std::string& name, const std::optional<Term>& term, const std::string&, const Limits&...) {
-    if (term) terms.emplace_back(name, term->weight);
+    if constexpr (requires { term->weight; }) {
+      if (term) terms.emplace_back(name, term->weight);
+    }
   }
 };
 
-/// Leaves one term in a loss, with weight 1.
+/// Leaves one term in a loss, with weight 1; what is no term stays.
 struct TermChooser {
   const std::string& name;
 
   template <class Term, class... Limits>
   void field(const std::string& field_name, std::optional<Term>& term, const std::string&, const Limits&...) {
-    if (field_name == name) {
-      term->weight = 1;
-    } else {
-      term.reset();
+    if constexpr (requires { term->weight; }) {
+      if (field_name == name) {
+        term->weight = 1;
+      } else {
+        term.reset();
+      }
     }
   }
 };

@@ -302,7 +302,7 @@ std::string curves(const Report& report) {
                                      [](const StageRecord& s) { return &s.total; }),
                                  kMost);
       if (!loss.x.empty()) losses.push_back({short_label(records, records.points[i]), i, loss.x, loss.y});
-      for (const char* figure : {"psnr", "psnr_reflectance"}) {
+      for (const char* figure : {"psnr", "color_slope", "psnr_reflectance"}) {
         const Curve curve =
             thinned(mean_curve(
                         runs, stage, [](const StageRecord& s) -> const auto& { return s.validation_steps; },

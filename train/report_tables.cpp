@@ -16,7 +16,8 @@ Direction direction_of(const std::string& name) {
   // Restored R is compared with the same net's R of the bright picture: an R that shows nothing is nearest to itself.
   if (figure == "psnr_reflectance") return Direction::kNone;
   if (figure == "ssim" || figure.rfind("psnr", 0) == 0) return Direction::kHigher;
-  if (figure == "chroma") return Direction::kNearOne;
+  if (figure == "color_slope") return Direction::kNearOne;
+  if (figure == "delta_e" || figure == "hue" || figure == "chroma_error") return Direction::kLower;
   return Direction::kNone;
 }
 
@@ -211,8 +212,16 @@ Report make_report(Records records, const std::string& reference) {
     check(at != points.end(), "--reference: there is no point \"", reference, "\"; points are named as in the tables");
     report.reference = static_cast<std::size_t>(at - points.begin());
   }
-  std::vector<std::string> figures{
-      "psnr", "ssim", "psnr_reflectance", "psnr_reconstruction", "chroma", "illumination_std", "illumination_gradient"};
+  std::vector<std::string> figures{"psnr",
+                                   "ssim",
+                                   "delta_e",
+                                   "color_slope",
+                                   "hue",
+                                   "chroma_error",
+                                   "psnr_reflectance",
+                                   "psnr_reconstruction",
+                                   "illumination_std",
+                                   "illumination_gradient"};
   std::vector<std::string> terms;
   std::set<std::string> seen, present;
   for (const RunRecord& run : report.records.runs) {
@@ -244,6 +253,11 @@ std::string mark_of(const ReportColumn& column, const ReportCell& cell) {
   const double mean = cell.difference.estimate.mean;
   if (column.direction == Direction::kHigher) return mean > 0 ? "+" : "-";
   if (column.direction == Direction::kLower) return mean < 0 ? "+" : "-";
+  if (column.direction == Direction::kNearOne) {
+    // On the same side of 1 a sure difference is a sure step towards it or away.
+    const double ours = cell.estimate.mean - 1, theirs = ours - mean;
+    if (ours * theirs >= 0) return std::abs(ours) < std::abs(theirs) ? "+" : "-";
+  }
   return "*";
 }
 

@@ -22,6 +22,7 @@ namespace {
 // Streams of the generator, so that one draw never moves another.
 constexpr std::uint64_t kOrderStream = 0x04DE4;
 constexpr std::uint64_t kSampleStream = 0x5A4B1E;
+constexpr std::uint64_t kMixStream = 0x313C5;
 
 /// Copies planes [.., h, w] of `from` behind one another into `to`, beginning at plane `at`.
 void put_planes(const Tensor<float>& from, Tensor<float>& to, std::int64_t at) {
@@ -102,7 +103,7 @@ class PictureSampler : public StageSampler {
     if (!config_.net.together()) {
       if (drawn(config_.lamps, random)) put_lamps(sample, 2, random);
       if (drawn(config_.noisy_inputs, random)) add_noise(sample, random);
-      if (drawn(config_.color_shuffle, random)) shuffle_colors(sample, 2, random);
+      change_colors(sample, 2, random);
       return sample;
     }
     put_crop(pictures.high, kAsItIs, y, x, sample, kTarget);
@@ -125,7 +126,7 @@ class PictureSampler : public StageSampler {
     }
     std::fill_n(planes + kRatio * plane, plane, static_cast<float>(ratio * level));
     std::fill_n(planes + kLevel * plane, plane, static_cast<float>(level));
-    if (drawn(config_.color_shuffle, random)) shuffle_colors(sample, 3, random);
+    change_colors(sample, 3, random);
     return sample;
   }
 
@@ -135,6 +136,13 @@ class PictureSampler : public StageSampler {
   /// Whether a sample is to be changed. Without a share nothing is drawn, so samples stay what they were before there
   /// was the change.
   static bool drawn(double share, Random& random) { return share > 0 && random.uniform() < share; }
+
+  /// Last of all changes, so that lamps and noise take part.
+  void change_colors(Tensor<float>& sample, std::int64_t pictures, Random& random) const {
+    if (drawn(config_.color_shuffle, random)) shuffle_colors(sample, pictures, random);
+    if (drawn(config_.color_jitter, random)) turn_colors(sample, pictures, random);
+    if (drawn(config_.gray_inputs, random)) make_gray(sample, pictures);
+  }
 
   bool of_picture() const { return config_.net.together() && config_.ratio == "picture"; }
 
@@ -495,6 +503,10 @@ Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSam
     const Tensor<float> planes = flip_rotate(sampler.sample(place.pair, y, x, config.patch, random, place.draw), mode);
     if (!batch.defined()) batch = Tensor<float>(Shape{config.batch, planes.shape()[0], config.patch, config.patch});
     put_planes(planes, batch, b++ * planes.shape()[0]);
+  }
+  if (config.mixup > 0) {
+    Random random(seed, {kMixStream, stage, static_cast<std::uint64_t>(step)});
+    mix_samples(batch, config.mixup, random);
   }
   return batch;
 }

@@ -93,6 +93,8 @@ std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Mode
 /// served and pays kTurns). Whose turn it is depends on the sample's number in the stage alone. Each source goes
 /// through its own pairs again and again, each time all of them in a new order; sample i of time e depends on (seed,
 /// stage, source, e, i) alone.
+///
+/// With `mixup`, samples of a batch are then mixed, by draws of (seed, stage, step).
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                          std::uint64_t stage, std::int64_t step);
 

@@ -117,7 +117,13 @@ std::map<std::string, double> figures_of(const PairMaps& maps) {
   figures["psnr"] = psnr_rgb(output, target);
   if (const std::optional<double> ssim = ssim_rgb(output, target)) figures["ssim"] = *ssim;
   figures["psnr_reflectance"] = psnr_rgb(rounded(e.restored), rounded(maps.reflectance_high));
-  figures["chroma"] = mean_chroma(output) / std::max(mean_chroma(target), 1e-6);
+  const LabPair lab = to_lab_pair(output, target);
+  figures["delta_e"] = mean_delta_e(lab);
+  figures["chroma_error"] = chroma_error(lab);
+  for (const auto& [name, figure] :
+       {std::pair{"color_slope", color_slope(lab)}, {"hue", hue_error(lab)}, {"chroma", chroma_ratio(lab)}}) {
+    if (figure) figures[name] = *figure;
+  }
   {
     const NoGrad no_grad;
     const Tensor<float> product = mul(Variable<float>(e.reflectance), Variable<float>(e.illumination)).value();

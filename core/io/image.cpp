@@ -184,11 +184,12 @@ void spread_rows(const Image& image, int y0, int y1, float* const* planes) {
   });
 }
 
-/// The opposite, of `channels` planes. False where one of the values is a NaN.
+/// The opposite, of `channels` planes, or of three planes' gray to all colours. False where one of the values is a NaN.
 template <class Sample>
 bool gather_rows(const float* const* planes, int y0, int y1, std::int64_t channels, bool to_gray, Image& image) {
   const std::int64_t width = image.width, pixel = image.channels * static_cast<std::int64_t>(sizeof(Sample));
   const double maximum = image.maximum();
+  const int copies = to_gray && image.channels >= 3 ? 3 : 1;
   std::atomic<bool> found_nan{false};
   parallel_for(y1 - y0, row_grain(image), [&](std::int64_t begin, std::int64_t end) {
     std::vector<int> scaled(static_cast<std::size_t>(width));
@@ -212,7 +213,9 @@ bool gather_rows(const float* const* planes, int y0, int y1, std::int64_t channe
         std::uint8_t* to = image.row(y0 + static_cast<int>(y)) + c * static_cast<std::int64_t>(sizeof(Sample));
         for (std::int64_t x = 0; x < width; ++x) {
           const auto sample = static_cast<Sample>(row[x]);
-          std::memcpy(to + x * pixel, &sample, sizeof(Sample));
+          for (int i = 0; i < copies; ++i) {
+            std::memcpy(to + x * pixel + i * static_cast<std::int64_t>(sizeof(Sample)), &sample, sizeof(Sample));
+          }
         }
       }
     }
@@ -224,6 +227,18 @@ bool gather_rows(const float* const* planes, int y0, int y1, std::int64_t channe
 bool gather(const float* const* planes, int y0, int y1, std::int64_t channels, bool to_gray, Image& image) {
   return image.bits == 16 ? gather_rows<std::uint16_t>(planes, y0, y1, channels, to_gray, image)
                           : gather_rows<std::uint8_t>(planes, y0, y1, channels, to_gray, image);
+}
+
+/// Of a picture with three colours.
+template <class Sample>
+bool colors_are_equal(const Image& image) {
+  for (int y = 0; y < image.height; ++y) {
+    const std::uint8_t* pixel = image.row(y);
+    for (int x = 0; x < image.width; ++x, pixel += static_cast<std::size_t>(image.channels) * sizeof(Sample)) {
+      if (std::memcmp(pixel, pixel + sizeof(Sample), 2 * sizeof(Sample)) != 0) return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -423,6 +438,11 @@ Tensor<float> to_tensor(const Image& image) {
   return tensor;
 }
 
+bool is_gray(const Image& image) {
+  if (image.channels < 3) return true;
+  return image.bits == 16 ? colors_are_equal<std::uint16_t>(image) : colors_are_equal<std::uint8_t>(image);
+}
+
 void get_rows(const Image& image, int y0, int y1, float* const* planes) {
   if (image.bits == 16) {
     spread_rows<std::uint16_t>(image, y0, y1, planes);
@@ -432,9 +452,12 @@ void get_rows(const Image& image, int y0, int y1, float* const* planes) {
 }
 
 void put_rows(Image& image, int y0, int y1, const float* const* planes) {
-  const bool gray = image.channels < 3;
-  check(gather(planes, y0, y1, gray ? 1 : 3, gray, image), "put_rows: a value in rows ", y0, " to ", y1,
-        " is not a number");
+  if (image.channels < 3) return put_gray_rows(image, y0, y1, planes);
+  check(gather(planes, y0, y1, 3, false, image), "put_rows: a value in rows ", y0, " to ", y1, " is not a number");
+}
+
+void put_gray_rows(Image& image, int y0, int y1, const float* const* planes) {
+  check(gather(planes, y0, y1, 1, true, image), "put_rows: a value in rows ", y0, " to ", y1, " is not a number");
 }
 
 Image to_image(const Tensor<float>& tensor, int bits) {

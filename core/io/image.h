@@ -133,6 +133,11 @@ void get_rows(const Image& image, int y0, int y1, float* const* planes);
 /// The colours of rows y0 <= y < y1 from three such planes, rounded as to_image does; alpha stays as it is. A gray
 /// picture gets 0.299 R + 0.587 G + 0.114 B (BT.601). Throws Error for a NaN.
 void put_rows(Image& image, int y0, int y1, const float* const* planes);
+/// The same with that gray in all colours of any picture.
+void put_gray_rows(Image& image, int y0, int y1, const float* const* planes);
+
+/// True where a picture has no colour: one colour channel, or R = G = B in every pixel.
+bool is_gray(const Image& image);
 
 /// The picture of a [1, 3, h, w] (RGB) or [1, 1, h, w] (gray) tensor: floor(maximum * x + 0.5) with x clamped to 0..1.
 /// Throws Error on another shape, an empty one, or a NaN.

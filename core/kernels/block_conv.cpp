@@ -162,7 +162,8 @@ void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64
 
 void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse use, const BlockParts& x,
                    const float* weight, const float* bias, std::int64_t oc, bool sigmoid, float slope, float* const* y,
-                   std::int64_t y_image, std::int64_t y0, std::int64_t y1, std::int64_t first_row) {
+                   std::int64_t y_image, std::int64_t y0, std::int64_t y1, std::int64_t first_row,
+                   const BlockMap* add) {
   const std::int64_t lanes = kernels.lanes, ic = x.channels(), taps = kernel * kernel, blocks = x.blocks();
   const std::int64_t chunks = blocks * taps, h = x[0].h, w = x[0].w, pad = kernel / 2;
   Buffer<float> packed(chunks * oc * lanes);
@@ -196,6 +197,10 @@ void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse u
       for (std::int64_t o = 0; o < oc; ++o) to[o] = y[o] + in * y_image + (row_y - first_row) * w;
       kernels.project(w, chunks, at.data(), packed.data(), biases.data(), oc, to);
       for (std::int64_t o = 0; o < oc && sigmoid; ++o) kernels.sigmoid(to[o], w, slope);
+      for (std::int64_t o = 0; o < oc && add; ++o) {
+        const float* from = add->row(in, 0, row_y) + o;
+        for (std::int64_t j = 0; j < w; ++j) to[o][j] += from[j * lanes];
+      }
     }
   });
 }

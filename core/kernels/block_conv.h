@@ -87,11 +87,13 @@ void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64
                 int target_count, std::int64_t y0, std::int64_t y1, const float* prepared = nullptr);
 
 /// SAME convolution to at most four channels, kernel 1 or 3, to planes of h * w: channel c of image i at
-/// y[c] + i * y_image. Then, where `sigmoid`, the sigmoid of max(v, slope v). Where the planes do not hold what is
-/// above row `first_row`, that is the row they begin with.
+/// y[c] + i * y_image. Then, where `sigmoid`, the sigmoid of max(v, slope v), and where there is an `add`, plus its
+/// channel c, of the first four. Where the planes do not hold what is above row `first_row`, that is the row they begin
+/// with.
 void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse use, const BlockParts& x,
                    const float* weight, const float* bias, std::int64_t oc, bool sigmoid, float slope, float* const* y,
-                   std::int64_t y_image, std::int64_t y0, std::int64_t y1, std::int64_t first_row = 0);
+                   std::int64_t y_image, std::int64_t y0, std::int64_t y1, std::int64_t first_row = 0,
+                   const BlockMap* add = nullptr);
 
 /// 2x2 stride-2 transposed convolution, weight [ic, oc, 2, 2], cut to y's size: input rows x0 <= y < x1.
 void block_up(const BlockKernels& kernels, const BlockMap& x, const float* weight, const BlockMap& y, std::int64_t x0,

@@ -26,6 +26,37 @@ double lab_curve(double t) {
   return t > kEdge * kEdge * kEdge ? std::cbrt(t) : t / (3 * kEdge * kEdge) + 4.0 / 29.0;
 }
 
+/// Mean of C*ab over pictures [n, 3, h, w] in CIELAB.
+double mean_chroma_of_lab(const Tensor<double>& lab) {
+  const Shape& s = lab.shape();
+  const std::int64_t pixels = s[2] * s[3];
+  double sum = 0;
+  for (std::int64_t n = 0; n < s[0]; ++n) {
+    const double* a = lab.data() + (3 * n + 1) * pixels;
+    for (std::int64_t i = 0; i < pixels; ++i) sum += std::hypot(a[i], a[pixels + i]);
+  }
+  return sum / static_cast<double>(s[0] * pixels);
+}
+
+/// The a* and b* of a pair of pictures.
+struct Planes {
+  explicit Planes(const LabPair& pictures)
+      : pixels(pictures.output.size() / 3),
+        a(pictures.output.data() + pixels),
+        b(a + pixels),
+        target_a(pictures.target.data() + pixels),
+        target_b(target_a + pixels) {}
+
+  /// Sum over the pixels of term(a, b, target's a, target's b).
+  template <class Term>
+  double sum(const Term& term) const {
+    return parallel_sum(pixels, [&](std::int64_t i) { return term(a[i], b[i], target_a[i], target_b[i]); });
+  }
+
+  std::int64_t pixels;
+  const double *a, *b, *target_a, *target_b;
+};
+
 }  // namespace
 
 template <class T>
@@ -57,14 +88,7 @@ template <class T>
 double mean_chroma(const Tensor<T>& rgb) {
   const Shape& s = rgb.shape();
   check(s.rank() == 4 && s[1] == 3 && s.size() > 0, "mean_chroma: expected RGB pictures [n, 3, h, w], got ", s.text());
-  const Tensor<double> lab = srgb_to_lab(rgb);
-  const std::int64_t pixels = s[2] * s[3];
-  double sum = 0;
-  for (std::int64_t n = 0; n < s[0]; ++n) {
-    const double* a = lab.data() + (3 * n + 1) * pixels;
-    for (std::int64_t i = 0; i < pixels; ++i) sum += std::hypot(a[i], a[pixels + i]);
-  }
-  return sum / static_cast<double>(s[0] * pixels);
+  return mean_chroma_of_lab(srgb_to_lab(rgb));
 }
 
 double ciede2000(const std::array<double, 3>& lab1, const std::array<double, 3>& lab2) {
@@ -105,9 +129,13 @@ double ciede2000(const std::array<double, 3>& lab1, const std::array<double, 3>&
 }
 
 template <class T>
-double mean_delta_e(const Tensor<T>& a, const Tensor<T>& b) {
-  check_rgb_pair("mean_delta_e", a.shape(), b.shape());
-  const Tensor<double> x = srgb_to_lab(a), y = srgb_to_lab(b);
+LabPair to_lab_pair(const Tensor<T>& output, const Tensor<T>& target) {
+  check_rgb_pair("to_lab_pair", output.shape(), target.shape());
+  return {srgb_to_lab(output), srgb_to_lab(target)};
+}
+
+double mean_delta_e(const LabPair& pictures) {
+  const Tensor<double>&x = pictures.output, &y = pictures.target;
   const std::int64_t pixels = x.size() / 3;
   const double sum = parallel_sum(pixels, [&](std::int64_t i) {
     return ciede2000({x[i], x[pixels + i], x[2 * pixels + i]}, {y[i], y[pixels + i], y[2 * pixels + i]});
@@ -115,9 +143,51 @@ double mean_delta_e(const Tensor<T>& a, const Tensor<T>& b) {
   return sum / static_cast<double>(pixels);
 }
 
-#define KIND_INSTANTIATE(T)                              \
-  template Tensor<double> srgb_to_lab(const Tensor<T>&); \
-  template double mean_chroma(const Tensor<T>&);         \
+template <class T>
+double mean_delta_e(const Tensor<T>& a, const Tensor<T>& b) {
+  check_rgb_pair("mean_delta_e", a.shape(), b.shape());
+  return mean_delta_e(LabPair{srgb_to_lab(a), srgb_to_lab(b)});
+}
+
+std::optional<double> color_slope(const LabPair& pictures) {
+  const Planes planes(pictures);
+  const double square = planes.sum([](double, double, double ta, double tb) { return ta * ta + tb * tb; });
+  if (square < kGrayTarget * static_cast<double>(planes.pixels)) return std::nullopt;
+  return planes.sum([](double a, double b, double ta, double tb) { return a * ta + b * tb; }) / square;
+}
+
+std::optional<double> hue_error(const LabPair& pictures) {
+  const Planes planes(pictures);
+  const auto counts = [](double a, double b, double ta, double tb) {
+    constexpr double kSquare = kHueChroma * kHueChroma;
+    return a * a + b * b >= kSquare && ta * ta + tb * tb >= kSquare;
+  };
+  const double count =
+      planes.sum([&](double a, double b, double ta, double tb) { return counts(a, b, ta, tb) ? 1.0 : 0.0; });
+  if (count == 0) return std::nullopt;
+  const double radians = planes.sum([&](double a, double b, double ta, double tb) {
+    return counts(a, b, ta, tb) ? std::atan2(std::abs(a * tb - b * ta), a * ta + b * tb) : 0.0;
+  });
+  return radians / count * (180 / std::numbers::pi);
+}
+
+double chroma_error(const LabPair& pictures) {
+  const Planes planes(pictures);
+  const double sum = planes.sum([](double a, double b, double ta, double tb) { return std::hypot(a - ta, b - tb); });
+  return sum / static_cast<double>(planes.pixels);
+}
+
+std::optional<double> chroma_ratio(const LabPair& pictures) {
+  constexpr double kGray = 0.001;  // what rounding leaves of grays
+  const double target = mean_chroma_of_lab(pictures.target);
+  if (target < kGray) return std::nullopt;
+  return mean_chroma_of_lab(pictures.output) / target;
+}
+
+#define KIND_INSTANTIATE(T)                                         \
+  template Tensor<double> srgb_to_lab(const Tensor<T>&);            \
+  template double mean_chroma(const Tensor<T>&);                    \
+  template LabPair to_lab_pair(const Tensor<T>&, const Tensor<T>&); \
   template double mean_delta_e(const Tensor<T>&, const Tensor<T>&);
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "core/tensor/tensor.h"
 
@@ -20,9 +21,37 @@ double mean_chroma(const Tensor<T>& rgb);
 /// Observations", Color Research and Application 30, 2005). 0 for the same colour; about 1 is just seen.
 double ciede2000(const std::array<double, 3>& lab1, const std::array<double, 3>& lab2);
 
-/// Mean of ciede2000 over the pixels of two sRGB pictures [1, 3, h, w] of values 0..255. Throws Error where the shapes
-/// do not fit.
+/// A picture and the one that it is compared with, both CIELAB as srgb_to_lab gives it, [1, 3, h, w].
+struct LabPair {
+  Tensor<double> output, target;
+};
+
+/// Of two sRGB pictures [1, 3, h, w] of values 0..255. Throws Error where the shapes do not fit.
+template <class T>
+LabPair to_lab_pair(const Tensor<T>& output, const Tensor<T>& target);
+
+/// Mean of ciede2000 over the pixels; the second form of sRGB pictures as above.
+double mean_delta_e(const LabPair& pictures);
 template <class T>
 double mean_delta_e(const Tensor<T>& a, const Tensor<T>& b);
+
+/// How much of the target's colour the output has: the least-squares slope through 0 of the output's a* and b* over the
+/// target's, sum(a a' + b b') / sum(a'^2 + b'^2) over the pixels, a', b' being the target's. 1: all of it, 0: none;
+/// noise in a* and b* adds nothing to it on average. Nothing where the target has no colour: the mean of a'^2 + b'^2 is
+/// below kGrayTarget.
+std::optional<double> color_slope(const LabPair& pictures);
+inline constexpr double kGrayTarget = 1;  // a difference of chroma of 1 is hardly seen
+
+/// Mean over the pixels whose chroma C*ab is at least kHueChroma in both pictures of the angle between their (a*, b*),
+/// in degrees, 0..180. Nothing where there are no such pixels.
+std::optional<double> hue_error(const LabPair& pictures);
+inline constexpr double kHueChroma = 10;  // below, noise decides what the hue is
+
+/// Mean over the pixels of the distance in the a*b* plane, sqrt((a - a')^2 + (b - b')^2).
+double chroma_error(const LabPair& pictures);
+
+/// The output's mean chroma over the target's. Nothing where that is below 0.001. Says little: noise makes up for
+/// colour that is lost.
+std::optional<double> chroma_ratio(const LabPair& pictures);
 
 }  // namespace kind

@@ -12,9 +12,10 @@
 #include <tuple>
 
 #include "core/io/config.h"
+#include "losses/metrics/color.h"
 #include "losses/metrics/psnr.h"
 #include "losses/metrics/ssim.h"
-#include "nets/pipeline.h"
+#include "nets/photograph.h"
 #include "tests/support/faults.h"
 #include "tests/support/pictures.h"
 #include "tests/support/reference.h"
@@ -271,6 +272,52 @@ TEST_CASE("kind-eval: reference metrics", "[golden]") {
     check("psnr-gray", "psnr_gray_bt601_float", 1e-4);
     check("ssim-gray", "ssim_gray_bt601_float", 1e-5);
   }
+}
+
+TEST_CASE("kind-eval: colour, by default and where it is asked for") {
+  Fixture fixture;
+  const Tensor<float> low = to_tensor(scene(1, 0.2)), high = to_tensor(scene(1, 0.9));
+  const LabPair lab = to_lab_pair(values(low), values(high));
+  const std::string text = fixture.run("--split train --protocol input").second;
+  INFO(text);
+  char line[160];
+  std::snprintf(line, sizeof line, "input psnr=%.2f ssim=%.4f delta-e=%.2f color-slope=%.3f pairs=1\n",
+                psnr_rgb(values(low), values(high)), *ssim_rgb(values(low), values(high)), mean_delta_e(lab),
+                *color_slope(lab));
+  CHECK_THAT(text, Contains(line));
+  std::snprintf(line, sizeof line, "input hue=%.1f chroma-error=%.2f chroma=%.3f pairs=1\n", *hue_error(lab),
+                chroma_error(lab), *chroma_ratio(lab));
+  CHECK_THAT(fixture.run("--split train --protocol input --metrics hue,chroma-error,chroma").second, Contains(line));
+  // What each net costs in colour as well, of the same pairs.
+  const std::string out = fixture.dir / "scores";
+  const std::string stages = fixture.run("--split test --stages --metrics psnr,color-slope --out '" + out + "'").second;
+  CHECK_THAT(stages, Contains("lost, dB of PSNR") && Contains("lost, color-slope\n"));
+  const nlohmann::json cost = read_json_file(out + "/eval.json").at("costs").at(0);
+  CHECK(cost.at("color-slope").at("mean").get<double>() ==
+        Approx(figure(stages, cost.at("from"), "color-slope") - figure(stages, cost.at("to"), "color-slope"))
+            .margin(0.0011));
+  // Of gray targets there is no colour to be kept; pairs that have it make the mean.
+  write_image(fixture.data + "/high/2.png", Image(kWidth, kHeight, 3), ImageFormat::kPng);
+  const std::string some = fixture.run("--split test --protocol input --metrics color-slope,hue").second;
+  CHECK(figure(some, "input", "color-slope") > 0);
+  CHECK_THAT(some, Contains("\n2     input") && Contains("           -        -\n"));
+}
+
+TEST_CASE("kind-eval: a gray picture comes out gray, as of kind-infer") {
+  const Fixture fixture;
+  Image gray = scene(1, 0.2);
+  for (int y = 0; y < kHeight; ++y) {
+    for (int x = 0; x < kWidth; ++x) {
+      for (int c = 1; c < 3; ++c) gray.set_sample(x, y, c, gray.sample(x, y, 0));
+    }
+  }
+  write_image(fixture.data + "/low/1.png", gray, ImageFormat::kPng);
+  const std::string text = fixture.run("--split train --metrics mae,chroma").second;
+  INFO(text);
+  for (const char* way : {"none", "gt-ratio", "gt-mean"}) CHECK(figure(text, way, "chroma") == 0);
+  const Tensor<float> result = to_tensor(enhance_photo(fixture.model, gray).image);
+  CHECK(figure(text, "none", "mae") ==
+        Approx(mean_absolute_error(values(result), values(to_tensor(scene(1, 0.9))))).margin(1e-4));
 }
 
 TEST_CASE("kind-eval: where results cannot be had") {

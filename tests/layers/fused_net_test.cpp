@@ -1,6 +1,7 @@
 #include "layers/fused_net.h"
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <functional>
@@ -24,6 +25,7 @@ namespace {
 
 using Catch::Contains;
 using Value = FusedNet::Value;
+using Form = FusedNet::OutputForm;
 
 class RecomputeScope {
  public:
@@ -100,13 +102,15 @@ class Twin {
                });
   }
 
-  void output(const std::vector<Value>& x, std::int64_t oc, std::int64_t kernel, bool activated) {
+  void output(const std::vector<Value>& x, std::int64_t oc, std::int64_t kernel, Form form = Form::kSigmoid) {
     const Layer layer = convolution(x, oc, kernel);
-    fused.output(x, layer.weight, layer.bias, activated);
-    outputs_.push_back([this, x, layer, activated](const Run& run) {
+    fused.output(x, layer.weight, layer.bias, form);
+    outputs_.push_back([this, x, layer, form](const Run& run) {
       const Variable<double> y = conv2d(joined(run, x), layer.exact_weight, layer.exact_bias);
-      if (activated) run.kinks->activation(y.value());
-      return sigmoid(activated ? leaky_relu(y, slope_) : y);
+      if (form == Form::kAddInput) return y + slice(run.values[0], 1, 0, inputs[0]);
+      if (form == Form::kSigmoid) return sigmoid(y);
+      run.kinks->activation(y.value());
+      return sigmoid(leaky_relu(y, slope_));
     });
   }
 
@@ -238,7 +242,9 @@ void compare(const Plan& plan, float slope, const Shape& size, std::uint64_t see
       REQUIRE(twin.fused.runnable());
       Variable<float> got = twin.fused(same);
       REQUIRE(got.shape() == expected.shape());
-      CHECK(largest_difference(cast<double>(got.value()), expected.value()) <= outputs);
+      // Only outputs without a sigmoid go beyond 1.
+      const double largest = std::max(1.0, largest_magnitude(expected.value()));
+      CHECK(largest_difference(cast<double>(got.value()), expected.value()) <= outputs * largest);
       got.backward(upstream);
       for (std::size_t i = 0; i < twin.parameters.size(); ++i) {
         Variable<float> parameter = twin.parameters[i].first;
@@ -260,15 +266,15 @@ void compare(const Plan& plan, float slope, const Shape& size, std::uint64_t see
 
 // --- Plans -----------------------------------------------------------------------------------------------------------
 
-void one_layer(Twin& net) { net.output({net.conv({net.input({3})}, 32)}, 3, 1, false); }
+void one_layer(Twin& net) { net.output({net.conv({net.input({3})}, 32)}, 3, 1); }
 
 /// As decomposition: one value read by pooling, a skip and a branch; two outputs.
 void branches(Twin& net) {
   const Value a = net.conv({net.input({3})}, 32);
   const Value b = net.conv({net.pool(a)}, 64);
   const Value c = net.conv({net.up(b, 32), a}, 32);
-  net.output({c}, 3, 1, false);
-  net.output({net.conv({a}, 32), c}, 1, 3, false);
+  net.output({c}, 3, 1);
+  net.output({net.conv({a}, 32), c}, 1, 3);
 }
 
 /// As restoration: two inputs, two convolutions a level.
@@ -277,11 +283,23 @@ void levels(Twin& net) {
   const Value b = net.conv({net.conv({net.pool(a)}, 64)}, 64);
   const Value c = net.conv({net.pool(b)}, 96);
   const Value d = net.conv({net.conv({net.up(c, 64), b}, 64)}, 64);
-  net.output({net.conv({net.up(d, 32), a}, 32)}, 3, 3, false);
+  net.output({net.conv({net.up(d, 32), a}, 32)}, 3, 3);
+}
+
+/// As restoration that makes what is added to its first input; beside it what an input of its own gives.
+void residual(Twin& net) {
+  const Value in = net.input({3, 1});
+  const Value a = net.conv({net.conv({in}, 32)}, 32);
+  const Value b = net.conv({net.pool(a)}, 64);
+  net.output({net.conv({net.up(b, 32), a}, 32)}, 3, 3, Form::kAddInput);
+  net.output({a}, 1, 1);
+  net.output({in}, 3, 1, Form::kAddInput);
 }
 
 /// As adjustment: the activation before the sigmoid.
-void chain(Twin& net) { net.output({net.conv({net.conv({net.input({1, 1})}, 32)}, 32)}, 1, 3, true); }
+void chain(Twin& net) {
+  net.output({net.conv({net.conv({net.input({1, 1})}, 32)}, 32)}, 1, 3, Form::kActivatedSigmoid);
+}
 
 /// What the nets have not: kernels of 1, outputs of the input itself and of four channels, two poolings and two
 /// up-convolutions at once, four input channels, a value read twice by one level.
@@ -291,9 +309,9 @@ void oddities(Twin& net) {
   const Value c = net.pool(net.pool(a));
   const Value d = net.up(net.up(net.conv({c}, 32, 1), 64), 32);
   const Value e = net.conv({b, d}, 64);
-  net.output({e, a}, 4, 3, true);
-  net.output({in}, 2, 1, false);
-  net.output({net.conv({e, d}, 32, 1)}, 1, 1, true);
+  net.output({e, a}, 4, 3, Form::kActivatedSigmoid);
+  net.output({in}, 2, 1);
+  net.output({net.conv({e, d}, 32, 1)}, 1, 1, Form::kActivatedSigmoid);
 }
 
 /// A U-Net drawn by chance.
@@ -308,7 +326,8 @@ Plan random_plan(std::uint64_t seed) {
       }
       return v;
     };
-    Value v = net.conv({net.input(pick(2) ? std::vector<std::int64_t>{3} : std::vector<std::int64_t>{1, 2})}, 32);
+    const std::int64_t first = pick(2) ? 3 : 1;
+    Value v = net.conv({net.input(first == 3 ? std::vector<std::int64_t>{3} : std::vector<std::int64_t>{1, 2})}, 32);
     std::vector<Value> skips;
     const std::int64_t depth = pick(4);
     for (std::int64_t i = 0; i < depth; ++i) {
@@ -322,12 +341,16 @@ Plan random_plan(std::uint64_t seed) {
       v = pick(5) == 0 ? net.conv({up}, 32, kernel()) : net.conv({up, skip}, 32, kernel());
       v = some_convs(v, 1);
     }
-    for (std::int64_t i = pick(2); i >= 0; --i) net.output({some_convs(v, 1)}, 1 + pick(4), kernel(), pick(2) == 0);
+    for (std::int64_t i = pick(2); i >= 0; --i) {
+      const Form form = std::array{Form::kSigmoid, Form::kActivatedSigmoid, Form::kAddInput}[random.below(3)];
+      net.output({some_convs(v, 1)}, form == Form::kAddInput ? first : 1 + pick(4), kernel(), form);
+    }
   };
 }
 
-const std::vector<std::pair<const char*, Plan>> kPlans = {
-    {"one layer", one_layer}, {"branches", branches}, {"levels", levels}, {"chain", chain}, {"oddities", oddities}};
+const std::vector<std::pair<const char*, Plan>> kPlans = {{"one layer", one_layer}, {"branches", branches},
+                                                          {"levels", levels},       {"chain", chain},
+                                                          {"oddities", oddities},   {"residual", residual}};
 
 // --- Against the layers ----------------------------------------------------------------------------------------------
 
@@ -576,10 +599,9 @@ TEST_CASE("fused net: bands of a picture of many steps", "[isa]") {
          rows_of(whole, kFrom + kReach, 1900 - kFrom - kReach).to_vector()));
 }
 
-TEST_CASE("fused net: outputs may take the inputs' place", "[isa]") {
-  if (!block_kernels()) return;
+void check_in_place(const Plan& plan) {
   Twin twin(0.2f, 14);
-  levels(twin);
+  plan(twin);
   Arena arena;
   for (const Shape& size : {Shape{1, 1, 1, 1}, {1, 1, 31, 17}, {1, 1, 900, 120}}) {
     CAPTURE(size.text());
@@ -597,12 +619,21 @@ TEST_CASE("fused net: outputs may take the inputs' place", "[isa]") {
   }
 }
 
+TEST_CASE("fused net: outputs may take the inputs' place", "[isa]") {
+  if (!block_kernels()) return;
+  check_in_place(levels);
+  check_in_place([](Twin& net) {
+    const Value a = net.conv({net.input({3, 1})}, 32);
+    net.output({net.conv({net.up(net.conv({net.pool(a)}, 64), 32), a}, 32)}, 3, 3, Form::kAddInput);
+  });
+}
+
 TEST_CASE("fused net: memory grows with the width alone", "[isa]") {
   if (!block_kernels()) return;
   Twin twin(0.2f, 16);
   const Value a = twin.conv({twin.input({1})}, 32, 1);
   const Value b = twin.conv({twin.up(twin.pool(a), 32), a}, 32, 1);
-  twin.output({b}, 1, 1, false);
+  twin.output({b}, 1, 1);
   const auto bytes = [&](std::int64_t h, std::int64_t w) {
     Arena arena;
     const Variable<float> picture(Tensor<float>::zeros(Shape{1, 1, h, w}));
@@ -636,7 +667,7 @@ TEST_CASE("fused net: without a graph a batch is run picture by picture", "[isa]
 TEST_CASE("fused net: which nets can run") {
   const auto runs = [](std::int64_t channels, std::int64_t kernel, std::int64_t outputs, std::int64_t output_kernel) {
     Twin twin(0.2f, 20);
-    twin.output({twin.conv({twin.input({3})}, channels, kernel)}, outputs, output_kernel, false);
+    twin.output({twin.conv({twin.input({3})}, channels, kernel)}, outputs, output_kernel);
     return twin.fused.runnable();
   };
   for (const std::string& isa : available_isas()) {
@@ -662,6 +693,9 @@ TEST_CASE("fused net: what does not fit is named", "[isa]") {
   CHECK(error_of([&] { net.input({3, 2}); }) == one_input);
   net.input({3, 1});
   CHECK(error_of([&] { net.input({3}); }) == one_input);
+  const Variable<float> weight(Tensor<float>::zeros({2, 4, 3, 3})), bias(Tensor<float>::zeros({2}));
+  CHECK(error_of([&] { net.output({0}, weight, bias, Form::kAddInput); }) ==
+        "fused net: an output of 2 channels cannot be added to an input of 3");
 
   if (!block_kernels()) return;
   Twin twin(0.2f, 21);

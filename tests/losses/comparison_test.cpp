@@ -10,6 +10,7 @@ namespace {
 
 using Catch::Contains;
 using kind::ColorDifference;
+using kind::EdgeDifference;
 using kind::GradientBorder;
 using kind::GradientChannels;
 using kind::GradientDifference;
@@ -54,6 +55,15 @@ TEST_CASE("gradient difference by hand", "[losses]") {
   CHECK(value(GradientDifference{kOfficial, GradientChannels::kGray}(red, black)) == Approx(3 * g * g / 4));
   // One channel is gray already.
   CHECK(value(GradientDifference{kZero, GradientChannels::kGray}(x, t)) == Approx(0.64 / 2));
+}
+
+TEST_CASE("edge difference by hand", "[losses]") {
+  // Differences 0.1 0.4 0.2 over 0 0 0.3: Laplacians 0.2 -0.9 0.3 over 0.1 0.7 -0.4.
+  const Variable<double> x = data({1, 1, 2, 3}, {0.3, 0.5, 0.6, 0.2, 0.2, 0.9}),
+                         t = data({1, 1, 2, 3}, {0.2, 0.1, 0.4, 0.2, 0.2, 0.6});
+  CHECK(value(EdgeDifference{}(x, t)) == Approx((0.2 + 0.9 + 0.3 + 0.1 + 0.7 + 0.4) / 6));
+  const Variable<double> one = data({1, 1, 1, 1}, {0.3}), other = data({1, 1, 1, 1}, {0.9});
+  CHECK(value(EdgeDifference{}(one, other)) == 0);
 }
 
 TEST_CASE("color difference does not depend on where in the picture a flat difference lies", "[losses]") {
@@ -104,6 +114,7 @@ TEST_CASE("the blur of sigma 3 reaches ten pixels", "[losses]") {
 TEST_CASE("comparison terms agree with finite differences", "[losses][grad]") {
   for (const Shape& shape : {Shape{2, 3, 5, 4}, Shape{1, 3, 2, 7}, Shape{2, 1, 3, 3}}) {
     const std::vector<Tensor<double>> pair = {random_pictures(shape, 33), random_pictures(shape, 34)};
+    CHECK(gradcheck([&](const std::vector<Variable<double>>& in) { return EdgeDifference{}(in[0], in[1]); }, pair));
     for (const Norm norm : {Norm::kL1, Norm::kL2}) {
       INFO(shape.text() << ", norm " << static_cast<int>(norm));
       CHECK(gradcheck([&](const std::vector<Variable<double>>& in) { return Square{norm}(in[0], in[1]); }, pair));

@@ -9,6 +9,7 @@
 namespace {
 
 using Catch::Contains;
+using kind::BlurredReconstruction;
 using kind::GradientBorder;
 using kind::GradientForm;
 using kind::GradientSpec;
@@ -36,6 +37,32 @@ TEST_CASE("reconstruction and reflectance similarity by hand", "[losses]") {
   CHECK(Reconstruction{Norm::kL2}(i, r, l).value().item() == Approx((0.01 + 0 + 0.16) / 3));
   CHECK(ReflectanceSimilarity{Norm::kL1}(i, r).value().item() == Approx((0.3 + 0.2 + 0.1) / 3));
   CHECK(ReflectanceSimilarity{Norm::kL2}(i, r).value().item() == Approx((0.09 + 0.04 + 0.01) / 3));
+}
+
+TEST_CASE("relative reconstruction divides by the picture's light", "[losses]") {
+  // Two pixels: means 0.5 and 0.1, differences 0.1, 0, 0.3 and 0.02, 0.04, 0.
+  const Variable<double> i = data({1, 3, 1, 2}, {0.5, 0.1, 0.2, 0.15, 0.8, 0.05}),
+                         r = data({1, 3, 1, 2}, {0.8, 0.4, 0.4, 0.95, 1.0, 0.25}), l = data({1, 1, 1, 2}, {0.5, 0.2});
+  const double bright = 0.5 + 0.1, dark = 0.1 + 0.1;
+  CHECK(Reconstruction{Norm::kL1, 0.1}(i, r, l).value().item() == Approx((0.4 / bright + 0.06 / dark) / 6));
+  CHECK(Reconstruction{Norm::kL2, 0.1}(i, r, l).value().item() ==
+        Approx((0.1 / (bright * bright) + 0.002 / (dark * dark)) / 6));
+  CHECK(Reconstruction{Norm::kL1, 1e9}(i, r, l).value().item() < 1e-8);
+}
+
+TEST_CASE("blurred reconstruction is the relative color and light of what is left without noise", "[losses]") {
+  // One pixel is its own blur.
+  const Variable<double> i = data({1, 3, 1, 1}, {0.5, 0.2, 0.8}), r = data({1, 3, 1, 1}, {0.8, 0.4, 1.0}),
+                         l = data({1, 1, 1, 1}, {0.5});
+  CHECK(BlurredReconstruction{Norm::kL1, 3, 0.1}(i, r, l).value().item() == Approx((0.1 + 0.3) / 0.6 / 3));
+  CHECK(BlurredReconstruction{Norm::kL2, 3, 0.1}(i, r, l).value().item() == Approx((0.01 + 0.09) / 0.36 / 3));
+  // Under a very wide blur two pixels are their mean: a difference that alternates goes.
+  const Variable<double> two = data({1, 3, 1, 2}, {0.2, 0.4, 0.2, 0.4, 0.2, 0.4}),
+                         swapped = data({1, 3, 1, 2}, {0.4, 0.2, 0.4, 0.2, 0.4, 0.2}),
+                         even = data({1, 3, 1, 2}, {0.3, 0.3, 0.3, 0.3, 0.36, 0.36}), one = data({1, 1, 1, 2}, {1, 1});
+  CHECK(BlurredReconstruction{Norm::kL1, 900, 0.1}(two, swapped, one).value().item() == Approx(0).margin(1e-6));
+  CHECK(BlurredReconstruction{Norm::kL1, 900, 0.1}(two, even, one).value().item() ==
+        Approx(0.06 / 0.4 / 3).epsilon(1e-4));
 }
 
 TEST_CASE("illumination smoothness by hand", "[losses]") {
@@ -82,6 +109,16 @@ TEST_CASE("decomposition terms agree with finite differences", "[losses][grad]")
           gradcheck([&](const std::vector<Variable<double>>& in) { return Reconstruction{norm}(in[0], in[1], in[2]); },
                     {i, r, l}));
       CHECK(gradcheck(
+          [&](const std::vector<Variable<double>>& in) {
+            return Reconstruction{norm, 0.05}(Variable<double>(i), in[0], in[1]);
+          },
+          {r, l}));
+      CHECK(gradcheck(
+          [&](const std::vector<Variable<double>>& in) {
+            return BlurredReconstruction{norm, 0.8, 0.05}(Variable<double>(i), in[0], in[1]);
+          },
+          {r, l}));
+      CHECK(gradcheck(
           [&](const std::vector<Variable<double>>& in) { return ReflectanceSimilarity{norm}(in[0], in[1]); }, {r, r2}));
     }
     for (const GradientSpec& spec : {kZero, kValid, kOfficial}) {
@@ -113,6 +150,14 @@ TEST_CASE("decomposition terms refuse shapes that do not fit", "[losses]") {
              }),
              Contains("reconstruction: ") && Contains("[1, 1, 4, 5]") && Contains("[2, 3, 4, 5]"));
   CHECK_THAT(error_of([&] { Reconstruction{}(of({2, 3, 4, 4}), i, l); }), Contains("[2, 3, 4, 4] and [2, 3, 4, 5]"));
+  CHECK_THAT(error_of([&] { Reconstruction{Norm::kL1, 0.0}(i, i, l); }), Contains("greater than 0, got 0"));
+  CHECK_THAT(error_of([&] { BlurredReconstruction{}(i, i, i); }), Contains("blurred_reconstruction: "));
+  CHECK_THAT(error_of([&] {
+               BlurredReconstruction{}(of({2, 3, 4, 4}), i, l);
+             }),
+             Contains("blurred_reconstruction: ") && Contains("[2, 3, 4, 4] and [2, 3, 4, 5]"));
+  CHECK_THAT(error_of([&] { BlurredReconstruction{Norm::kL1, 0, 0.1}(i, i, l); }), Contains("sigma greater than 0"));
+  CHECK_THAT(error_of([&] { BlurredReconstruction{Norm::kL1, 1, 0}(i, i, l); }), Contains("epsilon greater than 0"));
   CHECK_THAT(error_of([&] { ReflectanceSimilarity{}(i, l); }), Contains("reflectance_similarity: "));
   CHECK_THAT(error_of([&] { IlluminationSmoothness{}(i, i); }), Contains("illumination_smoothness: "));
   CHECK_THAT(error_of([&] { IlluminationSmoothness{}(l, l); }), Contains("gray: ") && Contains("[2, 1, 4, 5]"));

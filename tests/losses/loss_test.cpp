@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/ops/elementwise.h"
+#include "losses/gt_mean.h"
 #include "tests/losses/values.h"
 #include "tests/support/errors.h"
 #include "tests/support/reference.h"
@@ -98,6 +99,70 @@ TEST_CASE("a loss is the weighted sum of the terms its config names", "[losses]"
   const kind::MutualConsistency mutual{3, {kind::GradientForm::kPaper, kind::GradientBorder::kValid}};
   CHECK(loss.terms[1].raw == Approx(mutual(d.l_low, d.l_high).value().item()).epsilon(1e-14));
   CHECK(loss.total.value().item() == Approx(sum_of_weighted(loss)).epsilon(1e-14));
+}
+
+TEST_CASE("every term that a config can have is computed, and learned from", "[losses]") {
+  const Decomposition d = random_decomposition({2, 3, 12, 13});
+  for (const std::string& name : kind::terms_of(DecompositionLossConfig{}).all) {
+    INFO(name);
+    const auto config = parsed<DecompositionLossConfig>(json{{name, json::object()}});
+    CHECK(kind::terms_of(config).learned == std::vector<std::string>{name});
+    Loss<double> loss = loss_of(config, d);
+    REQUIRE(loss.terms.size() == 1);
+    CHECK(loss.terms[0].name == name);
+    CHECK(loss.terms[0].weighted > 0);
+    loss.total.backward();
+    Variable<double> r = d.r_low, l = d.l_low;
+    CHECK((r.grad().defined() || l.grad().defined()));
+    r.zero_grad(), l.zero_grad();
+  }
+  for (const std::string& name : kind::terms_of(ImageLossConfig{}).all) {
+    for (const bool gt_mean : {false, true}) {
+      INFO(name << ", gt_mean " << gt_mean);
+      json text{{name, json::object()}};
+      if (gt_mean) text["gt_mean"] = json::object();
+      Variable<double> x(random_pictures({2, 3, 12, 13}, 47), true);
+      Loss<double> loss = image_loss(parsed<ImageLossConfig>(text), x, d.i_high);
+      REQUIRE(loss.terms.size() == 1);
+      CHECK(loss.terms[0].name == name);
+      CHECK(loss.terms[0].weighted > 0);
+      loss.total.backward();
+      CHECK(x.grad().defined());
+    }
+  }
+  for (const std::string& name : kind::terms_of(kind::PartsLossConfig{}).all) {
+    const auto parts = parsed<kind::PartsLossConfig>(json{{name, json::object()}});
+    const Loss<double> loss = output_loss(ImageLossConfig{}, parts, d.r_low, d.l_low, d.i_high, d.r_high, d.l_high);
+    REQUIRE(loss.terms.size() == 1);
+    CHECK(loss.terms[0].name == name);
+  }
+  const auto quiet = kind::terms_of(parsed<ImageLossConfig>(json::parse(R"({"square": {}, "edge": {"weight": 0}})")));
+  CHECK(quiet.present == std::vector<std::string>{"square", "edge"});
+  CHECK(quiet.learned == std::vector<std::string>{"square"});
+}
+
+TEST_CASE("gt_mean weighs a loss of outputs as they are and at the targets' light", "[losses]") {
+  const Variable<double> t(random_pictures({2, 3, 9, 8}, 48));
+  Tensor<double> values = t.value().clone();
+  for (std::int64_t i = 0; i < values.size(); ++i) values[i] = 0.9 * values[i] + 0.01 * static_cast<double>(i % 3);
+  const Variable<double> x(values, true);
+  const auto with = parsed<ImageLossConfig>(
+      json::parse(R"({"square": {"norm": "l1"}, "ssim": {"window": 3}, "gt_mean": {"sigma": 0.1}})"));
+  auto without = with;
+  without.gt_mean.reset();
+  const Loss<double> loss = image_loss(with, x, t), plain = image_loss(without, x, t);
+  const auto pictures = kind::levelled_pictures(0.1, x, t);
+  CHECK((pictures[0].weight > 0.05 && pictures[0].weight < 0.95));
+  for (std::size_t i = 0; i < 2; ++i) {
+    double expected = 0;
+    for (const auto& p : pictures) {
+      expected += (p.weight * image_loss(without, p.picture, p.target).terms[i].raw +
+                   (1 - p.weight) * image_loss(without, p.scaled, p.target).terms[i].raw) /
+                  2;
+    }
+    CHECK(loss.terms[i].raw == Approx(expected));
+    CHECK(loss.terms[i].raw < plain.terms[i].raw);
+  }
 }
 
 TEST_CASE("a loss of single pixels by hand", "[losses]") {

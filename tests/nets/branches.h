@@ -65,6 +65,11 @@ class PlainLayers {
     const Value z = sum(x, name);
     return sigmoid(slope < 1 ? activated(z, slope) : z);
   }
+  /// Added to the input's first channels.
+  Value residual(const std::vector<Value>& x, const std::string& name, const Value& input) {
+    const Value z = sum(x, name);
+    return z + slice(input, 1, 0, z.shape()[1]);
+  }
   Value up(const Value& x, const std::string& name, const Value& skip) const {
     return conv_transpose2d(x, parameters_.at(name + ".weight"), skip.shape()[2], skip.shape()[3]);
   }
@@ -206,19 +211,15 @@ class BlockLayers {
     return &y;
   }
   Variable<float> output(const std::vector<Value>& x, const std::string& name, double slope) {
-    const Tensor<float>& weight = parameters_.at(name + ".weight").value();
-    const std::int64_t oc = weight.shape()[0], plane = height_ * width_;
-    Tensor<float> y(Shape{x[0]->n, oc, height_, width_});
-    std::vector<float*> planes;
-    for (std::int64_t c = 0; c < oc; ++c) planes.push_back(y.data() + c * plane);
-    block_project(kernels_, weight.shape()[2], WeightUse::kForward, parts(x), weight.data(),
-                  parameters_.at(name + ".bias").value().data(), oc, true, static_cast<float>(slope), planes.data(),
-                  oc * plane, 0, height_);
+    const Tensor<float> y = project(x, name, slope, nullptr);
     if (slope < 1) {
       branches_.layers.emplace_back();
       for (std::int64_t i = 0; i < y.size(); ++i) branches_.layers.back().push_back(y[i] > 0.5f);
     }
     return Variable<float>(y);
+  }
+  Variable<float> residual(const std::vector<Value>& x, const std::string& name, Value input) {
+    return Variable<float>(project(x, name, 1, input));
   }
 
  private:
@@ -227,6 +228,18 @@ class BlockLayers {
     Buffer<float> memory;
   };
 
+  /// With the sigmoid, or plus `add`.
+  Tensor<float> project(const std::vector<Value>& x, const std::string& name, double slope, const BlockMap* add) {
+    const Tensor<float>& weight = parameters_.at(name + ".weight").value();
+    const std::int64_t oc = weight.shape()[0], plane = height_ * width_;
+    Tensor<float> y(Shape{x[0]->n, oc, height_, width_});
+    std::vector<float*> planes;
+    for (std::int64_t c = 0; c < oc; ++c) planes.push_back(y.data() + c * plane);
+    block_project(kernels_, weight.shape()[2], WeightUse::kForward, parts(x), weight.data(),
+                  parameters_.at(name + ".bias").value().data(), oc, add == nullptr, static_cast<float>(slope),
+                  planes.data(), oc * plane, 0, height_, 0, add);
+    return y;
+  }
   BlockMap& add(std::int64_t n, std::int64_t channels, std::int64_t h, std::int64_t w) {
     BlockMap map(kernels_.lanes, n, channels, h, w, h);
     maps_.push_back({map, Buffer<float>(map.floats())});
@@ -282,6 +295,7 @@ std::vector<Variable<T>> run_layers(Layers&& layers, const std::string& net, con
     return {layers.output({up9}, name + "reflectance", 1.0), layers.output({side, up9}, name + "illumination", 1.0)};
   }
   const double slope = slope_of(*config.restoration);
+  const auto input = value;
   const auto two = [&](const std::vector<decltype(value)>& from, int level) {
     const std::string conv = name + "conv" + std::to_string(level) + "_";
     return layers.conv({layers.conv(from, conv + "1", slope)}, conv + "2", slope);
@@ -293,6 +307,7 @@ std::vector<Variable<T>> run_layers(Layers&& layers, const std::string& net, con
     const auto skip = levels[static_cast<std::size_t>(9 - level)];
     value = two({layers.up(value, name + "up" + std::to_string(level), skip), skip}, level);
   }
+  if (config.restoration->output == "residual") return {layers.residual({value}, name + "conv10", input)};
   return {layers.output({value}, name + "conv10", 1.0)};
 }
 

@@ -78,6 +78,27 @@ TEST_CASE("libkind gives the bits of kind-infer") {
   }
 }
 
+TEST_CASE("libkind: gray stored as RGB comes out gray") {
+  const Opened opened(models().whole);
+  for (const int bits : {8, 16}) {
+    Image gray = test_picture(17, 40, 1, bits), rgb(17, 40, 3, bits);
+    for (int y = 0; y < 40; ++y) {
+      for (int x = 0; x < 17; ++x) {
+        for (int c = 0; c < 3; ++c) rgb.set_sample(x, y, c, gray.sample(x, y, 0));
+      }
+    }
+    gray = enhanced(opened.model, gray);
+    rgb = enhanced(opened.model, rgb);
+    int wrong = 0;
+    for (int y = 0; y < 40; ++y) {
+      for (int x = 0; x < 17; ++x) {
+        for (int c = 0; c < 3; ++c) wrong += rgb.sample(x, y, c) != gray.sample(x, y, 0) ? 1 : 0;
+      }
+    }
+    CHECK(wrong == 0);
+  }
+}
+
 TEST_CASE("libkind: rows may lie anywhere, upside down and in place") {
   const Opened opened(models().whole);
   Image image = smooth_picture(23, 17, 4);

@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <map>
 
+#include "core/ops/elementwise.h"
+#include "core/ops/reduce.h"
 #include "nets/tensorflow_import.h"
 #include "tests/nets/models.h"
 #include "tests/nets/tensorflow_names.h"
@@ -140,6 +142,32 @@ TEST_CASE("nets: what the config says changes the result") {
     below_half = below_half || without[i] < 0.5;
   }
   CHECK(below_half);
+}
+
+TEMPLATE_TEST_CASE("restoration: the residual form hands on what it is given, until it has learned", "[isa]", float,
+                   double) {
+  RestorationConfig config;
+  config.output = "residual";
+  Random random(1);
+  const Restoration<TestType> net(config, random);
+  for (const Shape& shape : {Shape{1, 3, 1, 1}, {2, 3, 5, 7}, {1, 3, 33, 18}}) {
+    const Variable<TestType> r = picture<TestType>(shape, 1), l = picture<TestType>(shape.with(1, 1), 2);
+    CHECK((net(r, l).value().to_vector() == r.value().to_vector()));
+    {
+      const NoGrad no_grad;
+      CHECK((net(r, l).value().to_vector() == r.value().to_vector()));
+    }
+    // The last convolution learns at once, and so does all before it from the second step on.
+    Variable<TestType> loss = mean(square(add(net(r, l), TestType(0.25))));
+    loss.backward();
+    for (const Parameter<TestType>& p : net.parameters()) {
+      double largest = 0;
+      for (const TestType g : p.variable.grad().to_vector())
+        largest = std::max(largest, std::abs(static_cast<double>(g)));
+      CHECK((largest > 0) == (p.name.find("conv10") != std::string::npos));
+      Variable<TestType>(p.variable).zero_grad();
+    }
+  }
 }
 
 TEST_CASE("nets: every size from 1x1", "[isa]") {

@@ -46,6 +46,53 @@ TEST_CASE("photograph: channels, bits and alpha are the picture's", "[unit]") {
   }
 }
 
+/// A gray picture (and alpha) as RGB (and alpha).
+Image stored_as_rgb(const Image& gray) {
+  Image rgb(gray.width, gray.height, gray.channels + 2, gray.bits);
+  for (int y = 0; y < gray.height; ++y) {
+    for (int x = 0; x < gray.width; ++x) {
+      for (int c = 0; c < rgb.channels; ++c) rgb.set_sample(x, y, c, gray.sample(x, y, c < 3 ? 0 : 1));
+    }
+  }
+  return rgb;
+}
+
+TEST_CASE("photograph: a gray picture stored as RGB has the values of the gray one", "[unit][isa]") {
+  using Mode = LightLevel::Mode;
+  const Model<float> model = whole_model();
+  for (const int bits : {8, 16}) {
+    for (const int channels : {1, 2}) {
+      const Image gray = test_picture(9, 70, channels, bits), rgb = stored_as_rgb(gray);
+      REQUIRE((is_gray(gray) && is_gray(rgb)));
+      for (const auto& [light, fusion] : {std::pair{LightLevel{}, Fusion::kNone},
+                                          {LightLevel{Mode::kRatio, 3}, Fusion::kOfficial},
+                                          {LightLevel{Mode::kTargetMean, 0.4}, Fusion::kNone}}) {
+        PhotoOptions options{.light = light, .fusion = fusion, .denoise = 0.8, .strength = 0.7};
+        for (const bool bands : {false, true}) {
+          options.bands = bands;
+          INFO(bits << " bits, " << channels << " channels, bands " << bands);
+          const EnhancedPhoto expected = enhance_photo(model, gray, options),
+                              result = enhance_photo(model, rgb, options);
+          CHECK(result.ratio == expected.ratio);
+          CHECK(result.image.data == stored_as_rgb(expected.image).data);
+        }
+        for (const auto& [wanted, alpha] : {std::pair{24 - bits, true}, {bits, false}}) {
+          options.bits = wanted;
+          options.alpha = alpha;
+          CHECK(enhance_photo(model, rgb, options).image.data ==
+                stored_as_rgb(enhance_photo(model, gray, options).image).data);
+        }
+      }
+      // One sample anywhere makes it a picture with colour.
+      Image colored = rgb;
+      const int last = colored.sample(8, 69, 2);
+      colored.set_sample(8, 69, 2, last == 0 ? 1 : last - 1);
+      CHECK_FALSE(is_gray(colored));
+      CHECK_FALSE(is_gray(enhance_photo(model, colored).image));
+    }
+  }
+}
+
 TEST_CASE("photograph: other bits and no alpha where asked for", "[unit]") {
   const Model<float> model = whole_model();
   const Image photo = test_picture(13, 9, 4, 8);
@@ -75,8 +122,22 @@ Image whole_picture(const Model<float>& model, const Image& photo, const PhotoOp
 TEST_CASE("photograph: in bands of rows or with all maps, the bits are those of the whole", "[unit][isa]") {
   using Mode = LightLevel::Mode;
   Model<float> model = whole_model();
-  for (const bool own_light : {false, true}) {
-    if (own_light) {
+  for (const int form : {0, 1, 2}) {
+    if (form == 2) {
+      model.config.restoration->output = "residual";
+      for (const Parameter<float>& p : model.restoration->parameters()) {
+        // What the last convolution adds leaves 0..1 at both ends.
+        if (p.name.find("conv10.bias") != std::string::npos) Variable<float>(p.variable).mutable_value()[0] = 2;
+      }
+      const Parameters<float> before = model.restoration->parameters();
+      model.restoration.reset();
+      model.build(7);
+      const Parameters<float> after = model.restoration->parameters();
+      for (std::size_t i = 0; i < after.size(); ++i) {
+        Variable<float>(after[i].variable).mutable_value() = before[i].variable.value();
+      }
+    }
+    if (form == 1) {
       model.config.light.emplace().weights = std::vector<double>(LightStatistics::kCount, 0.3);
       model.config.input.mirror = 4;
     }

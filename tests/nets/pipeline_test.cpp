@@ -190,6 +190,32 @@ TEST_CASE("enhance: the parts are the nets' of the stretched picture") {
   }
 }
 
+TEST_CASE("enhance: outputs stay within 0..1 where the residual form's reflectance does not", "[isa]") {
+  Model<float> model = random_model();
+  model.config.restoration.emplace().output = "residual";
+  model.build(7);
+  Tensor<float>& bias = parameter(model, "restoration.conv10.bias");
+  bias[0] = 1.5f, bias[1] = -0.9f, bias[2] = 0.25f;
+  const Picture picture = random_picture(9, 12, 4, 0, 0.2);
+  for (const LightLevel& level : {LightLevel{}, LightLevel{LightLevel::Mode::kRatio, 80}}) {
+    for (const Fusion fusion : {Fusion::kNone, Fusion::kOfficial}) {
+      const Enhanced e = enhance(model, picture, {level, fusion});
+      CHECK(out_of_range(e.output) == 0);
+      CHECK(out_of_range(e.restored) > 100);
+      if (fusion != Fusion::kNone) continue;
+      std::vector<double> product;
+      for (std::int64_t i = 0; i < e.output.size(); ++i) {
+        CHECK(e.restored[i] == Approx(e.reflectance[i] + bias[i / 108]).margin(1e-6));
+        product.push_back(
+            std::clamp(static_cast<double>(e.restored[i]) * static_cast<double>(e.adjusted[i % 108]), 0.0, 1.0));
+      }
+      CHECK(largest_difference(e.output, product) < 1e-6);
+      const Enhanced lean = enhance(model, picture, {level, fusion, false});
+      CHECK((lean.output.to_vector() == e.output.to_vector()));
+    }
+  }
+}
+
 TEST_CASE("enhance: each net gets the mirror image around its inputs that the model asks for", "[isa]") {
   const NoGrad no_grad;
   for (const bool runnable : {true, false}) {

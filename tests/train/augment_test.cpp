@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 namespace kind::testing {
@@ -111,6 +112,147 @@ TEST_CASE("noise is white, up to 0.06 and mostly little, and the dark picture's 
   add_noise(black, random);
   const auto [least, most] = std::minmax_element(black.data(), black.data() + kCount);
   CHECK((*least == 0 && *most > 0));
+}
+
+/// A sample of random pictures, of which the dark one is a tenth of the bright one, with two more planes.
+Tensor<float> random_sample(std::int64_t size, double low, double high) {
+  Tensor<float> sample(Shape{kPlanes, size, size});
+  const std::int64_t picture = 3 * size * size;
+  Random random(5);
+  for (std::int64_t k = 0; k < sample.size(); ++k) {
+    sample[k] = k < picture ? static_cast<float>(random.uniform(low, high)) : sample[k - picture];
+  }
+  for (std::int64_t k = 0; k < picture; ++k) sample[k] /= 10;
+  return sample;
+}
+
+TEST_CASE("colors are turned about the gray axis and stretched, in all pictures alike") {
+  constexpr std::int64_t kSize = 12, kPlane = kSize * kSize;
+  const Tensor<float> before = random_sample(kSize, 0.42, 0.58);  // far enough from the ends for any stretch
+  std::vector<double> angles, stretches;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    Random random(seed);
+    Tensor<float> after = before.clone();
+    turn_colors(after, kPictures, random);
+    double angle = 0, stretch = 0;
+    for (std::int64_t p = 0; p < kPictures; ++p) {
+      for (std::int64_t k = 0; k < kPlane; ++k) {
+        // Axes across gray: (1, -1, 0) / sqrt 2 and (1, 1, -2) / sqrt 6.
+        const auto across = [&](const Tensor<float>& sample) {
+          const auto at = [&](std::int64_t c) { return static_cast<double>(sample[(3 * p + c) * kPlane + k]); };
+          return std::pair((at(0) - at(1)) / std::sqrt(2.0), (at(0) + at(1) - 2 * at(2)) / std::sqrt(6.0));
+        };
+        const auto mean = [&](const Tensor<float>& sample) {
+          double sum = 0;
+          for (std::int64_t c = 0; c < 3; ++c) sum += static_cast<double>(sample[(3 * p + c) * kPlane + k]);
+          return sum / 3;
+        };
+        REQUIRE(mean(after) == Approx(mean(before)).margin(1e-6));
+        const auto [u, v] = across(before);
+        const auto [a, b] = across(after);
+        if (p == 0 && k == 0) {
+          stretch = std::hypot(a, b) / std::hypot(u, v);
+          angle = std::atan2(u * b - v * a, u * a + v * b);
+          angles.push_back(angle), stretches.push_back(stretch);
+        }
+        REQUIRE(a == Approx(stretch * (std::cos(angle) * u - std::sin(angle) * v)).margin(2e-5));
+        REQUIRE(b == Approx(stretch * (std::sin(angle) * u + std::cos(angle) * v)).margin(2e-5));
+      }
+    }
+    for (std::int64_t k = 9 * kPlane; k < after.size(); ++k) REQUIRE(after[k] == before[k]);
+  }
+  std::sort(angles.begin(), angles.end());
+  std::sort(stretches.begin(), stretches.end());
+  constexpr double kPi = 3.14159265358979;
+  CHECK((angles.front() < -0.95 * kPi && angles.back() > 0.95 * kPi && std::abs(angles[200]) < 0.2 * kPi));
+  CHECK((stretches.front() < 0.05 && stretches.back() > 1.55 && stretches.back() <= 1.6001));
+  CHECK(stretches[200] == Approx(0.8).margin(0.1));
+}
+
+TEST_CASE("stretched colors leave the range in a hundredth of the bright picture's pixels at most") {
+  constexpr std::int64_t kSize = 30, kPlane = kSize * kSize;
+  const Tensor<float> before = random_sample(kSize, 0, 1);
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    Random random(seed);
+    Tensor<float> after = before.clone();
+    turn_colors(after, kPictures, random);
+    int clipped = 0;
+    for (std::int64_t k = 0; k < kPlane; ++k) {
+      bool at_end = false;
+      for (std::int64_t c = 0; c < 3; ++c) {
+        const float value = after[(3 + c) * kPlane + k];
+        REQUIRE((value >= 0 && value <= 1));
+        at_end = at_end || value == 0 || value == 1;
+      }
+      clipped += at_end ? 1 : 0;
+    }
+    CHECK(clipped <= kPlane / 100 + 1);
+  }
+}
+
+TEST_CASE("gray pictures stay gray when colors are turned, and colored ones become gray") {
+  for (const std::int64_t size : {1, 2, 7}) {
+    Random random(3);
+    Tensor<float> even = even_sample(size);
+    turn_colors(even, kPictures, random);
+    for (std::int64_t k = 0; k < 9 * size * size; ++k) {
+      REQUIRE(even[k] == Approx(kValues[k / (3 * size * size)]).epsilon(1e-6));
+    }
+    const Tensor<float> before = random_sample(size, 0, 1);
+    Tensor<float> after = before.clone();
+    make_gray(after, kPictures);
+    const std::int64_t plane = size * size;
+    for (std::int64_t k = 0; k < plane; ++k) {
+      for (std::int64_t p = 0; p < kPictures; ++p) {
+        const auto at = [&](const Tensor<float>& s, std::int64_t c) { return s[(3 * p + c) * plane + k]; };
+        REQUIRE(at(after, 0) == Approx((at(before, 0) + at(before, 1) + at(before, 2)) / 3));
+        REQUIRE((at(after, 0) == at(after, 1) && at(after, 0) == at(after, 2)));
+      }
+    }
+    for (std::int64_t k = 9 * plane; k < after.size(); ++k) REQUIRE(after[k] == before[k]);
+  }
+}
+
+TEST_CASE("mixed samples are between their own and the next one, as often as asked") {
+  constexpr std::int64_t kCount = 5, kSize = 3 * 4;
+  Tensor<float> batch(Shape{kCount, 3, 2, 2});
+  Random values(1);
+  for (std::int64_t k = 0; k < batch.size(); ++k) batch[k] = static_cast<float>(values.uniform());
+  std::vector<double> shares;
+  int whole = 0;
+  Random random(2);
+  for (int i = 0; i < 400; ++i) {
+    Tensor<float> mixed = batch.clone();
+    mix_samples(mixed, 0.5, random);
+    for (std::int64_t n = 0; n < kCount; ++n) {
+      const float *x = batch.data() + n * kSize, *y = batch.data() + (n + 1) % kCount * kSize,
+                  *z = mixed.data() + n * kSize;
+      if (std::equal(x, x + kSize, z)) {
+        ++whole;
+        continue;
+      }
+      const double own = static_cast<double>((z[0] - y[0]) / (x[0] - y[0]));
+      for (std::int64_t k = 0; k < kSize; ++k) {
+        REQUIRE(z[k] == Approx(own * static_cast<double>(x[k]) + (1 - own) * static_cast<double>(y[k])).margin(1e-4));
+      }
+      shares.push_back(own);
+    }
+  }
+  CHECK((whole > 900 && whole < 1100));
+  // Mean and variance of Beta(1.2, 1.2): 1/2 and 1 / (4 * 3.4).
+  double sum = 0, squares = 0;
+  for (const double share : shares) {
+    CHECK((share > -1e-4 && share < 1.0001));
+    sum += share, squares += (share - 0.5) * (share - 0.5);
+  }
+  const double count = static_cast<double>(shares.size());
+  CHECK(sum / count == Approx(0.5).margin(0.03));
+  CHECK(squares / count == Approx(1 / (4 * 3.4)).margin(0.006));
+  // Alone in its batch a sample stays what it is.
+  Tensor<float> alone(Shape{1, 3, 1, 1}, {0.25f, 0.5f, 0.75f});
+  mix_samples(alone, 1, random);
+  CHECK(alone[0] == Approx(0.25));
+  CHECK(alone[2] == Approx(0.75));
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
   CHECK_THAT(refused(with_stage(R"({"decomposition": {}, "adjustment": {}})", R"({"reconstruction": {}})")),
              Contains("got 2"));
   CHECK_THAT(refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}, "ssim": {}})")),
-             Contains("stages[0].losses: square, gradient, ssim and color"));
+             Contains("stages[0].losses: square, gradient, ssim, color"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}, "mutual_consistency": {}})")),
              Contains("stages[0].losses: reconstruction, ") && Contains("decomposition net only"));
   CHECK_THAT(refused(with_stage(R"({"decomposition": {}})", "{}")), Contains("stages[0].losses"));
@@ -135,9 +135,25 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
   CHECK_THAT(refused(with_stage(two, R"({"ssim": {}})", R"({"patch": 10})")), Contains("stages[0].patch"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", R"({"brighter_inputs": 0.1})")),
              Contains("stages[0].brighter_inputs: is for restoration and adjustment trained together"));
+  CHECK_THAT(refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}})", R"({"mixup": 0.1})")),
+             Contains("stages[0].mixup: is for restoration and adjustment trained together"));
   CHECK_THAT(refused(with_stage(two, R"({"square": {}})", R"({"ratio_gradient": true})")),
              Contains("stages[0].ratio_gradient: is for all three nets trained together"));
-  for (const std::string key : {"color_shuffle", "lamps", "noisy_inputs"}) {
+  CHECK_THAT(
+      refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}, "chroma": {}})")),
+      Contains("stages[0].losses: square, gradient, ssim, color, chroma, saturation and edge compare an output"));
+  CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}, "blurred_reconstruction": {}})")),
+             Contains("mutual_consistency and blurred_reconstruction are terms of the decomposition net only"));
+  CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}, "gt_mean": {}})")),
+             Contains("stages[0].losses: gt_mean is for restoration and adjustment trained together"));
+  CHECK_THAT(refused(with_stage(two, R"({"gt_mean": {}})")), Contains("at least one term"));
+  CHECK(refused(with_stage(two, R"({"saturation": {}, "edge": {}, "gt_mean": {}})")) == "no error");
+  CHECK(refused(with_stage(three, R"({"chroma": {}, "blurred_reconstruction": {}})")) == "no error");
+  for (const std::string key : {"color", "chroma", "saturation"}) {
+    CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", ("{\"" + key + "\": {}}").c_str())),
+               Contains("stages[0].losses: " + key + " compares RGB pictures; an illumination has one channel"));
+  }
+  for (const std::string key : {"color_shuffle", "color_jitter", "gray_inputs", "lamps", "noisy_inputs"}) {
     CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", ("{\"" + key + "\": 0.1}").c_str())),
                Contains("stages[0]." + key + ": is for stages that are given pictures"));
   }

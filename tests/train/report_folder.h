@@ -10,8 +10,9 @@
 namespace kind::testing {
 
 /// A finished run of one stage: ten logged steps, two validations of three pictures with a PSNR of `psnr` (and 1 less,
-/// 2 more), a sheet of two rows in which everything has one gray.
-inline void put_record(const std::string& folder, std::int64_t seed, double psnr, int gray, double loss = 0.5) {
+/// 2 more) and `figures`, a sheet of two rows in which everything has one gray.
+inline void put_record(const std::string& folder, std::int64_t seed, double psnr, int gray, double loss = 0.5,
+                       const nlohmann::json& figures = nlohmann::json::object()) {
   using nlohmann::json;
   std::filesystem::create_directories(folder + "/sheets");
   const auto put = [&](const std::string& name, const std::string& text) {
@@ -38,12 +39,11 @@ inline void put_record(const std::string& folder, std::int64_t seed, double psnr
     json by_picture;
     for (const auto& [stem, off] : {std::pair<const char*, double>{"1", 0}, {"2", -1}, {"3", 2}}) {
       by_picture[stem] = {{"psnr", at + off}, {"ssim", 0.5}, {"illumination_std", 0.1}};
+      by_picture[stem].update(figures);
     }
-    metrics += json{{"stage", "decom"},
-                    {"step", step},
-                    {"validation", {{"psnr", at + 1.0 / 3}, {"ssim", 0.5}, {"illumination_std", 0.1}}}}
-                   .dump() +
-               "\n";
+    json means = {{"psnr", at + 1.0 / 3}, {"ssim", 0.5}, {"illumination_std", 0.1}};
+    means.update(figures);
+    metrics += json{{"stage", "decom"}, {"step", step}, {"validation", means}}.dump() + "\n";
     pictures += json{{"stage", "decom"},
                      {"step", step},
                      {"pictures", by_picture},

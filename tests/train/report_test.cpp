@@ -153,6 +153,42 @@ TEST_CASE("report_page: one page that needs nothing else") {
   CHECK_THAT(error_of([&] { report_page(report_of(dir / "sweep"), {{"3"}, 2}); }), Contains("they show 1, 2"));
 }
 
+TEST_CASE("reports show colour slope, of runs that have it") {
+  const TempDir dir;
+  const auto figures = [](double slope, double hue) {
+    return nlohmann::json{
+        {"color_slope", slope}, {"hue", hue}, {"chroma_error", hue / 2}, {"delta_e", 7}, {"chroma", 1}};
+  };
+  put_record(dir / "old", 1, 20, 40, 0.5, {{"chroma", 1.01}});
+  put_record(dir / "pale", 1, 20, 41, 0.5, figures(0.64, 12));
+  put_record(dir / "strong", 1, 20, 42, 0.5, figures(1.5, 9));
+  put_record(dir / "true", 1, 20, 43, 0.5, figures(0.9, 6));
+  const Report report = make_report(read_records({dir / "old", dir / "pale", dir / "strong", dir / "true"}), "pale");
+  std::vector<std::string> names;
+  for (const ReportColumn& c : report.figures) names.push_back(c.name);
+  CHECK(names == std::vector<std::string>{"psnr", "ssim", "delta_e", "color_slope", "hue", "chroma_error",
+                                          "illumination_std", "chroma"});
+  const ReportColumn &slope = column(report.figures, "color_slope"), &hue = column(report.figures, "hue");
+  CHECK(slope.cells[0].estimate.count == 0);
+  CHECK((!slope.cells[1].best && !slope.cells[2].best && slope.cells[3].best));
+  CHECK(slope.cells[3].difference.estimate.mean == Approx(0.26));
+  CHECK((hue.direction == Direction::kLower && hue.cells[3].best));
+  // The old ratio decides nothing.
+  const ReportColumn& chroma = column(report.figures, "chroma");
+  CHECK(chroma.direction == Direction::kNone);
+  for (const ReportCell& cell : chroma.cells) CHECK((cell.estimate.count == 1 && !cell.best));
+  CHECK_THAT(report_markdown(report), Contains("| - | - | - | - | 0.1 | 1.01 ≠ |"));
+  // Nearer to 1 is better; on the other side of it neither is, for the test is of the difference alone.
+  CHECK(mark_of(slope, slope.cells[3]) == "+");
+  CHECK(mark_of(slope, slope.cells[2]) == "*");
+  const Report other = make_report(read_records({dir / "old", dir / "pale", dir / "strong", dir / "true"}), "true");
+  CHECK(mark_of(column(other.figures, "color_slope"), column(other.figures, "color_slope").cells[1]) == "-");
+  const std::string page = report_page(report, {});
+  CHECK_THAT(page, Contains("decom: color_slope by step") && !Contains("chroma by step"));
+  const Report old = make_report(read_records({dir / "old"}), "");
+  CHECK_THAT(report_page(old, {}), Contains("decom: psnr by step") && !Contains("color_slope"));
+}
+
 TEST_CASE("report_page: points of one axis of words are named by it") {
   const TempDir dir;
   put_plan(dir / "sweep");

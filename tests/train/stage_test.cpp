@@ -416,6 +416,38 @@ TEST_CASE("lamps come into all pictures of a sample, noise into the dark one, as
   }
 }
 
+TEST_CASE("colors of all pictures of a sample are turned, or made gray, as often as asked") {
+  for (const bool together : {true, false}) {
+    INFO("together " << together);
+    Setup s(2, together ? R"({"restoration": {}, "adjustment": {}})" : R"({"decomposition": {}})",
+            together ? R"({"square": {}})" : R"({"reconstruction": {}})");
+    s.stage.ratio = "picture";
+    const std::int64_t pictures = together ? 3 : 2, plane = 49, of_picture = 3 * plane;
+    Random random(1);
+    const Tensor<float> plain = s.sampler->sample(1, 4, 9, 7, random);
+    for (const bool gray : {true, false}) {
+      (gray ? s.stage.gray_inputs : s.stage.color_jitter) = 0.5;
+      int changed = 0;
+      for (int i = 0; i < 200; ++i) {
+        const Tensor<float> sample = s.sampler->sample(1, 4, 9, 7, random);
+        int here = 0;
+        for (std::int64_t p = 0; p < pictures; ++p) {
+          const float* const picture = sample.data() + p * of_picture;
+          if (std::equal(picture, picture + of_picture, plain.data() + p * of_picture)) continue;
+          ++here;
+          if (gray) CHECK(std::equal(picture, picture + 2 * plane, picture + plane));
+        }
+        CHECK((here == 0 || here == static_cast<int>(pictures)));
+        changed += here > 0 ? 1 : 0;
+        CHECK(std::equal(sample.data() + pictures * of_picture, sample.data() + sample.size(),
+                         plain.data() + pictures * of_picture));
+      }
+      CHECK((changed > 60 && changed < 140));
+      s.stage.gray_inputs = 0;
+    }
+  }
+}
+
 TEST_CASE("ratios with a gradient are those without, and their gradients those of differences") {
   const Tensor<double> low = random_tensor({2, 1, 4, 3}, 1, 0.02, 0.4), high = random_tensor({2, 1, 4, 3}, 2, 0.2, 1);
   for (const std::string form : {"paper", "official"}) {

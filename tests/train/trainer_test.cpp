@@ -150,7 +150,8 @@ TEST_CASE("a run of all three nets: its files, and the same bytes for any number
     if (entry.contains("validation")) {
       ++validations;
       CHECK(keys(entry) == Names{"stage", "step", "validation"});
-      CHECK(keys(entry["validation"]) == Names{"chroma", "illumination_gradient", "illumination_std", "psnr",
+      CHECK(keys(entry["validation"]) == Names{"chroma", "chroma_error", "color_slope", "delta_e", "hue",
+                                               "illumination_gradient", "illumination_std", "psnr",
                                                "psnr_reconstruction", "psnr_reflectance", "ssim"});
       for (const json& v : entry["validation"]) CHECK(std::isfinite(v.get<double>()));
       lines.push_back(stage + " validation " + entry["step"].dump());

@@ -1,9 +1,13 @@
 #include "core/base/parallel.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <condition_variable>
+#include <ctime>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -11,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/machine.h"
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
 
@@ -174,6 +179,97 @@ TEST_CASE("parallel_for may be called from several threads at once") {
   }
   for (std::thread& caller : callers) caller.join();
   CHECK(total == 3 * 20 * 1000);
+}
+
+TEST_CASE("parallel_for: callers with other numbers of threads share the pool, and none waits for another's work") {
+  std::atomic<std::int64_t> total{0};
+  std::atomic<bool> go{false};
+  std::vector<std::thread> callers;
+  for (int t = 1; t <= 6; ++t) {
+    callers.emplace_back([&, t] {
+      const OwnThreads own(t);
+      while (!go) std::this_thread::yield();
+      for (int i = 0; i < 200; ++i) {
+        std::int64_t sum = 0;
+        std::mutex mutex;
+        parallel_for(64, 1, [&](std::int64_t begin, std::int64_t end) {
+          const std::lock_guard<std::mutex> lock(mutex);
+          sum += end - begin;
+        });
+        total += sum;
+      }
+    });
+  }
+  go = true;
+  for (std::thread& caller : callers) caller.join();
+  CHECK(total == 6 * 200 * 64);
+}
+
+TEST_CASE("parallel_for: threads that slept are there again") {
+  const ThreadScope scope(3);
+  for (int i = 0; i < 20; ++i) {
+    std::atomic<std::int64_t> covered{0};
+    parallel_for(100, 1, [&](std::int64_t begin, std::int64_t end) { covered += end - begin; });
+    CHECK(covered == 100);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+TEST_CASE("parallel_for: threads without work take no processor time") {
+  const ThreadScope scope(4);
+  parallel_for(100, 1, [](std::int64_t, std::int64_t) {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  // Four threads that spin would take 600 ms on two cores.
+  CHECK(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC < 0.1);
+}
+
+// ThreadSanitizer ends a process that starts threads after a fork.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define KIND_NO_FORK
+#endif
+#endif
+#if !defined(__SANITIZE_THREAD__) && !defined(KIND_NO_FORK)
+TEST_CASE("parallel_for works in parent and child after a fork") {
+  const ThreadScope scope(3);
+  const auto covers = [] {
+    std::atomic<std::int64_t> covered{0};
+    std::set<std::thread::id> users;
+    std::mutex mutex;
+    parallel_for(1000, 1, [&](std::int64_t begin, std::int64_t end) {
+      covered += end - begin;
+      const std::lock_guard<std::mutex> lock(mutex);
+      users.insert(std::this_thread::get_id());
+    });
+    return covered == 1000 && !users.empty();
+  };
+  CHECK(covers());
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(covers() && covers() ? 0 : 1);
+  REQUIRE(child > 0);
+  CHECK(covers());
+  int status = -1;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+}
+#endif
+
+TEST_CASE("num_threads is no more than the processors") {
+  const ThreadScope scope(num_threads());
+  set_num_threads(1000);
+  assume_processors(0);
+  CHECK(num_threads() == available_processors());
+  {
+    const OwnThreads own(1000);
+    CHECK(num_threads() == available_processors());
+  }
+  assume_processors(7);
+  CHECK(num_threads() == 7);
+  CHECK(error_of([] { assume_processors(-1); }) == "processors: expected 0 or more, got -1");
+  assume_processors(1024);
+  CHECK(num_threads() == 1000);
 }
 
 TEST_CASE("set_num_threads takes 1 to 1024") {

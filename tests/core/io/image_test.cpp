@@ -88,6 +88,33 @@ TEST_CASE("image: every sample value survives the way through a tensor", "[unit]
   CHECK(again.bits == 8);
 }
 
+TEST_CASE("image: gray is what has equal channels everywhere", "[unit]") {
+  for (const int bits : {8, 16}) {
+    for (int channels = 1; channels <= 4; ++channels) {
+      Image image(5, 3, channels, bits);
+      CHECK(is_gray(image));
+      const float row[] = {0.0f, 0.25f, 0.5f, 0.75f, 1.0f}, other[] = {1.0f, 0.0f, 0.5f, 0.5f, 0.0f};
+      const float* const planes[] = {row, other, row};
+      put_gray_rows(image, 1, 2, planes);
+      CHECK(is_gray(image));
+      CHECK(image.sample(0, 1, 0) == static_cast<int>(0.587 * image.maximum() + 0.5));
+      if (image.has_alpha()) CHECK(image.sample(0, 1, channels - 1) == 0);
+      for (int c = 0; c < (channels < 3 ? 0 : 3); ++c) {
+        // The last bit of one sample; alpha is no colour.
+        if (image.has_alpha()) image.set_sample(4, 2, 3, 7);
+        CHECK(is_gray(image));
+        image.set_sample(4, 2, c, bits == 16 ? 256 : 1);
+        CHECK_FALSE(is_gray(image));
+        image.set_sample(4, 2, c, 0);
+      }
+      if (channels >= 3) {
+        put_rows(image, 1, 2, planes);
+        CHECK_FALSE(is_gray(image));
+      }
+    }
+  }
+}
+
 TEST_CASE("image: to_image refuses what is no picture", "[unit]") {
   CHECK_THROWS_WITH(to_image(Tensor<float>()), Contains("undefined"));
   for (const Shape& shape :

@@ -1,3 +1,4 @@
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -181,6 +182,109 @@ TEST_CASE("delta-e and mae are means over the picture", "[metrics]") {
                kind::mean_absolute_error(a, Tensor<float>::zeros({1, 3, 2, 1}));
              }),
              Contains("mean_absolute_error: expected"));
+}
+
+/// L* of 50 and these (a*, b*), pixel by pixel.
+Tensor<double> lab_of(const std::vector<std::array<double, 2>>& colors) {
+  const auto n = static_cast<std::int64_t>(colors.size());
+  Tensor<double> lab = Tensor<double>::full({1, 3, 1, n}, 50);
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t c = 0; c < 2; ++c) lab[(c + 1) * n + i] = colors[static_cast<std::size_t>(i)][c];
+  }
+  return lab;
+}
+
+TEST_CASE("slope, hue and error of colour by hand", "[metrics]") {
+  const Tensor<double> target = lab_of({{30, 40}, {0, -20}, {-3, 4}});
+  const kind::LabPair same{target, target};
+  CHECK(kind::color_slope(same) == std::optional<double>(1));
+  CHECK(kind::hue_error(same) == std::optional<double>(0));
+  CHECK(kind::chroma_error(same) == 0);
+  CHECK(kind::chroma_ratio(same) == std::optional<double>(1));
+
+  const kind::LabPair half{lab_of({{15, 20}, {0, -10}, {-1.5, 2}}), target};
+  CHECK(kind::color_slope(half) == std::optional<double>(0.5));
+  CHECK(*kind::hue_error(half) == Approx(0).margin(1e-12));
+  CHECK(kind::chroma_error(half) == Approx((25 + 10 + 2.5) / 3));
+
+  // A right angle, then the opposite, then no pixel that counts: of (-3, 4) the hue is not looked at.
+  const kind::LabPair turned{lab_of({{-40, 30}, {0, 10}, {50, 50}}), target};
+  CHECK(*kind::color_slope(turned) == Approx((0 - 200 + 50) / (2500.0 + 400 + 25)));
+  CHECK(*kind::hue_error(turned) == Approx((90 + 180) / 2.0));
+  CHECK(kind::chroma_error(turned) == Approx((std::hypot(70, 10) + 30 + std::hypot(53, 46)) / 3));
+  // Across the ends of the circle: 170 and -170 degrees are 20 apart.
+  const double t = std::acos(-1.0) * 170 / 180;
+  const kind::LabPair ends{lab_of({{20 * std::cos(t), 20 * std::sin(t)}}),
+                           lab_of({{15 * std::cos(t), -15 * std::sin(t)}})};
+  CHECK(*kind::hue_error(ends) == Approx(20));
+  // 10 is enough, in both.
+  CHECK(kind::hue_error({lab_of({{10, 0}}), lab_of({{0, 10}})}) == std::optional<double>(90));
+  CHECK_FALSE(kind::hue_error({lab_of({{9.99, 0}}), lab_of({{0, 50}})}).has_value());
+  CHECK_FALSE(kind::hue_error({lab_of({{0, 50}}), lab_of({{9.99, 0}})}).has_value());
+}
+
+TEST_CASE("a target without colour has no slope", "[metrics]") {
+  const Tensor<double> tinted = lab_of({{30, 40}, {30, 40}});
+  CHECK_FALSE(kind::color_slope({tinted, lab_of({{0, 0}, {0, 0}})}).has_value());
+  CHECK_FALSE(kind::color_slope({tinted, lab_of({{0.9, 0}, {0, 1}})}).has_value());
+  CHECK(*kind::color_slope({tinted, lab_of({{1, 0}, {0, 1}})}) == Approx(35));
+  // Gray output, on the other hand: none of the colour is there.
+  CHECK(kind::color_slope({lab_of({{0, 0}, {0, 0}}), tinted}) == std::optional<double>(0));
+  const auto gray = pixel(90, 90, 90), red = pixel(200, 40, 40);
+  const kind::LabPair onto_gray = kind::to_lab_pair(red, gray);
+  CHECK_FALSE(kind::color_slope(onto_gray).has_value());
+  CHECK_FALSE(kind::hue_error(onto_gray).has_value());
+  CHECK_FALSE(kind::chroma_ratio(onto_gray).has_value());
+  CHECK(kind::chroma_error(onto_gray) == Approx(kind::mean_chroma(red)));
+}
+
+TEST_CASE("noise raises the ratio of chromas, not the slope", "[metrics]") {
+  // Weak colours, in half of the pixels none, and noise of 12 in a* and b*.
+  const std::int64_t n = 40000;
+  Tensor<double> target = Tensor<double>::full({1, 3, 200, 200}, 50), output = target.clone();
+  const Tensor<double> noise = random_tensor({2, n}, 5, -12 * std::sqrt(3.0), 12 * std::sqrt(3.0));
+  for (std::int64_t i = 0; i < n; ++i) {
+    target[n + i] = i % 2 == 0 ? 10 : 0;
+    target[2 * n + i] = i % 4 == 0 ? -10 : 0;
+    output[n + i] = 0.5 * target[n + i] + noise[i];
+    output[2 * n + i] = 0.5 * target[2 * n + i] + noise[n + i];
+  }
+  const kind::LabPair pictures{output, target};
+  CHECK(std::abs(*kind::color_slope(pictures) - 0.5) < 0.02);
+  CHECK(*kind::chroma_ratio(pictures) > 2);
+  CHECK(kind::chroma_error(pictures) > 12);
+}
+
+TEST_CASE("slope, hue and error of sRGB pictures", "[metrics]") {
+  const Shape shape{1, 3, 70, 150};
+  const Tensor<double> x = random_tensor(shape, 1, 60, 200);
+  // Halfway to the gray of the same luminance, in light.
+  Tensor<double> faded = x.clone();
+  const auto linear = [](double v) { return std::pow((v / 255 + 0.055) / 1.055, 2.4); };
+  const auto encoded = [](double v) { return 255 * (1.055 * std::pow(v, 1 / 2.4) - 0.055); };
+  const std::int64_t n = 70 * 150;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double y = 0.2126 * linear(x[i]) + 0.7152 * linear(x[n + i]) + 0.0722 * linear(x[2 * n + i]);
+    for (std::int64_t c = 0; c < 3; ++c) faded[c * n + i] = encoded((y + linear(x[c * n + i])) / 2);
+  }
+  const kind::LabPair pictures = kind::to_lab_pair(faded, x);
+  CHECK(*kind::color_slope(pictures) == Approx(0.5).margin(0.08));
+  CHECK(*kind::hue_error(pictures) < 8);
+  CHECK(kind::chroma_error(pictures) > 5);
+  CHECK(kind::mean_delta_e(pictures) == kind::mean_delta_e(faded, x));
+  CHECK(*kind::chroma_ratio(pictures) == kind::mean_chroma(faded) / kind::mean_chroma(x));
+  CHECK(*kind::color_slope(kind::to_lab_pair(x, x)) == 1);
+  // Threads change nothing.
+  const Tensor<double> other = random_tensor(shape, 2, 0, 255);
+  std::vector<std::array<double, 3>> seen;
+  for (const int threads : kind::testing::kThreadCounts) {
+    const kind::testing::ThreadScope scope(threads);
+    const kind::LabPair pair = kind::to_lab_pair(x, other);
+    seen.push_back({*kind::color_slope(pair), *kind::hue_error(pair), kind::chroma_error(pair)});
+    CHECK(seen.back() == seen.front());
+  }
+  CHECK_THAT(error_of([&] { kind::to_lab_pair(x, pixel(1, 2, 3)); }),
+             Contains("to_lab_pair: expected two RGB pictures"));
 }
 
 TEST_CASE("reference metrics", "[metrics][golden]") {

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "losses/distance.h"
+
+namespace kind {
+
+// Terms that compare the colors of a net's output x with its target's, both [n, 3, h, w], apart from their light. Color
+// is what is left of R, G and B without their mean, as two opponent planes, orthonormal axes across gray:
+//   o1 = (R - G) / sqrt 2,   o2 = (R + G - 2 B) / sqrt 6
+// Not part of KinD. They throw Error naming the term and the shapes where those do not fit.
+
+/// Mean absolute (l1) or squared (l2) difference of the opponent planes, after a blur of `sigma` pixels (0: none).
+struct ChromaDifference {
+  Norm norm = Norm::kL1;
+  double sigma = 0;
+  template <class T>
+  Variable<T> operator()(const Variable<T>& x, const Variable<T>& t) const;
+};
+
+/// Mean over the pictures of (s - 1)^2, s = (sum o(x) o(t) + e) / (sum o(t) o(t) + e) over a picture's pixels, e =
+/// `epsilon` times their number: the slope of the least-squares line from the target's colors to the output's. It is 1
+/// for full colors, less for faded ones; noise, which has nothing to do with the target's colors, does not raise it.
+/// Where the target is gray, s is near 1 whatever the output.
+struct Saturation {
+  double epsilon = 1e-3;
+  template <class T>
+  Variable<T> operator()(const Variable<T>& x, const Variable<T>& t) const;
+};
+
+}  // namespace kind

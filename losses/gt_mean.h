@@ -1,0 +1,50 @@
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "core/autograd/variable.h"
+#include "core/ops/elementwise.h"
+
+namespace kind {
+
+// The GT-mean loss of Liao, Hao, Hong and Wang, "GT-Mean Loss: A Simple Yet Effective Solution for Brightness Mismatch
+// in Low-Light Image Enhancement" (ICCV 2025, arXiv 2507.20148): a loss L becomes
+//   w L(x, t) + (1 - w) L(min(max(f x, 0), 1), t),   f = E(t) / E(x)
+// for each picture x with its target t, E the mean of the gray. How far apart both means are tells w: the Bhattacharyya
+// distance of the normal distributions N(E(x), (sigma E(x))^2) and N(E(t), (sigma E(t))^2), at most 1. Far from the
+// target's light the picture is compared as it is, near it at the target's light, so that content is learned apart from
+// light. The gradient flows through f, none through w.
+
+/// A picture of a batch in both forms. A form whose share is 0 is not defined.
+template <class T>
+struct LevelledPicture {
+  Variable<T> picture, scaled, target;  // [1, 3, h, w]
+  double weight = 1;                    // w
+};
+
+/// The weight w for two means above 0.
+double gt_mean_weight(double a, double b, double sigma);
+
+/// The pictures of outputs and targets [n, 3, h, w]. Where one of both means is below 1e-3, w is 1. Throws Error where
+/// the shapes differ or are not those of RGB pictures.
+template <class T>
+std::vector<LevelledPicture<T>> levelled_pictures(double sigma, const Variable<T>& output, const Variable<T>& target);
+
+/// The mean over the pictures of w term(x, t) + (1 - w) term(f x, t), where `term` makes a scalar.
+template <class T, class Term>
+Variable<T> mean_of_levelled(const std::vector<LevelledPicture<T>>& pictures, const Term& term) {
+  Variable<T> sum;
+  const auto add = [&](const Variable<T>& x, const Variable<T>& t, double share) {
+    if (share <= 0) return;
+    const Variable<T> part = mul(term(x, t), static_cast<T>(share / static_cast<double>(pictures.size())));
+    sum = sum.defined() ? sum + part : part;
+  };
+  for (const LevelledPicture<T>& p : pictures) {
+    add(p.picture, p.target, p.weight);
+    add(p.scaled, p.target, 1 - p.weight);
+  }
+  return sum;
+}
+
+}  // namespace kind
