@@ -233,7 +233,7 @@ int main(int argc, char** argv) {
         ->excludes(config);
     app.add_option("--data", options.data,
                    "Folder of low/ and high/, in place of the config's data.root; NAME=DIR for each of its sources")
-        ->type_name("[NAME=]DIR")
+        ->type_name("DIR")
         ->take_all()
         ->allow_extra_args(false);
     app.add_option("--out", options.out, "Where the run goes (default: runs/NAME-OF-CONFIG)")->type_name("DIR");
