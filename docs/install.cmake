@@ -94,7 +94,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 # For programs in C++ alone.
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "nlohmann-json3-dev, libpng-dev, libjpeg-dev")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "nlohmann-json3-dev, libpng-dev, libjpeg-dev, zlib1g-dev")
 
 # What Debian wants beside.
 set(debian ${PROJECT_BINARY_DIR}/debian)

@@ -32,19 +32,20 @@ Shape conv2d_out_shape(const Shape& x, const Shape& weight, const WindowSpec& sp
 
 /// Cross-correlation, zeros outside the picture:
 ///   y[n, oc, i, j] = bias[oc] + sum over ic, a, b of x[n, ic, i sh + a - top, j sw + b - left] weight[oc, ic, a, b]
-/// Shapes: x [n, ic, h, w], weight [oc, ic, kh, kw], bias [oc] or undefined, y as conv2d_out_shape. Gradients of dot(y,
-/// g):
-///   dx[n, ic, p, q]       = sum over oc, a, b, i, j with i sh + a - top = p, j sw + b - left = q of g[n, oc, i, j]
-///   weight[oc, ic, a, b] dweight[oc, ic, a, b] = sum over n, i, j of g[n, oc, i, j] x[n, ic, i sh + a - top, j sw + b
-///   - left] dbias[oc]             = sum over n, i, j of g[n, oc, i, j]
+/// Shapes: x [n, ic, h, w], weight [oc, ic, kh, kw], bias [oc] or undefined, y as conv2d_out_shape.
+/// Gradients of dot(y, g):
+///   dx[n, ic, p, q]       = sum over oc, a, b, i, j with i sh + a - top = p and j sw + b - left = q
+///                           of g[n, oc, i, j] weight[oc, ic, a, b]
+///   dweight[oc, ic, a, b] = sum over n, i, j of g[n, oc, i, j] x[n, ic, i sh + a - top, j sw + b - left]
+///   dbias[oc]             = sum over n, i, j of g[n, oc, i, j]
 template <class T>
 Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                    const WindowSpec& spec = {});
 
 /// Transposed convolution: the gradient of conv2d to its input as an operation of its own.
-///   y[n, oc, p, q] = sum over ic, a, b, i, j with i s + a - pad = p, j s + b - pad = q of x[n, ic, i, j] weight[ic,
-///   oc, a, b]
-/// Shapes: x [n, ic, h, w], weight [ic, oc, kh, kw], y [n, oc, out_h, out_w]. The result is (h - 1) s + kh - pad_top
+///   y[n, oc, p, q] = sum over ic, a, b, i, j with i sh + a - pad_top = p and j sw + b - pad_left = q
+///                    of x[n, ic, i, j] weight[ic, oc, a, b]
+/// Shapes: x [n, ic, h, w], weight [ic, oc, kh, kw], y [n, oc, out_h, out_w]. The result is (h - 1) sh + kh - pad_top
 /// rows high before it is cut, or extended by less than a stride, to out_h; so for the width. Throws Error for other
 /// sizes.
 struct TransposedSpec {

@@ -7,7 +7,7 @@ namespace kind {
 /// Every channel of x [n, c, h, w] correlated with the same fixed kernel [kh, kw], on zero-padded borders:
 ///   y[n, c, i, j] = sum over a, b of x[n, c, i + a - pad_top, j + b - pad_left] kernel[a, b]
 /// y is [n, c, h + pad_top + pad_bottom - kh + 1, w + pad_left + pad_right - kw + 1]. The gradient flows to x alone:
-/// dx[n, c, i, j] = sum over a, b of g[n, c, i - a + pad_top, j - b + pad_left] kernel[a, b].
+///   dx[n, c, i, j] = sum over a, b of g[n, c, i - a + pad_top, j - b + pad_left] kernel[a, b]
 struct FilterPadding {
   std::int64_t top = 0, left = 0, bottom = 0, right = 0;
 };

@@ -44,9 +44,13 @@ Variable<T> total(const DecompositionLossConfig& config, const Decomposition<T>&
 template <class Net>
 void enliven(const Net& net, std::uint64_t seed) {
   for (const Parameter<double>& p : net.parameters()) {
-    const bool bias = p.variable.shape().rank() == 1;
-    if (!bias && p.name.find(".up") == std::string::npos) continue;
-    const double limit = bias ? 0.1 : std::sqrt(6.0 / static_cast<double>(p.variable.shape()[0]));
+    const Shape& shape = p.variable.shape();
+    const bool bias = shape.rank() == 1, up = p.name.find(".up") != std::string::npos;
+    // The residual form's last convolution, at zero, lets no gradient through to the others.
+    const bool silent = !bias && largest_magnitude(p.variable.value()) == 0;
+    if (!bias && !up && !silent) continue;
+    const double inputs = static_cast<double>(up ? shape[0] : p.variable.value().size() / shape[0]);
+    const double limit = bias ? 0.1 : std::sqrt(6.0 / inputs);
     Variable<double>(p.variable).mutable_value() = random_tensor(p.variable.shape(), seed++, -limit, limit);
   }
 }
