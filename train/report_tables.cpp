@@ -223,18 +223,25 @@ Report make_report(Records records, const std::string& reference) {
                                    "illumination_std",
                                    "illumination_gradient"};
   std::vector<std::string> terms;
-  std::set<std::string> seen, present;
+  std::set<std::string> seen, present, sets;
   for (const RunRecord& run : report.records.runs) {
     if (run.state != RunRecord::State::kDone) continue;
     for (const auto& [name, value] : run.last) {
       present.insert(name);
-      if (std::find(figures.begin(), figures.end(), name) == figures.end()) figures.push_back(name);
+      const std::size_t set = name.find('/') + 1;  // npos + 1 is 0
+      if (set > 0) sets.insert(name.substr(0, set));
+      if (set == 0 && std::find(figures.begin(), figures.end(), name) == figures.end()) figures.push_back(name);
     }
     for (const StageRecord& stage : run.stages) {
       for (const auto& [term, values] : stage.raw) {
         if (seen.insert(stage.name + "/" + term).second) terms.push_back(stage.name + "/" + term);
       }
     }
+  }
+  // Behind the figures of all pairs, those of each set in the same order.
+  const std::vector<std::string> of_all = figures;
+  for (const std::string& set : sets) {
+    for (const std::string& name : of_all) figures.push_back(set + name);
   }
   for (const std::string& name : figures) {
     if (present.count(name) == 0) continue;

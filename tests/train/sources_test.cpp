@@ -10,6 +10,7 @@
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
 #include "train/export_pairs.h"
+#include "train/report.h"
 #include "train/run_record.h"
 #include "train/stage.h"
 #include "train/trainer.h"
@@ -332,6 +333,18 @@ TEST_CASE("a run of several sources: the same bytes for any number of threads an
   CHECK(records.runs.at(0).last.at("a/psnr") == a);
   CHECK(records.runs.at(0).pictures.at("a/4").at("a/psnr") == a);
   CHECK_FALSE(records.runs.at(0).pictures.at("a/4").contains("b/psnr"));
+  const Report report = make_report(records, "");
+  Names columns;
+  for (const ReportColumn& column : report.figures) {
+    columns.push_back(column.name);
+    if (column.name == "a/psnr") CHECK(column.direction == Direction::kHigher);
+  }
+  const auto place = [&](const char* name) {
+    return std::find(columns.begin(), columns.end(), name) - columns.begin();
+  };
+  CHECK(place("psnr") == 0);
+  CHECK((place("illumination_gradient") < place("a/psnr") && place("a/psnr") < place("a/ssim")));
+  CHECK((place("a/ssim") < place("b/psnr") && place("b/ssim") < static_cast<std::ptrdiff_t>(columns.size())));
 }
 
 TEST_CASE("fresh twins: another for each draw, the kept one for draw 0 and for validation") {
