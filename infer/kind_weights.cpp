@@ -100,7 +100,10 @@ bool is_plain(const Config& c) {
 const char* form_of(const kind::DecompositionConfig& c) {
   return form(is_leaky(c) && c.output_kernel == 1, is_plain(c) && c.output_kernel == 3);
 }
-const char* form_of(const kind::RestorationConfig& c) { return form(is_leaky(c), is_plain(c)); }
+const char* form_of(const kind::RestorationConfig& c) {
+  const bool both = c.output == "sigmoid";
+  return form(is_leaky(c) && both, is_plain(c) && both);
+}
 const char* form_of(const kind::AdjustmentConfig& c) {
   return form(is_leaky(c) && c.output_activation, is_plain(c) && !c.output_activation);
 }

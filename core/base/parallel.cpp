@@ -175,7 +175,14 @@ class Pool {
       posted_.fetch_add(1);
     }
     posted_.notify_all();
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads) {
+      // A body may have called exit().
+      if (thread.get_id() == std::this_thread::get_id()) {
+        thread.detach();
+      } else {
+        thread.join();
+      }
+    }
   }
 
   void lock() { mutex_.lock(); }

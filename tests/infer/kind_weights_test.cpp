@@ -166,6 +166,8 @@ TEST_CASE("kind-weights inspect: the paper's form, and others") {
   CHECK(form(R"({"decomposition": {"activation": "relu"}})") == "other");
   CHECK(form(R"({"decomposition": {"slope": 0.1}})") == "other");
   CHECK(form(R"({"decomposition": {}})") == "official");
+  CHECK(form(R"({"restoration": {"activation": "relu"}})") == "paper");
+  CHECK(form(R"({"restoration": {"output": "residual"}})") == "other");
   CHECK(form(R"({"adjustment": {"activation": "relu", "output_activation": false}})") == "paper");
   CHECK(form(R"({"adjustment": {"output_activation": false}})") == "other");
 }

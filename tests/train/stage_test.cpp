@@ -147,6 +147,29 @@ TEST_CASE("make_batch: sample i of an epoch is the same whatever batch it comes 
   }
 }
 
+TEST_CASE("make_batch: samples are mixed with those of their own batch, the same way each time") {
+  Setup s(3, R"({"restoration": {}, "adjustment": {}})", R"({"square": {}})");
+  s.stage.ratio = "picture";
+  const Tensor<float> plain = s.batch(4);
+  s.stage.mixup = 1;
+  const Tensor<float> mixed = s.batch(4);
+  CHECK((mixed.to_vector() == s.batch(4).to_vector()));
+  for (std::int64_t b = 0; b < 3; ++b) {
+    const std::vector<float> x = sample(plain, b), y = sample(plain, (b + 1) % 3), z = sample(mixed, b);
+    double along = 0, length = 0;
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      const double d = static_cast<double>(x[k] - y[k]);
+      along += d * static_cast<double>(z[k] - y[k]), length += d * d;
+    }
+    const double own = along / length;
+    CHECK((own > 0 && own < 1));
+    // Pictures, ratio and level alike.
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      REQUIRE(z[k] == Approx(own * static_cast<double>(x[k]) + (1 - own) * static_cast<double>(y[k])).margin(1e-4));
+    }
+  }
+}
+
 TEST_CASE("make_batch: seed, stage and epoch each make other batches, threads do not") {
   Setup s(6);
   const std::vector<float> first = s.batch(0).to_vector();
