@@ -5,6 +5,8 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <utility>
+#include <vector>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -60,17 +62,24 @@ void release_all(Pool& p) {
   p.held = 0;
 }
 
-/// The last arena's block, for the next one: a program that enhances picture after picture faults its pages in once.
-struct Spare {
+/// Blocks that arenas gave up, for the next ones: a program that enhances picture after picture faults its pages in
+/// once, and one that does so in several threads once for each.
+struct Spares {
+  struct Block {
+    void* data;
+    std::size_t bytes;
+  };
   std::mutex mutex;
-  void* data = nullptr;
-  std::size_t bytes = 0;
+  std::vector<Block> blocks;  // smallest first
+  std::size_t held = 0;
 };
 
-Spare& spare() {
-  static Spare* const instance = new Spare;
+Spares& spares() {
+  static Spares* const instance = new Spares;
   return *instance;
 }
+
+void release_arena(void* data) { ::operator delete (data, std::align_val_t{kHugePage}); }
 
 }  // namespace
 
@@ -122,33 +131,49 @@ void give_block(void* block, std::size_t bytes) noexcept {
 
 void Arena::clear() noexcept {
   if (!data_) return;
-  Spare& s = spare();
-  {
-    // The larger of the two stays for the next one.
-    const std::lock_guard<std::mutex> lock(s.mutex);
-    if (bytes_ <= kMostHeld && bytes_ > s.bytes) {
-      std::swap(data_, s.data);
-      std::swap(bytes_, s.bytes);
+  void* const data = std::exchange(data_, nullptr);
+  const std::size_t bytes = std::exchange(bytes_, 0);
+  Spares& s = spares();
+  const std::lock_guard<std::mutex> lock(s.mutex);
+  // Smaller ones make room: what is kept should serve the largest work that there was.
+  while (!s.blocks.empty() && s.held + bytes > kMostHeld && s.blocks.front().bytes < bytes) {
+    s.held -= s.blocks.front().bytes;
+    release_arena(s.blocks.front().data);
+    s.blocks.erase(s.blocks.begin());
+  }
+  if (s.held + bytes <= kMostHeld) {
+    try {
+      const auto larger = [](std::size_t size, const Spares::Block& block) { return size < block.bytes; };
+      s.blocks.insert(std::upper_bound(s.blocks.begin(), s.blocks.end(), bytes, larger), {data, bytes});
+      s.held += bytes;
+      return;
+    } catch (...) {
+      // No memory for the list: the block goes back to the system instead.
     }
   }
-  if (data_) ::operator delete (data_, std::align_val_t{kHugePage});
-  data_ = nullptr;
-  bytes_ = 0;
+  release_arena(data);
 }
 
 void* Arena::take_bytes(std::size_t bytes) {
   if (data_ && bytes <= bytes_) return data_;
   clear();
-  Spare& s = spare();
+  Spares& s = spares();
   {
     const std::lock_guard<std::mutex> lock(s.mutex);
-    std::swap(data_, s.data);
-    std::swap(bytes_, s.bytes);
+    const auto found = std::find_if(s.blocks.begin(), s.blocks.end(),
+                                    [bytes](const Spares::Block& block) { return block.bytes >= bytes; });
+    if (found != s.blocks.end()) {
+      data_ = found->data;
+      bytes_ = found->bytes;
+      s.held -= found->bytes;
+      s.blocks.erase(found);
+      return data_;
+    }
+    // None serves: the new block shall not come on top of them.
+    for (const Spares::Block& block : s.blocks) release_arena(block.data);
+    s.blocks.clear();
+    s.held = 0;
   }
-  if (data_ && bytes <= bytes_) return data_;
-  if (data_) ::operator delete (data_, std::align_val_t{kHugePage});
-  data_ = nullptr;
-  bytes_ = 0;
   const std::size_t size = (std::max<std::size_t>(bytes, 1) + kHugePage - 1) / kHugePage * kHugePage;
   data_ = ::operator new (size, std::align_val_t{kHugePage});
   bytes_ = size;

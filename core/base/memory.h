@@ -18,8 +18,8 @@ std::size_t block_bytes(std::int64_t count, std::size_t size);
 /// Gives a block from take_block(bytes) back.
 void give_block(void* block, std::size_t bytes) noexcept;
 
-/// One large block for work that lays its memory out ahead; the last one given up is kept for the next. In huge pages
-/// where the system has them, since its first use would otherwise cost a page fault every 4 KiB.
+/// One large block for work that lays its memory out ahead; blocks given up are kept for the next ones, up to 512 MiB.
+/// In huge pages where the system has them, since its first use would otherwise cost a page fault every 4 KiB.
 class Arena {
  public:
   Arena() = default;
