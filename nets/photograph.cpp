@@ -199,13 +199,14 @@ class Work {
   void multiply(std::int64_t count, Planes restored, Planes reflectance, const float* light, float* out) const {
     const auto share = static_cast<float>(options_.denoise);
     parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t c = 0; c < 3; ++c) {
-        const float *r = restored[c], *low = reflectance ? reflectance[c] : nullptr;
-        float* to = out + c * count;
-        for (std::int64_t i = begin; i < end; ++i) {
-          const float color = low ? low[i] + share * (r[i] - low[i]) : r[i];
-          to[i] = clipped(color * light[i]);
+      for (std::int64_t i = begin; i < end; ++i) {
+        float color[3];
+        for (std::int64_t c = 0; c < 3; ++c) {
+          const float r = restored[c][i];
+          color[c] = (reflectance ? reflectance[c][i] + share * (r - reflectance[c][i]) : r) * light[i];
         }
+        clip_color(color[0], color[1], color[2]);
+        for (std::int64_t c = 0; c < 3; ++c) out[c * count + i] = color[c];
       }
     });
   }

@@ -51,10 +51,14 @@ void check_picture(const Tensor<float>& picture) {
 Tensor<float> product(const Tensor<float>& color, const Tensor<float>& light, Tensor<float> result) {
   const std::int64_t plane = light.size();
   parallel_for(plane, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = 0; c < 3; ++c) {
-      const float* from = color.data() + c * plane;
-      float* to = result.data() + c * plane;
-      for (std::int64_t i = begin; i < end; ++i) to[i] = clipped(from[i] * light[i]);
+    const float* const from = color.data();
+    float* const to = result.data();
+    for (std::int64_t i = begin; i < end; ++i) {
+      float red = from[i] * light[i], green = from[plane + i] * light[i], blue = from[2 * plane + i] * light[i];
+      clip_color(red, green, blue);
+      to[i] = red;
+      to[plane + i] = green;
+      to[2 * plane + i] = blue;
     }
   });
   return result;
@@ -373,9 +377,12 @@ Tensor<float> fuse_official(const Tensor<float>& picture, const Enhanced& maps) 
     for (std::int64_t i = begin; i < end; ++i) {
       const float contrast = std::min(std::sqrt(2 * blurred[i]), 1.0f);
       const float l = maps.illumination[i], light = (1 - l) * contrast * maps.adjusted[i];
+      float color[3];
       for (std::int64_t c = 0; c < 3; ++c) {
-        output[c * plane + i] = clipped(l * picture[c * plane + i] + light * maps.restored[c * plane + i]);
+        color[c] = l * picture[c * plane + i] + light * maps.restored[c * plane + i];
       }
+      clip_color(color[0], color[1], color[2]);
+      for (std::int64_t c = 0; c < 3; ++c) output[c * plane + i] = color[c];
     }
   });
   return output;

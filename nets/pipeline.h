@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -71,7 +72,7 @@ struct EnhanceOptions {
 };
 
 /// All maps are [1, 3, h, w] (reflectance, restored, output) or [1, 1, h, w], in 0..1, but for the restored reflectance
-/// of a net of the residual form, which may leave that range: its product with the light is clipped. Undefined, but for
+/// of a net of the residual form, which may leave that range: its product with the light is clipped (clip_color). Undefined, but for
 /// the output, where they were not wanted.
 struct Enhanced {
   Tensor<float> reflectance, illumination;
@@ -116,6 +117,23 @@ double ratio_between(const Tensor<float>& low, const Tensor<float>& high);
 
 /// A value of an output, limited to 0..1; NaN stays NaN.
 inline float clipped(float value) { return value < 0 ? 0.0f : value > 1 ? 1.0f : value; }
+
+/// The colour of a pixel, limited to 0..1. A value above 1 is not cut off by itself, which would turn a bright blue sky
+/// to teal: the colour moves towards the gray of the same luma (ITU-R BT.709) until its greatest value is 1, so that hue
+/// and light stay. White where the luma is 1 and more. Negative values become 0; NaN stays NaN.
+inline void clip_color(float& red, float& green, float& blue) {
+  const float greatest = std::max(red, std::max(green, blue));
+  if (greatest > 1) {
+    const float luma = std::min(0.2126f * red + 0.7152f * green + 0.0722f * blue, 1.0f);
+    const float share = (1 - luma) / (greatest - luma);
+    red = luma + share * (red - luma);
+    green = luma + share * (green - luma);
+    blue = luma + share * (blue - luma);
+  }
+  red = clipped(red);
+  green = clipped(green);
+  blue = clipped(blue);
+}
 
 /// A map [n, 1, h, w] of one number.
 Variable<float> ratio_map(const Shape& illumination, double ratio);

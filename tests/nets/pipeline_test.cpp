@@ -1,6 +1,7 @@
 #include "nets/pipeline.h"
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -203,17 +204,50 @@ TEST_CASE("enhance: outputs stay within 0..1 where the residual form's reflectan
       CHECK(out_of_range(e.output) == 0);
       CHECK(out_of_range(e.restored) > 100);
       if (fusion != Fusion::kNone) continue;
-      std::vector<double> product;
-      for (std::int64_t i = 0; i < e.output.size(); ++i) {
-        CHECK(e.restored[i] == Approx(e.reflectance[i] + bias[i / 108]).margin(1e-6));
-        product.push_back(
-            std::clamp(static_cast<double>(e.restored[i]) * static_cast<double>(e.adjusted[i % 108]), 0.0, 1.0));
+      std::vector<double> product(324);
+      for (std::size_t i = 0; i < 324; ++i) {
+        const auto n = static_cast<std::int64_t>(i);
+        CHECK(e.restored[n] == Approx(e.reflectance[n] + bias[n / 108]).margin(1e-6));
+        product[i] = static_cast<double>(e.restored[n]) * static_cast<double>(e.adjusted[n % 108]);
+      }
+      for (std::size_t i = 0; i < 108; ++i) {
+        double *red = &product[i], *green = red + 108, *blue = green + 108;
+        const double greatest = std::max({*red, *green, *blue});
+        const double luma = std::min(0.2126 * *red + 0.7152 * *green + 0.0722 * *blue, 1.0);
+        for (double* value : {red, green, blue}) {
+          if (greatest > 1) *value = luma + (*value - luma) * (1 - luma) / (greatest - luma);
+          *value = std::clamp(*value, 0.0, 1.0);
+        }
       }
       CHECK(largest_difference(e.output, product) < 1e-6);
       const Enhanced lean = enhance(model, picture, {level, fusion, false});
       CHECK((lean.output.to_vector() == e.output.to_vector()));
     }
   }
+}
+
+TEST_CASE("clip_color keeps hue and luma of colours that are too bright, and leaves the others alone") {
+  const auto clip = [](std::array<float, 3> color) {
+    clip_color(color[0], color[1], color[2]);
+    return color;
+  };
+  using Color = std::array<float, 3>;
+  CHECK((clip({0.2f, 1.0f, 0.0f}) == Color{0.2f, 1.0f, 0.0f}));
+  CHECK((clip({-0.2f, 0.5f, 0.9f}) == Color{0.0f, 0.5f, 0.9f}));
+  CHECK((clip({1.5f, 1.5f, 1.5f}) == Color{1, 1, 1}));
+  CHECK((clip({1.2f, 1.1f, 1.0f}) == Color{1, 1, 1}));
+  CHECK((clip({1.0f, 1.0f, 1.0000001f}) == Color{1, 1, 1}));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(std::isnan(clip({0.5f, nan, 0.5f})[1]));
+  // A bright blue sky: red : green : blue stays what it is beyond the gray.
+  const Color sky{0.55f, 0.78f, 1.08f}, clipped = clip(sky);
+  CHECK(clipped[2] == 1);
+  CHECK((clipped[1] - clipped[0]) / (clipped[2] - clipped[0]) == Approx((sky[1] - sky[0]) / (sky[2] - sky[0])));
+  const auto luma = [](const Color& c) { return 0.2126f * c[0] + 0.7152f * c[1] + 0.0722f * c[2]; };
+  CHECK(luma(clipped) == Approx(luma(sky)));
+  // Without a step where the limit begins.
+  for (std::size_t c = 0; c < 3; ++c)
+    CHECK(clip({0.5f, 0.7f, 1.000001f})[c] == Approx(Color{0.5f, 0.7f, 1}[c]).margin(1e-5));
 }
 
 TEST_CASE("enhance: each net gets the mirror image around its inputs that the model asks for", "[isa]") {
