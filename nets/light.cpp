@@ -68,9 +68,29 @@ const char* const LightStatistics::kNames[LightStatistics::kCount] = {"log 25th 
                                                                       "log mean value",
                                                                       "log mean value of the centre",
                                                                       "log mean value above 0.3",
-                                                                      "mean saturation"};
+                                                                      "mean saturation",
+                                                                      "log 5th percentile of value",
+                                                                      "log mean step of value over its mean",
+                                                                      "log mean value before the stretch"};
 
-LightStatistics light_statistics(const Tensor<float>& picture) {
+namespace {
+
+/// The mean difference of neighbours of a map [h, w], across plus down; 0 where there are none.
+double mean_step(const std::vector<float>& map, std::int64_t h, std::int64_t w) {
+  double across = 0, down = 0;
+  for (std::int64_t y = 0; y < h; ++y) {
+    const float* const row = map.data() + y * w;
+    for (std::int64_t x = 0; x + 1 < w; ++x) across += static_cast<double>(std::abs(row[x + 1] - row[x]));
+    if (y + 1 == h) break;
+    for (std::int64_t x = 0; x < w; ++x) down += static_cast<double>(std::abs(row[x + w] - row[x]));
+  }
+  return across / static_cast<double>(std::max<std::int64_t>(h * (w - 1), 1)) +
+         down / static_cast<double>(std::max<std::int64_t>((h - 1) * w, 1));
+}
+
+}  // namespace
+
+LightStatistics light_statistics(const Tensor<float>& picture, InputRange range) {
   const Shape& shape = picture.shape();
   check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 3 && picture.size() > 0,
         "light: expected a picture [1, 3, h, w], got ", shape.text());
@@ -91,16 +111,21 @@ LightStatistics light_statistics(const Tensor<float>& picture) {
       saturation += static_cast<double>(value - std::min({r, g, b}));
     }
   }
-  const double mean = log_of(sum / static_cast<double>(count));
-  const double low = quantile(values, 0.25), high = quantile(values, 0.75), highest = quantile(values, 0.95);
+  const double plain_mean = sum / static_cast<double>(count), mean = log_of(plain_mean);
+  const double step = log_of(mean_step(values, h, w) / std::max(plain_mean, kFloor));
+  const double given = log_of(static_cast<double>(range.low) + static_cast<double>(range.span) * plain_mean);
+  const double lowest = quantile(values, 0.05), low = quantile(values, 0.25), high = quantile(values, 0.75),
+               highest = quantile(values, 0.95);
   return {{log_of(low), log_of(high), log_of(highest), mean,
            log_of(centre / static_cast<double>((bottom - top) * (right - left))),
-           std::max(0.0, mean - std::log(kBrightPicture)), saturation / static_cast<double>(count)}};
+           std::max(0.0, mean - std::log(kBrightPicture)), saturation / static_cast<double>(count), log_of(lowest),
+           step, given}};
 }
 
 void LightConfig::validate(const std::string& path) const {
-  check(weights.size() == LightStatistics::kCount, key_path(path, "weights"), ": expected ",
-        static_cast<int>(LightStatistics::kCount), " numbers, got ", weights.size());
+  check(weights.size() == LightStatistics::kCount || weights.size() == LightStatistics::kFirst,
+        key_path(path, "weights"), ": expected ", static_cast<int>(LightStatistics::kCount), " numbers (",
+        static_cast<int>(LightStatistics::kFirst), " in older models), got ", weights.size());
   check(lowest <= highest, key_path(path, "lowest"), ": expected at most highest (", highest, "), got ", lowest);
 }
 

@@ -7,6 +7,11 @@
 
 namespace kind {
 
+/// The part of a picture's range that is stretched to 0..1: x becomes (x - low) / span.
+struct InputRange {
+  float low = 0, span = 1;
+};
+
 /// A picture of h x w pixels made small for choosing its light, from rows as they come: each pixel is the mean of
 /// factor x factor of them (fewer at the right and lower ends), with the least factor that gives at most 8192 pixels.
 class Reduction {
@@ -26,14 +31,16 @@ Tensor<float> reduced_for_light(const Tensor<float>& picture);
 
 /// What the automatic light level looks at, all of the dark picture alone. `kNames` gives their order.
 struct LightStatistics {
-  static constexpr int kCount = 7;
-  static constexpr int kHigh = 2;  ///< Place of the logarithm of the 95th percentile of value.
+  static constexpr int kCount = 10;
+  static constexpr int kFirst = 7;  ///< Rules of older models have weights for these many of them.
+  static constexpr int kHigh = 2;   ///< Place of the logarithm of the 95th percentile of value.
   static const char* const kNames[kCount];
   double values[kCount];
 };
 
-/// Statistics of a picture [1, 3, h, w] in 0..1, as the nets see it, reduced. Throws Error for other shapes.
-LightStatistics light_statistics(const Tensor<float>& picture);
+/// Statistics of a picture [1, 3, h, w] in 0..1, as the nets see it, reduced; `range` is what was stretched to that.
+/// Throws Error for other shapes.
+LightStatistics light_statistics(const Tensor<float>& picture, InputRange range = {});
 
 /// The automatic light level, which is the mean of the output's RGB: log level = bias + sum of weights[i] *
 /// statistics[i], limited to [log lowest, log highest]. Without a fit (fit_light) it is the same for all pictures.

@@ -240,7 +240,7 @@ AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& r
   const LightConfig light = model.config.light.value_or(LightConfig{});
   const double given = mean_of(reduced);
   const Tensor<float> input = stretched(reduced.clone(), range);
-  const LightStatistics statistics = light_statistics(input);
+  const LightStatistics statistics = light_statistics(input, range);
   const double level = automatic_level(light, statistics), limit = level_limit(light, statistics);
   AutomaticLight chosen;
   chosen.strength = std::clamp(2 * (1 - given / level), 0.0, 1.0) * content_of(reduced);

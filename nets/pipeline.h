@@ -12,10 +12,6 @@ namespace kind {
 /// (x - min) / max(max - min, 0.001) over all its values. In place where nobody else holds the picture.
 Tensor<float> net_input(Tensor<float> picture, const InputConfig& config);
 
-/// What of a picture becomes 0, and how much of it 1: x as (x - low) / span.
-struct InputRange {
-  float low = 0, span = 1;
-};
 /// The range by which net_input stretches a picture, (0, 1) where the config says no.
 InputRange input_range(const Tensor<float>& picture, const InputConfig& config);
 

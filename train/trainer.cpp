@@ -497,19 +497,24 @@ class Run {
     double highest_ratio = 1;
     for (const std::size_t index : pairs_.train()) {
       if (callbacks_.stop()) return false;
-      const Tensor<float> target = to_tensor(pairs_.pictures(index).high);
+      const Tensor<float> dark = to_tensor(pairs_.pictures(index).low), target = to_tensor(pairs_.pictures(index).high);
       double level = 0;
       for (std::int64_t i = 0; i < target.size(); ++i) level += static_cast<double>(target[i]);
       level = std::max(level / static_cast<double>(target.size()), 1e-3);
-      const Tensor<float> low =
-                              reduced_for_light(net_input(to_tensor(pairs_.pictures(index).low), model_.config.input)),
+      const InputRange low_range = input_range(dark, model_.config.input),
+                       high_range = input_range(target, model_.config.input);
+      const Tensor<float> low = reduced_for_light(net_input(dark, model_.config.input)),
                           high = reduced_for_light(net_input(target, model_.config.input));
+      // Each source counts as much as training draws from it; 1 where there is one.
+      const Pairs::Source& source = pairs_.sources()[pairs_.all()[index].source];
+      const double weight = static_cast<double>(source.turns) / static_cast<double>(Pairs::kTurns) *
+                            (static_cast<double>(pairs_.train().size()) / static_cast<double>(source.train.size()));
       for (const double share : kShares) {
+        const auto between = [share](float a, float b) { return exposure_between(a, b, static_cast<float>(share)); };
         Tensor<float> picture(low.shape());
-        for (std::int64_t i = 0; i < low.size(); ++i) {
-          picture[i] = exposure_between(low[i], high[i], static_cast<float>(share));
-        }
-        samples.push_back({light_statistics(picture), level, share > 0 ? kOtherWeight : 1});
+        for (std::int64_t i = 0; i < low.size(); ++i) picture[i] = between(low[i], high[i]);
+        const InputRange range{between(low_range.low, high_range.low), between(low_range.span, high_range.span)};
+        samples.push_back({light_statistics(picture, range), level, share > 0 ? kOtherWeight * weight : weight});
       }
       highest_ratio = std::max(highest_ratio, frozen().ratio(index).up);
     }

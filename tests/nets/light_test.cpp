@@ -22,7 +22,7 @@ std::vector<LightStatistics> random_statistics(std::size_t count, std::uint64_t 
   return all;
 }
 
-const double kTrue[kCount] = {0.09, -0.06, 0.015, 0.012, -0.045, 0.03, 0.006};
+const double kTrue[kCount] = {0.09, -0.06, 0.015, 0.012, -0.045, 0.03, 0.006, -0.02, 0.01, 0.008};
 constexpr double kTrueBias = -2.5;
 
 std::vector<LightSample> samples_of(const std::vector<LightStatistics>& statistics, double noise = 0) {
@@ -36,8 +36,9 @@ std::vector<LightSample> samples_of(const std::vector<LightStatistics>& statisti
   return samples;
 }
 
-void check_statistics(const Tensor<float>& picture, const std::vector<double>& expected) {
-  const LightStatistics s = light_statistics(picture);
+void check_statistics(const Tensor<float>& picture, const std::vector<double>& expected, InputRange range = {}) {
+  REQUIRE(expected.size() == kCount);
+  const LightStatistics s = light_statistics(picture, range);
   for (int i = 0; i < kCount; ++i) {
     INFO(LightStatistics::kNames[i]);
     CHECK(s.values[i] == Approx(expected[static_cast<std::size_t>(i)]).margin(1e-6));
@@ -48,13 +49,24 @@ TEST_CASE("light: statistics of small pictures, worked out by hand") {
   const auto l = [](double v) { return std::log(v + 1e-3); };
   SECTION("one pixel") {
     check_statistics(Tensor<float>({1, 3, 1, 1}, {0.5f, 0.25f, 0.125f}),
-                     {l(0.5), l(0.5), l(0.5), l(0.5), l(0.5), l(0.5) - std::log(0.3), 0.375});
+                     {l(0.5), l(0.5), l(0.5), l(0.5), l(0.5), l(0.5) - std::log(0.3), 0.375, l(0.5), l(0), l(0.5)});
   }
   SECTION("five pixels in a column: the second to the fourth are the centre") {
     // Values 0.1 0.2 0.3 0.05 0.15: the quantiles are the second, the fourth and the last of the sorted ones.
     check_statistics(Tensor<float>({1, 3, 5, 1}, {0.1f, 0.0f, 0.3f, 0.05f, 0.15f, 0.1f, 0.2f, 0.3f, 0.05f, 0.15f, 0.1f,
                                                   0.0f, 0.3f, 0.05f, 0.15f}),
-                     {l(0.1), l(0.2), l(0.3), l(0.16), l(0.55 / 3), 0, 0.04});
+                     {l(0.1), l(0.2), l(0.3), l(0.16), l(0.55 / 3), 0, 0.04, l(0.05), l(0.55 / 4 / 0.16), l(0.16)});
+  }
+  SECTION("steps across and down, each a mean; and the range that was stretched") {
+    // Values 0.1 0.4 0.2 / 0.3 0.4 0.8.
+    const std::vector<float> map{0.1f, 0.4f, 0.2f, 0.3f, 0.4f, 0.8f};
+    Tensor<float> gray({1, 3, 2, 3});
+    for (std::int64_t i = 0; i < gray.size(); ++i) gray[i] = map[static_cast<std::size_t>(i % 6)];
+    const double mean = 2.2 / 6, across = (0.3 + 0.2 + 0.1 + 0.4) / 4, down = (0.2 + 0 + 0.6) / 3;
+    check_statistics(gray,
+                     {l(0.2), l(0.4), l(0.8), l(mean), l(mean), l(mean) - std::log(0.3), 0, l(0.1),
+                      l((across + down) / mean), l(0.02 + 0.25 * mean)},
+                     {0.02f, 0.25f});
   }
   SECTION("black is finite") {
     for (const double value : light_statistics(Tensor<float>::zeros({1, 3, 4, 5})).values) CHECK(std::isfinite(value));
@@ -89,6 +101,18 @@ TEST_CASE("light: a picture is reduced to means of squares, the same whatever ro
   CHECK(Reduction(1, 1).take().shape() == Shape{1, 3, 1, 1});
   CHECK(Reduction(1, 100000).take().size() <= 3 * 8192);
   CHECK(Reduction(6000, 4000).take().size() <= 3 * 8192);
+}
+
+TEST_CASE("light: rules of older models have seven weights") {
+  LightConfig rule;
+  rule.weights = {0, 0, 0, 0.5, 0, 0, 0};
+  CHECK_NOTHROW(rule.validate("light"));
+  LightStatistics s{};
+  s.values[3] = 0.1;
+  s.values[9] = 5;
+  CHECK(automatic_level(rule, s) == Approx(0.44 * std::exp(0.05)).epsilon(1e-3));
+  rule.weights.push_back(0);
+  CHECK_THAT(error_of([&] { rule.validate("light"); }), Contains("light.weights") && Contains("10") && Contains("8"));
 }
 
 TEST_CASE("light: other shapes are refused") {
