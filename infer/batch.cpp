@@ -176,7 +176,7 @@ Outcome failure(Picture picture, const std::exception& error) {
 /// write. Computing begins in the plan's order.
 class Batch {
  public:
-  Batch(const Options& options, const std::vector<Job>& jobs, const volatile std::sig_atomic_t& stop)
+  Batch(const Options& options, const std::vector<Job>& jobs, const StopSignal& stop)
       : options_(options), jobs_(jobs), stop_(stop), console_(options, jobs) {
     limits_.read = options.limits;
     const std::uint64_t own = kOwnBytes * (static_cast<std::uint64_t>(options.jobs) + 1) / 2;
@@ -371,7 +371,7 @@ class Batch {
     const std::filesystem::path folder = std::filesystem::path(options_.report).parent_path();
     std::error_code error;
     check(folder.empty() || std::filesystem::is_directory(folder, error), "--report ", options_.report,
-          ": there is no folder ", folder.string());
+          ": there is no folder ", folder.native());
   }
 
   void write_report(const std::vector<Outcome>& outcomes) const {
@@ -419,7 +419,7 @@ class Batch {
 
   const Options& options_;
   const std::vector<Job>& jobs_;
-  const volatile std::sig_atomic_t& stop_;
+  const StopSignal& stop_;
   Limits limits_;
   Folders folders_;
   Console console_;
@@ -438,7 +438,7 @@ class Batch {
 
 }  // namespace
 
-int run_batch(const Options& options, const volatile std::sig_atomic_t& stop) {
+int run_batch(const Options& options, const StopSignal& stop) {
   if (options.threads > 0) set_num_threads(options.threads);
   set_exact_kernels(options.exact);
   const std::vector<Job> jobs = plan(options);

@@ -1,7 +1,6 @@
 #pragma once
 
-#include <csignal>
-
+#include "core/io/program.h"
 #include "infer/options.h"
 
 namespace kind {
@@ -10,6 +9,6 @@ namespace kind {
 /// last one written. What was done is said on stderr, the results are named on stdout, both in the plan's order; a bad
 /// picture is named and passed over. `stop` (a signal's number, else 0) lets the pictures at hand finish and nothing
 /// begin. Returns the exit code. Throws Error where nothing can be done at all.
-int run_batch(const Options& options, const volatile std::sig_atomic_t& stop);
+int run_batch(const Options& options, const StopSignal& stop);
 
 }  // namespace kind

@@ -196,7 +196,7 @@ std::string json_text(const Json& json, int indent) {
 void prepare_folder(const std::string& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  check(!error, "--out: ", folder, " cannot be made: ", error.message());
+  check(!error, "--out: ", folder, " cannot be made: ", [&] { return error.message(); });
   for (const char* name : kFiles) const AtomicFile writable((fs::path(folder) / name).string());
 }
 

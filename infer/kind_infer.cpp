@@ -8,7 +8,7 @@
 
 namespace {
 
-volatile std::sig_atomic_t stop_signal = 0;
+kind::StopSignal stop_signal = 0;
 
 // The first signal lets the current pictures finish, the second leaves at once; files appear whole or not at all.
 extern "C" void on_signal(int signal) {

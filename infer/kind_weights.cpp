@@ -372,7 +372,8 @@ int run(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "";
   const bool known =
       !app.get_subcommands([&](const CLI::App* known_verb) { return known_verb->get_name() == verb; }).empty();
-  check(known || verb.empty() || verb[0] == '-', "there is no verb ", kind::quote(verb), "; see ", kProgram, " --help");
+  check(known || verb.empty() || verb[0] == '-', "there is no verb ", kind::Quoted{verb}, "; see ", kProgram,
+        " --help");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help and --version

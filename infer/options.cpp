@@ -25,9 +25,9 @@ std::uint64_t parse_size(const std::string& text) {
   const std::string units = "KMGT";
   const std::size_t at = unit.size() == 1 ? units.find(unit) : std::string::npos;
   check(error == std::errc() && value > 0 && value < 1e15 && (unit.empty() || at != std::string::npos),
-        "--max-mem: expected a size such as 800M or 4G, got ", quote(text));
+        "--max-mem: expected a size such as 800M or 4G, got ", Quoted{text});
   const double bytes = value * (unit.empty() ? 1 : std::pow(1024.0, static_cast<double>(at + 1)));
-  check(bytes >= 1 && bytes < 9e18, "--max-mem: expected a size such as 800M or 4G, got ", quote(text));
+  check(bytes >= 1 && bytes < 9e18, "--max-mem: expected a size such as 800M or 4G, got ", Quoted{text});
   return static_cast<std::uint64_t>(bytes);
 }
 
@@ -38,7 +38,7 @@ std::vector<double> parse_ladder(const std::string& text) {
     double value = 0;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
     check(error == std::errc() && end == part.data() + part.size() && value > 0 && value <= 100,
-          "--ladder: expected numbers above 0 and at most 100 with commas between them, got ", quote(part));
+          "--ladder: expected numbers above 0 and at most 100 with commas between them, got ", Quoted{part});
     check(std::find(ratios.begin(), ratios.end(), value) == ratios.end(), "--ladder: ", part, " is there twice");
     ratios.push_back(value);
   }
@@ -159,7 +159,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
     options.format = image_format_from_extension(format);
     // A name may say pgm of a picture that is gray; a type cannot, since some of the pictures may have colours.
     check(options.format.has_value() && lower_extension("a." + format) != ".pgm", "--format: expected one of ",
-          writable_image_types(), ", got ", quote(format));
+          writable_image_types(), ", got ", Quoted{format});
   }
   check(!bits->count() || options.photo.bits == 8 || options.photo.bits == 16, "--bits: expected 8 or 16, got ",
         options.photo.bits);
@@ -187,7 +187,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
         options.inputs.size());
   const std::string page = lower_extension(options.compare);
   check(options.compare.empty() || page == ".html" || page == ".htm",
-        "--compare: expected a name that ends in .html, got ", quote(options.compare));
+        "--compare: expected a name that ends in .html, got ", Quoted{options.compare});
   if (ratio->count()) {
     check(ratio_value > 0 && ratio_value <= 100, "--ratio: expected a number above 0 and at most 100, got ",
           ratio_value);

@@ -125,10 +125,10 @@ PhotoOptions photo_options(const Options& options, const Picture& picture) {
   photo.alpha = picture.format == ImageFormat::kPng;
   // As write_image would say, but before the work.
   check((picture.image.channels < 3 && !options.sheet) || lower_extension(picture.job.outputs[0].string()) != ".pgm",
-        "cannot write ", picture.job.outputs[0].string(), ": PGM is for gray pictures and ",
+        "cannot write ", picture.job.outputs[0].native(), ": PGM is for gray pictures and ",
         options.sheet ? "a sheet" : "this one", " has colours, expected ppm");
   if (picture.format == ImageFormat::kJpeg || picture.format == ImageFormat::kBmp) {
-    check(photo.bits != 16, "cannot write ", picture.job.outputs[0].string(), ": ", image_extension(picture.format),
+    check(photo.bits != 16, "cannot write ", picture.job.outputs[0].native(), ": ", image_extension(picture.format),
           " files hold no 16-bit samples, expected png or ppm");
     photo.bits = 8;
   }
@@ -249,7 +249,7 @@ void write_picture(const Options& options, Picture& picture, Folders& folders) {
       const std::lock_guard lock(one_at_a_time);
       // It was there when the run began: a disk that is gone is not replaced by a folder where it was.
       std::error_code ignored;
-      check(fs::is_directory(options.output, ignored), "cannot write ", job.outputs[0].string(), ": the folder ",
+      check(fs::is_directory(options.output, ignored), "cannot write ", job.outputs[0].native(), ": the folder ",
             options.output, " is not there any more");
       check_inside(options.output, fs::path(options.output) / job.folder);
       if (!options.maps.empty()) check_inside(options.maps, fs::path(options.maps) / job.folder);

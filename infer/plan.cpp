@@ -59,7 +59,7 @@ class Lister {
 
  private:
   void list_folder_of(const fs::path& folder, const fs::path& below, int depth) {
-    check(depth <= kDeepest, folder.string(), ": folders are nested more than ", kDeepest, " deep");
+    check(depth <= kDeepest, folder.native(), ": folders are nested more than ", kDeepest, " deep");
     std::error_code ignored;
     for (const std::string& entry : list_folder(folder.string())) {
       const fs::path path = entry;
@@ -148,12 +148,12 @@ class Claims {
     // Two names of one folder make one file; two names of one file are two, since each is replaced on its own.
     const fs::path place = real_path(fs::absolute(path).parent_path()) / path.filename();
     const auto [at, fresh] = writers_.emplace(place, whose);
-    check(fresh, path.string(), ": both ", at->second, " and ", whose, " would be written to it");
+    check(fresh, path.native(), ": both ", at->second, " and ", whose, " would be written to it");
     struct stat status {};
-    check(::stat(path.c_str(), &status) != 0 || !read_.count({status.st_dev, status.st_ino}), path.string(),
+    check(::stat(path.c_str(), &status) != 0 || !read_.count({status.st_dev, status.st_ino}), path.native(),
           ": this is an input; inputs are never overwritten");
     std::error_code ignored;
-    check(may_exist || options_.overwrite || !fs::exists(path, ignored), path.string(),
+    check(may_exist || options_.overwrite || !fs::exists(path, ignored), path.native(),
           ": exists already; --overwrite replaces it");
   }
 
@@ -220,8 +220,8 @@ void check_inside(const fs::path& outer, const fs::path& folder) {
   const fs::path root = real_path(outer), real = real_path(folder);
   const auto [at, end] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
   // A root that is written with a slash at its end has an empty last part.
-  check(at == root.end() || (at->empty() && std::next(at) == root.end()), folder.string(),
-        ": a symbolic link leads from here out of the output folder ", outer.string());
+  check(at == root.end() || (at->empty() && std::next(at) == root.end()), folder.native(),
+        ": a symbolic link leads from here out of the output folder ", outer.native());
 }
 
 Folders::~Folders() {
@@ -237,7 +237,7 @@ void Folders::make(const fs::path& folder) {
   std::error_code ignored;
   std::copy_if(missing.rbegin(), missing.rend(), std::back_inserter(made_),
                [&](const fs::path& at) { return fs::is_directory(at, ignored); });
-  check(!error, folder.string(), ": cannot be made: ", error.message());
+  check(!error, folder.native(), ": cannot be made: ", [&] { return error.message(); });
 }
 
 }  // namespace kind

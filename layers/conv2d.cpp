@@ -9,32 +9,72 @@
 namespace kind {
 namespace {
 
+/// Sizes that can be added without overflow.
+bool is_size(std::int64_t size) { return size >= 1 && size <= Shape::kMaxSize; }
+
 WindowAxis window_axis(const char* op, std::int64_t size, std::int64_t kernel, std::int64_t stride, bool same,
                        std::int64_t before, std::int64_t after) {
+  check(is_size(size) && is_size(kernel), op, ": expected a size and a kernel from 1 to ", Shape::kMaxSize, ", got ",
+        size, " and ", kernel);
   check(stride >= 1, op, ": expected a stride of at least 1, got ", stride);
   if (same) {
-    const std::int64_t out = (size + stride - 1) / stride;
+    check(before == 0 && after == 0, op, ": paddings of ", before, " and ", after,
+          " were given, but `same` chooses them; set it to false");
+    const std::int64_t out = (size - 1) / stride + 1;
     return {std::max<std::int64_t>(0, (out - 1) * stride + kernel - size) / 2, out};
   }
   check(before >= 0 && after >= 0, op, ": expected paddings of at least 0, got ", before, " and ", after);
+  check(std::max(before, after) <= Shape::kMaxSize, op, ": paddings of ", before, " and ", after,
+        " are more than memory can address");
   const std::int64_t room = size + before + after - kernel;
   check(room >= 0, op, ": a kernel of ", kernel, " does not fit into ", size, " elements padded by ", before, " and ",
         after);
   return {before, room / stride + 1};
 }
 
-void check_picture(const char* op, const Shape& x) {
-  check(x.rank() == 4 && x.size() > 0, op, ": expected a picture [n, c, h, w], got ", x.text());
+/// A stride as the kernels take it: beyond the padded size and the kernel it makes no difference, but overflows.
+std::int64_t limited(std::int64_t stride, std::int64_t padded, std::int64_t kernel) {
+  return std::min(stride, padded + kernel);
+}
+
+/// Kernels may copy a picture with all that its windows cover: throws Error where nothing could hold that.
+void check_padded(const Conv2dGeometry& g) {
+  Shape{g.n, g.ic, std::max(g.h + g.pad_top, (g.oh - 1) * g.stride_h + g.kh),
+        std::max(g.w + g.pad_left, (g.ow - 1) * g.stride_w + g.kw)};
 }
 
 Conv2dGeometry geometry(const Shape& x, const Shape& weight, const WindowSpec& spec) {
-  check_picture("conv2d", x);
+  check_pictures("conv2d", x);
   check(weight.rank() == 4 && weight.size() > 0 && weight[1] == x[1], "conv2d: expected a weight [oc, ", x[1],
-        ", kh, kw] for x ", x.text(), ", got ", weight.text());
+        ", kh, kw] for x ", x, ", got ", weight);
   const WindowAxis rows = window_rows("conv2d", spec, x[2], weight[2]);
   const WindowAxis cols = window_cols("conv2d", spec, x[3], weight[3]);
-  return {x[0],      x[1],      x[2],          x[3],          weight[0], rows.out, cols.out,
-          weight[2], weight[3], spec.stride_h, spec.stride_w, rows.pad,  cols.pad};
+  const Conv2dGeometry g{x[0],
+                         x[1],
+                         x[2],
+                         x[3],
+                         weight[0],
+                         rows.out,
+                         cols.out,
+                         weight[2],
+                         weight[3],
+                         limited(spec.stride_h, x[2] + spec.pad_top + spec.pad_bottom, weight[2]),
+                         limited(spec.stride_w, x[3] + spec.pad_left + spec.pad_right, weight[3]),
+                         rows.pad,
+                         cols.pad};
+  check_padded(g);
+  return g;
+}
+
+/// A weight as it starts: [oc, ic, kernel, kernel], or [ic, oc, kernel, kernel] where `transposed`.
+template <class T>
+Variable<T> first_weight(const char* op, std::int64_t ic, std::int64_t oc, std::int64_t kernel, Initializer initializer,
+                         Random& random, bool transposed) {
+  check(ic >= 1 && oc >= 1 && kernel >= 1, op, ": expected at least one channel and a kernel of at least 1, got ", ic,
+        " to ", oc, " channels and ", kernel);
+  const Shape shape = transposed ? Shape{ic, oc, kernel, kernel} : Shape{oc, ic, kernel, kernel};
+  const std::int64_t area = kernel * kernel;
+  return Variable<T>(initialize<T>(initializer, shape, ic * area, oc * area, random), true);
 }
 
 /// Sums of g [n, oc, h, w] over all but the channels, in double and in a fixed order.
@@ -66,12 +106,20 @@ void check_transposed(const char* axis, std::int64_t size, std::int64_t kernel, 
                       std::int64_t out) {
   check(stride >= 1 && pad >= 0, "conv_transpose2d: expected a stride of at least 1 and a padding of at least 0, got ",
         stride, " and ", pad);
+  check(pad <= Shape::kMaxSize && stride <= Shape::kMaxSize / std::max<std::int64_t>(1, size - 1),
+        "conv_transpose2d: a stride of ", stride, " and a padding of ", pad, " of ", size,
+        " elements are more than memory can address");
   const std::int64_t full = (size - 1) * stride + kernel - pad;
   check(out >= 1 && out < full + stride, "conv_transpose2d: expected an output ", axis, " of 1 to ", full + stride - 1,
         ", got ", out);
 }
 
 }  // namespace
+
+void check_pictures(const char* op, const Shape& shape) {
+  check(shape.rank() != 4 || shape[0] > 0, op, ": expected at least one picture, got n = 0 in ", shape);
+  check(shape.rank() == 4 && shape.size() > 0, op, ": expected a picture [n, c, h, w], got ", shape);
+}
 
 WindowAxis window_rows(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel) {
   return window_axis(op, size, kernel, spec.stride_h, spec.same, spec.pad_top, spec.pad_bottom);
@@ -89,8 +137,8 @@ Shape conv2d_out_shape(const Shape& x, const Shape& weight, const WindowSpec& sp
 template <class T>
 Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias, const WindowSpec& spec) {
   const Conv2dGeometry g = geometry(x.shape(), weight.shape(), spec);
-  check(!bias.defined() || bias.shape() == Shape{g.oc}, "conv2d: expected a bias ", Shape{g.oc}.text(), ", got ",
-        bias.defined() ? bias.shape().text() : "");
+  check(!bias.defined() || bias.shape() == Shape{g.oc}, "conv2d: expected a bias [", g.oc, "], got ",
+        [&] { return bias.shape(); });
   Tensor<T> y(Shape{g.n, g.oc, g.oh, g.ow});
   kernels<T>().conv2d(g, x.value().data(), weight.value().data(), bias.defined() ? bias.value().data() : nullptr,
                       y.data());
@@ -114,15 +162,27 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
 template <class T>
 Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, std::int64_t out_h, std::int64_t out_w,
                              const TransposedSpec& spec) {
-  check_picture("conv_transpose2d", x.shape());
+  check_pictures("conv_transpose2d", x.shape());
   const Shape &xs = x.shape(), &ws = weight.shape();
   check(ws.rank() == 4 && ws.size() > 0 && ws[0] == xs[1], "conv_transpose2d: expected a weight [", xs[1],
-        ", oc, kh, kw] for x ", xs.text(), ", got ", ws.text());
+        ", oc, kh, kw] for x ", xs, ", got ", ws);
   check_transposed("height", xs[2], ws[2], spec.stride_h, spec.pad_top, out_h);
   check_transposed("width", xs[3], ws[3], spec.stride_w, spec.pad_left, out_w);
   // The convolution whose gradient this is: from y to x.
-  const Conv2dGeometry g{xs[0], ws[1], out_h,         out_w,         ws[0],        xs[2],        xs[3],
-                         ws[2], ws[3], spec.stride_h, spec.stride_w, spec.pad_top, spec.pad_left};
+  const Conv2dGeometry g{xs[0],
+                         ws[1],
+                         out_h,
+                         out_w,
+                         ws[0],
+                         xs[2],
+                         xs[3],
+                         ws[2],
+                         ws[3],
+                         limited(spec.stride_h, out_h + spec.pad_top, ws[2]),
+                         limited(spec.stride_w, out_w + spec.pad_left, ws[3]),
+                         spec.pad_top,
+                         spec.pad_left};
+  check_padded(g);
   Tensor<T> y(Shape{g.n, g.ic, g.h, g.w});
   kernels<T>().conv2d_input_gradient(g, weight.value().data(), x.value().data(), y.data());
   return Variable<T>::from_op(std::move(y), {x, weight}, [g](std::vector<Variable<T>>& in, const Tensor<T>& dy) {
@@ -142,11 +202,7 @@ Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, st
 template <class T>
 Conv2d<T>::Conv2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel, Initializer initializer,
                   Random& random, const WindowSpec& spec, bool with_bias)
-    : spec_(spec) {
-  const std::int64_t area = kernel * kernel;
-  weight_ = Variable<T>(initialize<T>(initializer, Shape{out_channels, in_channels, kernel, kernel}, in_channels * area,
-                                      out_channels * area, random),
-                        true);
+    : spec_(spec), weight_(first_weight<T>("conv2d", in_channels, out_channels, kernel, initializer, random, false)) {
   if (with_bias) bias_ = Variable<T>(Tensor<T>::zeros(Shape{out_channels}), true);
 }
 
@@ -159,12 +215,8 @@ void Conv2d<T>::collect(const std::string& prefix, Parameters<T>& parameters) co
 template <class T>
 ConvTranspose2d<T>::ConvTranspose2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel,
                                     Initializer initializer, Random& random, const TransposedSpec& spec)
-    : spec_(spec) {
-  const std::int64_t area = kernel * kernel;
-  weight_ = Variable<T>(initialize<T>(initializer, Shape{in_channels, out_channels, kernel, kernel}, in_channels * area,
-                                      out_channels * area, random),
-                        true);
-}
+    : spec_(spec),
+      weight_(first_weight<T>("conv_transpose2d", in_channels, out_channels, kernel, initializer, random, true)) {}
 
 template <class T>
 void ConvTranspose2d<T>::collect(const std::string& prefix, Parameters<T>& parameters) const {

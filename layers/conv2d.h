@@ -8,7 +8,7 @@ namespace kind {
 
 /// How a convolution or pooling window moves over a picture. With `same`, the padding is TensorFlow's SAME: the result
 /// has ceil(size / stride) rows and columns, the zeros are shared out around the picture and an odd one goes to the
-/// end. Otherwise the four paddings hold.
+/// end; the four paddings must then be 0. Otherwise they hold.
 struct WindowSpec {
   std::int64_t stride_h = 1, stride_w = 1;
   bool same = true;
@@ -22,9 +22,14 @@ struct WindowAxis {
 };
 
 /// Windows of `kernel` along the height or width of a picture of `size`. `op` starts the message of the Error thrown
-/// where the stride is not positive, a padding negative, or the kernel larger than the padded picture.
+/// where a size, the kernel or the stride is not positive, a padding is negative or given although `same`, or the kernel
+/// is larger than the padded picture.
 WindowAxis window_rows(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel);
 WindowAxis window_cols(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel);
+
+/// Throws Error, which `op` begins, unless the shape is that of pictures [n, c, h, w]. Each size must be positive; the
+/// message says so where n is 0.
+void check_pictures(const char* op, const Shape& shape);
 
 /// The shape [n, oc, oh, ow] of conv2d of x [n, ic, h, w] by weight [oc, ic, kh, kw]; throws Error where they do not
 /// fit.
@@ -57,6 +62,7 @@ Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, st
                              const TransposedSpec& spec = {});
 
 /// A convolution's parameters: weight [oc, ic, kernel, kernel] and, where it has one, bias [oc] (zeros at the start).
+/// Throws Error for less than one channel or a kernel of less than 1.
 template <class T>
 class Conv2d {
  public:
@@ -74,7 +80,8 @@ class Conv2d {
   Variable<T> weight_, bias_;
 };
 
-/// A transposed convolution's parameter: weight [ic, oc, kernel, kernel], no bias, as KinD's nets have it.
+/// A transposed convolution's parameter: weight [ic, oc, kernel, kernel], no bias, as KinD's nets have it. Throws Error
+/// for less than one channel or a kernel of less than 1.
 template <class T>
 class ConvTranspose2d {
  public:

@@ -21,9 +21,14 @@ class FusedGradient {
         recompute_(recompute_activations()),
         maps_(net.values_.size()),
         memory_(net.values_.size()),
-        readers_(net.values_.size(), 0) {
-    for (const Node& node : net.nodes_) {
-      algorithms_.push_back(net.algorithm(node, n_, h_, w_));
+        readers_(net.values_.size(), 0),
+        used_(net.nodes_.size()) {
+    for (const Node& node : net.nodes_) algorithms_.push_back(net.algorithm(node, n_, h_, w_));
+    // From the end, so that all readers of a value come before its node.
+    for (std::size_t i = net.nodes_.size(); i-- > 0;) {
+      const Node& node = net.nodes_[i];
+      used_[i] = node.y < 0 || readers_[index(node.y)] > 0;
+      if (!used_[i]) continue;
       for (const auto x : node.x) ++readers_[index(x)];
     }
     for (const Variable<float>& input : inputs) inputs_.push_back(input.value());
@@ -33,6 +38,7 @@ class FusedGradient {
     output_ = Tensor<float>(Shape{n_, net_.output_channels(), h_, w_});
     std::vector<int> left = readers_;
     for (std::size_t i = 0; i < net_.nodes_.size(); ++i) {
+      if (!used_[i]) continue;
       run(i);
       for (const auto x : net_.nodes_[i].x) {
         if (--left[index(x)] == 0 && recompute_ && !kept(x)) memory_[index(x)].reset();
@@ -48,9 +54,10 @@ class FusedGradient {
     for (std::size_t i = net_.nodes_.size(); i-- > 0;) {
       const Node& node = net_.nodes_[i];
       if (node.kind == Kind::kInput) continue;
-      for (const auto x : node.x) ensure(x);
       Variable<float>* bias = node.bias.defined() ? &leaves[--parameter] : nullptr;
       Variable<float>* weight = node.weight.defined() ? &leaves[--parameter] : nullptr;
+      if (!used_[i]) continue;
+      for (const auto x : node.x) ensure(x);
       if (node.kind == Kind::kOutput) {
         back_output(i, grad_out, weight, bias, leaves);
       } else {
@@ -262,7 +269,8 @@ class FusedGradient {
   Tensor<float> output_;
   std::vector<BlockMap> maps_;
   std::vector<std::optional<Buffer<float>>> memory_;
-  std::vector<int> readers_;
+  std::vector<int> readers_;  // of each value, those that an output depends on
+  std::vector<char> used_;    // of each node, whether an output depends on it
   std::vector<Gradient> gradients_;
 };
 

@@ -37,64 +37,6 @@ std::atomic<bool> recompute{false};
 bool recompute_activations() { return recompute.load(std::memory_order_relaxed); }
 void set_recompute_activations(bool on) { recompute.store(on, std::memory_order_relaxed); }
 
-FusedNet::Value FusedNet::add_value(std::int64_t channels, int level, bool activated) {
-  values_.push_back({channels, level, activated});
-  return static_cast<Value>(values_.size()) - 1;
-}
-
-FusedNet::Value FusedNet::input(const std::vector<std::int64_t>& channels) {
-  std::int64_t sum = 0;
-  for (const std::int64_t c : channels) sum += c;
-  check(values_.empty() && sum >= 1 && sum <= 4, "fused net: expected one input of 1 to 4 channels");
-  input_sizes_ = channels;
-  nodes_.push_back({Kind::kInput, {}, add_value(sum, 0, false), {}, {}});
-  return 0;
-}
-
-FusedNet::Value FusedNet::conv(const std::vector<Value>& x, const Variable<float>& weight,
-                               const Variable<float>& bias) {
-  const int level = values_[static_cast<std::size_t>(x[0])].level;
-  nodes_.push_back({Kind::kConv, x, add_value(weight.shape()[0], level, true), weight, bias});
-  return nodes_.back().y;
-}
-
-FusedNet::Value FusedNet::pool(Value x) {
-  const ValueShape& from = values_[static_cast<std::size_t>(x)];
-  nodes_.push_back({Kind::kPool, {x}, add_value(from.channels, from.level + 1, false), {}, {}});
-  return nodes_.back().y;
-}
-
-FusedNet::Value FusedNet::up(Value x, const Variable<float>& weight) {
-  const ValueShape& from = values_[static_cast<std::size_t>(x)];
-  nodes_.push_back({Kind::kUp, {x}, add_value(weight.shape()[1], from.level - 1, false), weight, {}});
-  return nodes_.back().y;
-}
-
-void FusedNet::output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias,
-                      OutputForm form) {
-  check(form != OutputForm::kAddInput || input_sizes_[0] == weight.shape()[0], "fused net: an output of ",
-        weight.shape()[0], " channels cannot be added to an input of ", input_sizes_[0]);
-  nodes_.push_back({Kind::kOutput, x, -1, weight, bias, form, output_channels_});
-  output_channels_ += weight.shape()[0];
-}
-
-bool FusedNet::Node::reads(Value v) const {
-  return (adds_input() && v == 0) || std::find(x.begin(), x.end(), v) != x.end();
-}
-
-bool FusedNet::runnable() const {
-  if (!block_kernels()) return false;
-  for (const Node& node : nodes_) {
-    const bool convolution = node.kind == Kind::kConv || node.kind == Kind::kOutput;
-    if (convolution && node.kernel() != 1 && node.kernel() != 3) return false;
-    if (node.kind == Kind::kOutput && node.weight.shape()[0] > 4) return false;
-    if (node.kind != Kind::kInput && node.y >= 0 && values_[static_cast<std::size_t>(node.y)].channels % 32 != 0) {
-      return false;
-    }
-  }
-  return true;
-}
-
 ConvAlgorithm FusedNet::algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const {
   if (node.kind != Kind::kConv || node.kernel() != 3) return ConvAlgorithm::kDirect;
   const int level = values_[static_cast<std::size_t>(node.y)].level;
@@ -334,12 +276,17 @@ struct FusedRun::State {
       : net(of),
         h(height),
         w(width),
-        kernels(*block_kernels()),
+        kernels(checked_kernels(of, h, w)),
         schedule(net, kernels, h, w),
         prepared(of.nodes_.size()) {
     for (std::size_t i = 0; i < net.nodes_.size(); ++i) {
       if (net.nodes_[i].kind == FusedNet::Kind::kOutput) outputs_made[i] = 0;
     }
+  }
+
+  static const BlockKernels& checked_kernels(const FusedNet& net, std::int64_t h, std::int64_t w) {
+    net.check_runnable(h, w);
+    return *block_kernels();
   }
 
   const FusedNet::Node& node(const FusedSchedule::Step& step) const { return net.nodes_[step.node]; }
@@ -393,6 +340,7 @@ struct FusedRun::State {
 
 FusedRun::FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, Source source, Sink sink, Arena& arena)
     : state_(std::make_unique<State>(net, h, w)) {
+  check(source && sink, "fused net: a run needs a source and a sink, got none");
   state_->source = std::move(source);
   state_->sink = std::move(sink);
   state_->schedule.set_memory(arena.take<float>(state_->schedule.floats()));
@@ -425,10 +373,14 @@ std::uint64_t FusedRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t 
 
 void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs,
                    const std::vector<float*>& outputs, Arena& arena, std::vector<LayerTime>* times) const {
+  check_runnable(h, w);
   check(static_cast<std::int64_t>(inputs.size()) == input_channels(), "fused net: expected ", input_channels(),
         " input planes, got ", inputs.size());
   check(static_cast<std::int64_t>(outputs.size()) == output_channels_, "fused net: expected ", output_channels_,
         " output planes, got ", outputs.size());
+  check(std::count(inputs.begin(), inputs.end(), nullptr) == 0 &&
+            std::count(outputs.begin(), outputs.end(), nullptr) == 0,
+        "fused net: expected planes of h * w values, got a null pointer");
   FusedRun::State state(*this, h, w);
   state.schedule.set_memory(arena.take<float>(state.schedule.floats()));
   if (times) {
@@ -504,13 +456,16 @@ LayerTime FusedNet::describe(const Node& node, ConvAlgorithm algorithm, std::int
 Variable<float> FusedNet::operator()(const std::vector<Variable<float>>& inputs) const {
   check(inputs.size() == input_sizes_.size(), "fused net: expected ", input_sizes_.size(), " inputs, got ",
         inputs.size());
+  check(!inputs.empty(), "fused net: it has no input, expected one");
   const Shape& shape = inputs[0].shape();
-  check(shape.rank() == 4 && shape[0] > 0 && shape[2] > 0 && shape[3] > 0, "fused net: expected [n, ", input_sizes_[0],
-        ", h, w], got ", shape.text());
+  check(shape.rank() != 4 || shape[0] > 0, "fused net: expected at least one picture, got n = 0 in ", shape);
+  check(shape.rank() == 4 && shape[2] > 0 && shape[3] > 0, "fused net: expected [n, ", input_sizes_[0], ", h, w], got ",
+        shape);
+  check_runnable(shape[2], shape[3]);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Shape wanted{shape[0], input_sizes_[i], shape[2], shape[3]};
-    check(inputs[i].shape() == wanted, "fused net: expected input ", i, " of shape ", wanted.text(), ", got ",
-          inputs[i].shape().text());
+    check(inputs[i].shape() == wanted, "fused net: expected input ", i, " of shape ", wanted, ", got ",
+          inputs[i].shape());
   }
   std::vector<Variable<float>> leaves = inputs;
   for (const Node& node : nodes_) {

@@ -29,22 +29,25 @@ struct LayerTime {
 ///
 /// Without gradients a band of each layer's last rows is all that is held, so memory grows with the width alone; the
 /// result has the same bits however the rows are cut. With gradients whole activations are kept for backward().
+///
+/// The functions that add a layer throw Error where its values are not there or lie at different levels, or where a
+/// weight or bias is undefined or does not fit.
 class FusedNet {
  public:
   /// A layer's result: an index into this net's values.
   using Value = int;
 
-  /// Every convolution but the outputs is followed by max(v, slope v).
-  explicit FusedNet(float slope) : slope_(slope) {}
+  /// Every convolution but the outputs is followed by max(v, slope v). Throws Error unless 0 <= slope <= 1.
+  explicit FusedNet(float slope);
 
-  /// The net's inputs, concatenated: `channels` of each, 1 to 4 together.
+  /// The net's inputs, concatenated: `channels` of each, 1 to 4 together. Comes first, and once.
   Value input(const std::vector<std::int64_t>& channels);
-  /// SAME convolution of the concatenation of `x` (one or two values of whole channel blocks, or the input), 3x3 or
-  /// 1x1, bias, activation. weight [oc, ic, k, k], bias [oc].
+  /// SAME convolution of the concatenation of `x` (one value, two different ones of whole channel blocks, or the input
+  /// alone), bias, activation. weight [oc, ic, k, k], bias [oc]; runnable() needs a k of 1 or 3.
   Value conv(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias);
   /// 2x2 max pooling: one level down.
   Value pool(Value x);
-  /// 2x2 stride-2 transposed convolution: one level up. weight [ic, oc, 2, 2].
+  /// 2x2 stride-2 transposed convolution: one level up, from level 1 at least. weight [ic, oc, 2, 2].
   Value up(Value x, const Variable<float>& weight);
   /// What becomes of the values v of an output's convolution.
   enum class OutputForm {
@@ -52,24 +55,25 @@ class FusedNet {
     kActivatedSigmoid,  // sigmoid(max(v, slope v))
     kAddInput,          // v plus the net's first input, which must have as many channels
   };
-  /// An output of the net: SAME convolution (3x3 or 1x1) to one to four channels at level 0, bias, and what `form`
-  /// says. Outputs are concatenated in this order.
+  /// An output of the net: SAME convolution as conv's to one to four channels at level 0, bias, and what `form` says.
+  /// Outputs are concatenated in this order.
   void output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias, OutputForm form);
 
-  /// Of all inputs together.
-  std::int64_t input_channels() const { return values_[0].channels; }
+  /// Of all inputs together; 0 before there are any.
+  std::int64_t input_channels() const { return values_.empty() ? 0 : values_[0].channels; }
 
-  /// Whether the kernels in use can run it: they have channel blocks, and every layer fits them.
+  /// Whether the kernels in use can run it: they have channel blocks, every layer fits them, and there is an output.
   bool runnable() const;
 
   /// inputs [n, c_i, h, w] to [n, sum of the outputs' channels, h, w], with gradients to parameters and inputs where
-  /// they are wanted. Throws Error where the inputs' shapes do not match.
+  /// they are wanted. Throws Error where the inputs' shapes do not match, or the net is not runnable().
   Variable<float> operator()(const std::vector<Variable<float>>& inputs) const;
 
   /// The same on one picture without gradients, from planes to planes: inputs[i] is channel i of all inputs, outputs[i]
   /// channel i of all outputs, each h * w. A plane of the inputs may be one of the outputs. The layers' memory comes
   /// from `arena`, which several nets and pictures may use one after the other. `times`, unless null, gets one entry a
-  /// layer.
+  /// layer. Throws Error where the net is not runnable(), a side is not positive, or the planes are null or of another
+  /// number.
   void run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs, const std::vector<float*>& outputs,
            Arena& arena, std::vector<LayerTime>* times = nullptr) const;
 
@@ -98,6 +102,12 @@ class FusedNet {
   };
 
   Value add_value(std::int64_t channels, int level, bool activated);
+  const ValueShape& shape_of(Value x) const { return values_[static_cast<std::size_t>(x)]; }
+  void check_value(const char* layer, Value x) const;
+  void check_convolution(const char* layer, const std::vector<Value>& x, const Variable<float>& weight,
+                         const Variable<float>& bias) const;
+  /// Throws Error, which says why, where the net is not runnable() or a picture has no such sides.
+  void check_runnable(std::int64_t h, std::int64_t w) const;
   std::int64_t output_channels() const { return output_channels_; }
   ConvAlgorithm algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const;
   static std::int64_t at_level(std::int64_t size, int level) {
@@ -128,7 +138,8 @@ class FusedRun {
   using Sink = std::function<void(std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
                                   const float* const* planes)>;
 
-  /// The net must be runnable(). The layers' memory comes from `arena`, which nobody else uses meanwhile.
+  /// The layers' memory comes from `arena`, which nobody else uses meanwhile. Throws Error where the net is not
+  /// runnable(), a side is not positive, or there is no source or sink.
   FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, Source source, Sink sink, Arena& arena);
   ~FusedRun();
   FusedRun(const FusedRun&) = delete;
@@ -137,7 +148,8 @@ class FusedRun {
   /// Goes on until the first `rows` rows of every output are made, or all.
   void advance(std::int64_t rows);
 
-  /// Bytes that such a run takes: of the arena, for weights, and for rows on their way in and out.
+  /// Bytes that such a run takes: of the arena, for weights, and for rows on their way in and out. Throws Error where
+  /// the net is not runnable() or a side is not positive.
   static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w);
 
  private:

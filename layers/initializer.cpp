@@ -26,6 +26,8 @@ template <class T>
 Tensor<T> initialize(Initializer initializer, const Shape& shape, std::int64_t fan_in, std::int64_t fan_out,
                      Random& random) {
   constexpr double kDeviation = 0.02;
+  check(fan_in >= 1 && fan_out >= 1 && fan_in <= Shape::kMaxSize && fan_out <= Shape::kMaxSize,
+        "initializer: expected fans of at least 1, got ", fan_in, " and ", fan_out);
   const double limit = std::sqrt(6.0 / static_cast<double>(fan_in + fan_out));
   const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in));
   Tensor<T> weight(shape);

@@ -31,7 +31,8 @@ class NoDrawing {
   bool before_;
 };
 
-/// A weight [out, in, kh, kw] (or [in, out, kh, kw]: pass the fans, which are channels times kh kw).
+/// A weight [out, in, kh, kw] (or [in, out, kh, kw]: pass the fans, which are channels times kh kw). Throws Error for a
+/// fan below 1.
 template <class T>
 Tensor<T> initialize(Initializer initializer, const Shape& shape, std::int64_t fan_in, std::int64_t fan_out,
                      Random& random);

@@ -11,7 +11,7 @@ namespace kind {
 template <class T>
 Variable<T> max_pool2d(const Variable<T>& x, const PoolSpec& spec) {
   const Shape& s = x.shape();
-  check(s.rank() == 4 && s.size() > 0, "max_pool2d: expected a picture [n, c, h, w], got ", s.text());
+  check_pictures("max_pool2d", s);
   check(spec.window_h >= 1 && spec.window_w >= 1, "max_pool2d: expected a window of at least 1x1, got ", spec.window_h,
         "x", spec.window_w);
   const WindowSpec& w = spec.window;

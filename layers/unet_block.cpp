@@ -7,6 +7,7 @@ namespace kind {
 namespace {
 
 std::vector<std::int64_t> up_channels(std::int64_t out, int convolutions) {
+  check(convolutions >= 1, "up block: expected at least one convolution, got ", convolutions);
   std::vector<std::int64_t> channels(static_cast<std::size_t>(convolutions) + 1, out);
   channels[0] = 2 * out;
   return channels;
@@ -18,6 +19,8 @@ template <class T>
 ConvBlock<T>::ConvBlock(const std::vector<std::int64_t>& channels, const Activation& activation,
                         Initializer initializer, Random& random)
     : activation_(activation) {
+  check(channels.size() >= 2, "conv block: expected the channels of at least one convolution, in and out, got ",
+        channels.size(), " numbers");
   for (std::size_t i = 1; i < channels.size(); ++i) {
     convolutions_.emplace_back(channels[i - 1], channels[i], 3, initializer, random);
   }
@@ -51,7 +54,11 @@ UpBlock<T>::UpBlock(std::int64_t out_channels, int convolutions, const Activatio
 
 template <class T>
 Variable<T> UpBlock<T>::operator()(const Variable<T>& x, const Variable<T>& skip) const {
-  return block_(concat<T>({up_(x, skip.shape()[2], skip.shape()[3]), skip}, 1));
+  check_pictures("up block", skip.shape());
+  const Variable<T> wide = up_(x, skip.shape()[2], skip.shape()[3]);
+  check(skip.shape()[2] <= 2 * x.shape()[2] && skip.shape()[3] <= 2 * x.shape()[3], "up block: of ", x.shape(),
+        " it makes twice as many rows and columns at most, fewer than those of the skip tensor ", skip.shape());
+  return block_(concat<T>({wide, skip}, 1));
 }
 
 template <>

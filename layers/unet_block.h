@@ -12,7 +12,7 @@ namespace kind {
 template <class T>
 class ConvBlock {
  public:
-  /// channels = {in, out of the first, out of the second, ...}.
+  /// channels = {in, out of the first, out of the second, ...}; throws Error for less than two.
   ConvBlock(const std::vector<std::int64_t>& channels, const Activation& activation, Initializer initializer,
             Random& random);
 
@@ -33,7 +33,7 @@ class ConvBlock {
 template <class T>
 class UpBlock {
  public:
-  /// `convolutions`: how many the block ends with.
+  /// `convolutions`: how many the block ends with; throws Error for less than one.
   UpBlock(std::int64_t out_channels, int convolutions, const Activation& activation, Initializer initializer,
           Random& random);
 

@@ -10,8 +10,7 @@ namespace kind {
 
 template <class T>
 Variable<T> gaussian_blur(const char* term, const Variable<T>& x, double sigma) {
-  check(x.shape().rank() == 4 && x.shape().size() > 0, term, ": expected pictures [n, c, h, w], got ",
-        x.shape().text());
+  check(x.shape().rank() == 4 && x.shape().size() > 0, term, ": expected pictures [n, c, h, w], got ", x.shape());
   check(sigma > 0 && sigma <= 1000, term, ": expected a sigma greater than 0, at most 1000, got ", sigma);
   const std::int64_t radius = static_cast<std::int64_t>(std::ceil(10 * sigma / 3));
   const Tensor<T> row = gaussian_row<T>(2 * radius + 1, sigma);

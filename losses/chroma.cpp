@@ -17,7 +17,7 @@ namespace {
 
 void check_color(const char* term, const Shape& x, const Shape& t) {
   check_same_pictures(term, x, t);
-  check(x[1] == 3, term, ": expected RGB pictures [n, 3, h, w], got ", x.text());
+  check(x[1] == 3, term, ": expected RGB pictures [n, 3, h, w], got ", x);
 }
 
 /// Calls use(picture) for each of n pictures of `plane` pixels, shared out among threads.

@@ -13,12 +13,12 @@ namespace kind {
 
 void check_same_pictures(const char* term, const Shape& a, const Shape& b) {
   check(a.rank() == 4 && a.size() > 0 && a == b, term, ": expected two pictures [n, c, h, w] of the same shape, got ",
-        a.text(), " and ", b.text());
+        a, " and ", b);
 }
 
 void check_illumination(const char* term, const Shape& l, const Shape& picture) {
   check(picture.rank() == 4 && picture.size() > 0 && l == picture.with(1, 1), term,
-        ": expected an illumination [n, 1, h, w] of a picture [n, c, h, w], got ", l.text(), " and ", picture.text());
+        ": expected an illumination [n, 1, h, w] of a picture [n, c, h, w], got ", l, " and ", picture);
 }
 
 namespace {
@@ -56,8 +56,8 @@ template <class T>
 Variable<T> mean_weighted_distance(const char* term, const Variable<T>& a, const Variable<T>& b,
                                    const Tensor<T>& weight, Norm norm) {
   check_same_pictures(term, a.shape(), b.shape());
-  check(weight.shape() == a.shape().with(1, 1), term, ": expected a weight ", a.shape().with(1, 1).text(), ", got ",
-        weight.shape().text());
+  check(weight.shape() == a.shape().with(1, 1), term, ": expected a weight ", a.shape().with(1, 1), ", got ",
+        weight.shape());
   const Shape shape = a.shape();
   const Tensor<T> va = a.value(), vb = b.value();
   const std::int64_t planes = shape[0] * shape[1], plane = shape[2] * shape[3];

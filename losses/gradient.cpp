@@ -149,13 +149,13 @@ void for_each_picture(const Shape& s, const Body& body) {
 template <class T>
 ImageGradients<T> image_gradients(const Variable<T>& x, const GradientSpec& spec) {
   const Shape& s = x.shape();
-  check(s.rank() == 4 && s.size() > 0, "gradient: expected pictures [n, c, h, w], got ", s.text());
+  check(s.rank() == 4 && s.size() > 0, "gradient: expected pictures [n, c, h, w], got ", s);
   const std::int64_t h = s[2], w = s[3];
   if (spec.form == GradientForm::kOfficial) {
     return {stretched_difference(x, {1, 1}, {1, 0}), stretched_difference(x, {1, 1}, {0, 1})};
   }
   const bool valid = spec.border == GradientBorder::kValid;
-  check(!valid || (h > 1 && w > 1), "gradient: valid borders need pictures of at least 2 x 2 pixels, got ", s.text(),
+  check(!valid || (h > 1 && w > 1), "gradient: valid borders need pictures of at least 2 x 2 pixels, got ", s,
         "; zero borders take any size");
   return {difference_map(x, valid ? s.with(3, w - 1) : s, {h, w - 1}, {0, 1}, {0, 0}),
           difference_map(x, valid ? s.with(2, h - 1) : s, {h - 1, w}, {1, 0}, {0, 0})};
@@ -171,7 +171,7 @@ ImageGradients<T> gradient_magnitudes(const Variable<T>& x, const GradientSpec& 
 template <class T>
 Variable<T> gray(const Variable<T>& x) {
   const Shape s = x.shape();
-  check(s.rank() == 4 && s[1] == 3, "gray: expected RGB pictures [n, 3, h, w], got ", s.text());
+  check(s.rank() == 4 && s[1] == 3, "gray: expected RGB pictures [n, 3, h, w], got ", s);
   const T r = static_cast<T>(kGrayWeights[0]), g = static_cast<T>(kGrayWeights[1]), b = static_cast<T>(kGrayWeights[2]);
   const std::int64_t pixels = s[2] * s[3];
   Tensor<T> y(s.with(1, 1));

@@ -21,7 +21,7 @@ template <class T>
 std::vector<LevelledPicture<T>> levelled_pictures(double sigma, const Variable<T>& output, const Variable<T>& target) {
   constexpr double kLeastMean = 1e-3;
   check_same_pictures("gt_mean", output.shape(), target.shape());
-  check(output.shape()[1] == 3, "gt_mean: expected RGB pictures [n, 3, h, w], got ", output.shape().text());
+  check(output.shape()[1] == 3, "gt_mean: expected RGB pictures [n, 3, h, w], got ", output.shape());
   std::vector<LevelledPicture<T>> pictures;
   for (std::int64_t n = 0; n < output.shape()[0]; ++n) {
     LevelledPicture<T> p{slice(output, 0, n, n + 1), {}, slice(target, 0, n, n + 1), 1};

@@ -205,7 +205,7 @@ Variable<T> ssim(const Variable<T>& x, const Variable<T>& y, const SsimSpec& spe
   const Shape& s = x.shape();
   check_same_pictures("ssim", s, y.shape());
   check(spec.range > 0, "ssim: expected a range greater than 0, got ", spec.range);
-  check(s[2] >= spec.window && s[3] >= spec.window, "ssim: pictures ", s.text(), " are smaller than the window of ",
+  check(s[2] >= spec.window && s[3] >= spec.window, "ssim: pictures ", s, " are smaller than the window of ",
         spec.window, " x ", spec.window, " pixels; use larger pictures or a smaller window");
   const Tensor<T> taps = gaussian_row<T>(spec.window, spec.sigma);
   const Shape windows = s.with(2, s[2] - spec.window + 1).with(3, s[3] - spec.window + 1);

@@ -20,12 +20,20 @@ double quantile(std::vector<float>& values, double fraction) {
   return static_cast<double>(values[static_cast<std::size_t>(at)]);
 }
 
+void check_picture(const Tensor<float>& picture) {
+  const Shape& shape = picture.shape();
+  check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 3 && picture.size() > 0,
+        "light: expected a picture [1, 3, h, w], got ", shape);
+}
+
 double log_of(double value) { return std::log(value + kFloor); }
 
 }  // namespace
 
 Reduction::Reduction(std::int64_t h, std::int64_t w) : h_(h), w_(w), rows_(h), columns_(w) {
-  constexpr std::int64_t kMostPixels = 8192;
+  constexpr std::int64_t kMostPixels = 8192, kLongestSide = 0x7fffffff;
+  check(h >= 1 && h <= kLongestSide && w >= 1 && w <= kLongestSide, "light: expected sides from 1 to ", kLongestSide,
+        ", got ", h, " and ", w);
   while (rows_ * columns_ > kMostPixels) {
     ++factor_;
     rows_ = (h + factor_ - 1) / factor_;
@@ -35,6 +43,8 @@ Reduction::Reduction(std::int64_t h, std::int64_t w) : h_(h), w_(w), rows_(h), c
 }
 
 void Reduction::add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes) {
+  check(0 <= y0 && y0 <= y1 && y1 <= h_, "light: expected rows of a picture of ", h_, ", got ", y0, " to ", y1);
+  check(planes && planes[0] && planes[1] && planes[2], "light: expected three planes, got a null pointer");
   for (std::int64_t c = 0; c < 3; ++c) {
     for (std::int64_t y = y0; y < y1; ++y) {
       const float* from = planes[c] + (y - y0) * w_;
@@ -55,6 +65,7 @@ Tensor<float> Reduction::take() const {
 }
 
 Tensor<float> reduced_for_light(const Tensor<float>& picture) {
+  check_picture(picture);
   const std::int64_t h = picture.shape()[2], w = picture.shape()[3];
   Reduction reduction(h, w);
   const float* const planes[] = {picture.data(), picture.data() + h * w, picture.data() + 2 * h * w};
@@ -91,9 +102,8 @@ double mean_step(const std::vector<float>& map, std::int64_t h, std::int64_t w) 
 }  // namespace
 
 LightStatistics light_statistics(const Tensor<float>& picture, InputRange range) {
+  check_picture(picture);
   const Shape& shape = picture.shape();
-  check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 3 && picture.size() > 0,
-        "light: expected a picture [1, 3, h, w], got ", shape.text());
   const std::int64_t h = shape[2], w = shape[3], count = h * w;
   // The middle half of each side, as cameras weigh it when they meter; one pixel at least.
   const std::int64_t top = h / 4, bottom = std::max(h - h / 4, top + 1), left = w / 4,
@@ -130,6 +140,7 @@ void LightConfig::validate(const std::string& path) const {
 }
 
 double automatic_level(const LightConfig& config, const LightStatistics& statistics) {
+  config.validate("light");
   double log_level = config.bias;
   for (std::size_t i = 0; i < config.weights.size(); ++i) log_level += config.weights[i] * statistics.values[i];
   return std::clamp(std::exp(log_level), config.lowest, config.highest);
@@ -142,6 +153,7 @@ double level_limit(const LightConfig& config, const LightStatistics& statistics)
 LightConfig fit_light(const std::vector<LightSample>& samples, double penalty) {
   constexpr int k = LightStatistics::kCount;
   const Eigen::Index n = static_cast<Eigen::Index>(samples.size());
+  check(std::isfinite(penalty) && penalty >= 0, "light: expected a penalty of at least 0, got ", penalty);
   Eigen::MatrixXd x(n, k);
   Eigen::VectorXd y(n), weight(n);
   int used = 0;
@@ -154,7 +166,10 @@ LightConfig fit_light(const std::vector<LightSample>& samples, double penalty) {
     used += s.weight > 0 ? 1 : 0;
     y[row] = std::log(s.level);
     weight[row] = s.weight;
-    for (int i = 0; i < k; ++i) x(row, i) = s.statistics.values[i];
+    for (int i = 0; i < k; ++i) {
+      check(std::isfinite(s.statistics.values[i]), "light: expected finite statistics, got ", s.statistics.values[i]);
+      x(row, i) = s.statistics.values[i];
+    }
     config.lowest = std::min(config.lowest, s.level);
     config.highest = std::max(config.highest, s.level);
   }

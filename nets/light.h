@@ -16,8 +16,10 @@ struct InputRange {
 /// factor x factor of them (fewer at the right and lower ends), with the least factor that gives at most 8192 pixels.
 class Reduction {
  public:
+  /// Throws Error for sides below 1 or above 2^31 - 1.
   Reduction(std::int64_t h, std::int64_t w);
-  /// Rows y0 <= y < y1 of the three planes, w values a row; from the first row to the last.
+  /// Rows y0 <= y < y1 of the three planes, w values a row; from the first row to the last. Throws Error for other rows
+  /// than the picture's.
   void add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes);
   /// [1, 3, ceil(h / factor), ceil(w / factor)], once all rows were there.
   Tensor<float> take() const;
@@ -26,7 +28,7 @@ class Reduction {
   std::int64_t h_, w_, factor_ = 1, rows_, columns_;
   std::vector<double> sums_;
 };
-/// The same of a picture [1, 3, h, w].
+/// The same of a picture [1, 3, h, w]; throws Error for other shapes.
 Tensor<float> reduced_for_light(const Tensor<float>& picture);
 
 /// What the automatic light level looks at, all of the dark picture alone. `kNames` gives their order.
@@ -66,7 +68,7 @@ struct LightConfig {
   void validate(const std::string& path) const;
 };
 
-/// The level for a picture with these statistics, in lowest..highest.
+/// The level for a picture with these statistics, in lowest..highest. Throws Error as validate() does.
 double automatic_level(const LightConfig& config, const LightStatistics& statistics);
 
 /// The level above which a picture with these statistics is not mixed with its output: a black sky with stars is no
@@ -83,7 +85,7 @@ struct LightSample {
 /// Weighted ridge regression of log(level) on the statistics, each standardised first so that one `penalty` fits all:
 /// minimises the weighted mean of (log level - prediction)^2 + penalty * |standardised weights|^2 (Hoerl and Kennard
 /// 1970). The limits become the least and greatest level of the samples. Needs at least two samples with a weight above
-/// 0; throws Error for fewer, or for a level or weight out of range.
+/// 0; throws Error for fewer, or for a level, weight, statistic or penalty out of range.
 LightConfig fit_light(const std::vector<LightSample>& samples, double penalty = 0.003);
 
 }  // namespace kind

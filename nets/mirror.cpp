@@ -8,6 +8,11 @@
 namespace kind {
 namespace {
 
+void check_margin(std::int64_t margin) {
+  check(margin >= 0 && margin <= Shape::kMaxSize, "mirroring: expected a margin from 0 to ", Shape::kMaxSize, ", got ",
+        margin);
+}
+
 /// A row of w values with its mirror images on both sides.
 void put_mirrored_row(const float* from, std::int64_t w, std::int64_t margin, float* to) {
   for (std::int64_t x = 0; x < margin; ++x) {
@@ -20,13 +25,16 @@ void put_mirrored_row(const float* from, std::int64_t w, std::int64_t margin, fl
 }  // namespace
 
 std::int64_t mirrored_index(std::int64_t i, std::int64_t size) {
+  check(size >= 1 && size <= Shape::kMaxSize, "mirroring: expected a size from 1 to ", Shape::kMaxSize, ", got ", size);
   const std::int64_t period = 2 * size, at = (i % period + period) % period;
   return at < size ? at : period - 1 - at;
 }
 
 Tensor<float> mirrored(const Tensor<float>& x, std::int64_t margin) {
   const Shape& shape = x.shape();
-  check(shape.rank() == 4 && x.size() > 0 && margin >= 0, "mirroring: expected [n, c, h, w], got ", shape.text());
+  check_margin(margin);
+  check(shape.rank() != 4 || shape[0] > 0, "mirroring: expected at least one picture, got n = 0 in ", shape);
+  check(shape.rank() == 4 && x.size() > 0, "mirroring: expected [n, c, h, w], got ", shape);
   const std::int64_t h = shape[2], w = shape[3], rows = h + 2 * margin, columns = w + 2 * margin;
   Tensor<float> result(Shape{shape[0], shape[1], rows, columns});
   for (std::int64_t row = 0; row < shape[0] * shape[1] * rows; ++row) {
@@ -38,8 +46,9 @@ Tensor<float> mirrored(const Tensor<float>& x, std::int64_t margin) {
 
 Tensor<float> cropped(const Tensor<float>& x, std::int64_t margin) {
   const Shape& shape = x.shape();
-  check(shape.rank() == 4 && margin >= 0 && shape[2] > 2 * margin && shape[3] > 2 * margin, "cropping by ", margin,
-        ": expected [n, c, h, w] with larger sides, got ", shape.text());
+  check_margin(margin);
+  check(shape.rank() == 4 && shape[2] > 2 * margin && shape[3] > 2 * margin, "cropping by ", margin,
+        ": expected [n, c, h, w] with larger sides, got ", shape);
   const std::int64_t h = shape[2] - 2 * margin, w = shape[3] - 2 * margin;
   Tensor<float> result(Shape{shape[0], shape[1], h, w});
   for (std::int64_t row = 0; row < shape[0] * shape[1] * h; ++row) {
@@ -104,7 +113,8 @@ struct MirroredRun::Margin {
 MirroredRun::MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin,
                          FusedRun::Source source, FusedRun::Sink sink, Arena& arena)
     : margin_(margin) {
-  check(margin >= 0, "mirroring: expected a margin from 0, got ", margin);
+  check_margin(margin);
+  check(source && sink, "mirroring: a run needs a source and a sink, got none");
   if (margin > 0) {
     around_ = std::make_unique<Margin>(Margin{h, w, margin, std::move(source), std::move(sink), {}, 0, 0, {}});
     around_->rows.resize(static_cast<std::size_t>(net.input_channels()));
@@ -121,6 +131,7 @@ MirroredRun::~MirroredRun() = default;
 void MirroredRun::advance(std::int64_t rows) { run_->advance(rows + margin_); }
 
 std::uint64_t MirroredRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin) {
+  check_margin(margin);
   constexpr std::int64_t kRows = 64;  // that a step may ask for
   const std::int64_t held = margin > 0 ? (2 * kRows + margin) * net.input_channels() * w : 0;
   return FusedRun::bytes(net, h + 2 * margin, w + 2 * margin) + static_cast<std::uint64_t>(held) * sizeof(float);

@@ -9,10 +9,11 @@
 namespace kind {
 
 /// The row (or column) that stands at `i`, inside or outside of 0 <= i < size, when a picture is continued by its own
-/// mirror images, edges twice: ..., 1, 0, 0, 1, ..., size - 1, size - 1, size - 2, ...
+/// mirror images, edges twice: ..., 1, 0, 0, 1, ..., size - 1, size - 1, size - 2, ... Throws Error for sizes below 1.
 std::int64_t mirrored_index(std::int64_t i, std::int64_t size);
 
 /// x [n, c, h, w] with `margin` rows and columns of its mirror image on each side: [n, c, h + 2 margin, w + 2 margin].
+/// Throws Error for other shapes or a negative margin, as the next one does.
 Tensor<float> mirrored(const Tensor<float>& x, std::int64_t margin);
 /// x [n, c, h, w] without `margin` rows and columns on each side.
 Tensor<float> cropped(const Tensor<float>& x, std::int64_t margin);
@@ -22,7 +23,7 @@ Tensor<float> cropped(const Tensor<float>& x, std::int64_t margin);
 /// sink see the picture as it is.
 class MirroredRun {
  public:
-  /// As FusedRun, margin >= 0.
+  /// As FusedRun, margin >= 0, else Error.
   MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, FusedRun::Source source,
               FusedRun::Sink sink, Arena& arena);
   ~MirroredRun();

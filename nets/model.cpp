@@ -60,7 +60,7 @@ void assign_parameters(const SafeTensors& content, const Parameters<T>& paramete
     Tensor<T> tensor = content.get_tensor<T>(parameter.name);
     Variable<T> variable = parameter.variable;
     check(tensor.shape() == variable.shape(), content.source, ": tensor ", parameter.name, " has shape ",
-          tensor.shape().text(), ", expected ", variable.shape().text(), "; these are the weights of another net");
+          tensor.shape(), ", expected ", variable.shape(), "; these are the weights of another net");
     if (non_finite == NonFinite::kRefuse) check_finite(content.source + ": tensor " + parameter.name, tensor);
     variable.mutable_value() = std::move(tensor);
   }
@@ -84,8 +84,9 @@ Model<T> load_model(const std::string& path, NonFinite non_finite) {
   std::set<std::string> left;
   for (const auto& [name, tensor] : content.tensors) left.insert(name);
   for (const Parameter<T>& parameter : parameters) left.erase(parameter.name);
-  check(left.empty(), path, ": tensor ", left.empty() ? "" : *left.begin(),
-        " belongs to none of the nets that the file's description names");
+  check(
+      left.empty(), path, ": tensor ", [&] { return *left.begin(); },
+      " belongs to none of the nets that the file's description names");
   assign_parameters(content, parameters, non_finite);
   return model;
 }

@@ -20,14 +20,21 @@ Initializer initializer_of(const Config& config) {
 }
 
 void check_picture(const char* net, const char* what, const Shape& shape, std::int64_t channels) {
+  check(shape.rank() != 4 || shape[0] > 0, net, ": expected at least one picture, got n = 0 in ", shape);
   check(shape.rank() == 4 && shape[1] == channels && shape[0] > 0 && shape[2] > 0 && shape[3] > 0, net, ": expected ",
-        what, " [n, ", channels, ", h, w], got ", shape.text());
+        what, " [n, ", channels, ", h, w], got ", shape);
 }
 
 /// A map of one channel, of the size of `like`.
 void check_map(const char* net, const char* what, const Shape& shape, const Shape& like) {
   const Shape wanted{like[0], 1, like[2], like[3]};
-  check(shape == wanted, net, ": expected ", what, " ", wanted.text(), ", got ", shape.text());
+  check(shape == wanted, net, ": expected ", what, " ", wanted, ", got ", shape);
+}
+
+bool is_residual(const std::string& output) {
+  check(output == "sigmoid" || output == "residual", "restoration: output: expected sigmoid or residual, got '", output,
+        "'");
+  return output == "residual";
 }
 
 FusedNet fused_net(const Activation& activation) {
@@ -98,7 +105,7 @@ Parameters<T> Decomposition<T>::parameters() const {
 template <class T>
 Restoration<T>::Restoration(const RestorationConfig& config, Random& random)
     : activation_(activation_of(config)),
-      residual_(config.output == "residual"),
+      residual_(is_residual(config.output)),
       down1_({4, 32, 32}, activation_of(config), initializer_of(config), random),
       down2_({32, 64, 64}, activation_of(config), initializer_of(config), random),
       down3_({64, 128, 128}, activation_of(config), initializer_of(config), random),

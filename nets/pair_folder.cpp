@@ -72,7 +72,7 @@ Files list_pictures(const fs::path& folder, const std::vector<std::string>& pref
 bool is_folder(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  check(fs::status_known(status), "data: ", path.string(), ": ", error.message());
+  check(fs::status_known(status), "data: ", path.native(), ": ", [&] { return error.message(); });
   return fs::is_directory(status);
 }
 
@@ -127,7 +127,7 @@ PairFolder find_bright(const std::string& root) {
   for (const auto& [stem, path] : list_pictures(from, {"high", "normal"}, {}, folder.problems)) {
     folder.pairs.push_back({stem, "", path});
   }
-  check(!folder.pairs.empty() || !folder.problems.empty(), "data: there are no pictures in ", from.string());
+  check(!folder.pairs.empty() || !folder.problems.empty(), "data: there are no pictures in ", from.native());
   return folder;
 }
 
@@ -175,7 +175,8 @@ Split read_split_file(const PairFolder& folder, const std::string& file) {
     if (list == lists.end()) continue;
     check(list->is_array(), file, ": ", name, ": expected a list of names");
     for (const nlohmann::json& entry : *list) {
-      check(entry.is_string() || entry.is_number_unsigned(), file, ": ", name, ": expected names, got ", entry.dump());
+      check(entry.is_string() || entry.is_number_unsigned(), file, ": ", name, ": expected names, got ",
+            [&] { return entry.dump(); });
       const std::string stem = entry.is_string() ? entry.get<std::string>() : entry.dump();
       const auto found = by_stem.find(stem);
       check(found != by_stem.end(), file, ": ", name, ": there is no pair ", stem);

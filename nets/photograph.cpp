@@ -441,6 +441,11 @@ void check_options(const Model<float>& model, const Image& photo, const PhotoOpt
   check(model.decomposition.has_value(), "model: it has no decomposition net, which enhancing needs");
   check(model.adjustment.has_value(), "model: it has no adjustment net, which enhancing needs");
   check(photo.width > 0 && photo.height > 0, "picture: it is empty");
+  check(photo.channels >= 1 && photo.channels <= 4 && (photo.bits == 8 || photo.bits == 16) &&
+            photo.data.size() == photo.row_bytes() * static_cast<std::size_t>(photo.height),
+        "picture: expected 1 to 4 channels of 8 or 16 bits and as many bytes as these take, got ", photo.channels,
+        " channels of ", photo.bits, " bits in ", photo.data.size(), " bytes");
+  check(options.bits == 0 || options.bits == 8 || options.bits == 16, "bits: expected 0, 8 or 16, got ", options.bits);
   for (const auto& [name, value] : {std::pair{"denoise", options.denoise}, {"strength", options.strength}}) {
     check(value >= 0 && value <= 1, name, ": expected a number from 0 to 1, got ", value);
   }
@@ -458,6 +463,7 @@ EnhancedPhoto enhance_photo(const Model<float>& model, Image photo, const PhotoO
 void enhance_levels(const Model<float>& model, Image photo, const PhotoOptions& options,
                     const std::vector<LightLevel>& levels, const std::function<void(std::size_t, EnhancedPhoto)>& use) {
   check_options(model, photo, options);
+  check(use != nullptr, "enhancing: expected a function that takes the results, got none");
   for (const LightLevel& level : levels) check_light(level);
   const NoGrad no_grad;
   Work(model, std::move(photo), options, levels.size()).run(levels, use);

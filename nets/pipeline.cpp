@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -44,7 +45,21 @@ void check_picture(const Tensor<float>& picture) {
   const Shape& shape = picture.shape();
   // One alone: the stretch of several would depend on one another.
   check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 3 && picture.size() > 0,
-        "picture: expected RGB [1, 3, h, w], got ", shape.text());
+        "picture: expected RGB [1, 3, h, w], got ", shape);
+}
+
+/// A map [1, channels, h, w] of h x w pixels.
+void check_map(const char* what, const Tensor<float>& map, std::int64_t channels, std::int64_t h, std::int64_t w) {
+  const Shape wanted{1, channels, h, w};
+  check(map.defined() && map.shape() == wanted, what, ": expected a map ", wanted, ", got ",
+        [&] { return map.defined() ? map.shape().text() : "none"; });
+}
+
+/// Of any size.
+void check_illumination(const Tensor<float>& map) {
+  const Shape& shape = map.shape();
+  check(shape.rank() == 4 && shape[0] == 1 && shape[1] == 1 && map.size() > 0,
+        "illumination: expected a map [1, 1, h, w], got ", shape);
 }
 
 /// color [1, 3, h, w] times light [1, 1, h, w], in 0..1.
@@ -154,6 +169,8 @@ Tensor<float> PictureNets::inside(const Variable<float>& x) const {
 }
 
 PictureNets::Parts PictureNets::decompose(const Tensor<float>& input) {
+  check(model_.decomposition.has_value(), "model: it has no decomposition net");
+  check_picture(input);
   const NoGrad no_grad;
   const FusedNet net = model_.decomposition->fused();
   if (!net.runnable()) {
@@ -167,6 +184,8 @@ PictureNets::Parts PictureNets::decompose(const Tensor<float>& input) {
 }
 
 Tensor<float> PictureNets::restore(const Tensor<float>& reflectance, const Tensor<float>& illumination) {
+  check_picture(reflectance);
+  check_map("illumination", illumination, 1, reflectance.shape()[2], reflectance.shape()[3]);
   const NoGrad no_grad;
   if (!model_.restoration) return reflectance;
   const FusedNet net = model_.restoration->fused();
@@ -177,6 +196,8 @@ Tensor<float> PictureNets::restore(const Tensor<float>& reflectance, const Tenso
 }
 
 void PictureNets::restore_in_place(Tensor<float>& reflectance, const Tensor<float>& illumination) {
+  check_picture(reflectance);
+  check_map("illumination", illumination, 1, reflectance.shape()[2], reflectance.shape()[3]);
   if (!model_.restoration) return;
   const FusedNet net = model_.restoration->fused();
   if (net.runnable()) {
@@ -187,6 +208,9 @@ void PictureNets::restore_in_place(Tensor<float>& reflectance, const Tensor<floa
 }
 
 Tensor<float> PictureNets::adjust(const Tensor<float>& illumination, double ratio) {
+  check(model_.adjustment.has_value(), "model: it has no adjustment net");
+  check_illumination(illumination);
+  check(std::isfinite(ratio), "ratio: expected a finite number, got ", ratio);
   const NoGrad no_grad;
   Tensor<float> adjusted = Tensor<float>::full(illumination.shape(), static_cast<float>(ratio));
   const FusedNet net = model_.adjustment->fused();
@@ -223,6 +247,7 @@ void PictureNets::run(const FusedNet& net, const std::vector<const Tensor<float>
 }
 
 InputRange input_range(const Tensor<float>& picture, const InputConfig& config) {
+  check_picture(picture);
   if (!config.stretch) return {};
   const auto [low, high] = std::minmax_element(picture.data(), picture.data() + picture.size());
   return {*low, std::max(*high - *low, kSmallestSpan)};
@@ -237,6 +262,11 @@ Tensor<float> net_input(Tensor<float> picture, const InputConfig& config) {
 
 AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& reduced, InputRange range) {
   constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9;
+  check(model.decomposition.has_value() && model.adjustment.has_value(),
+        "model: it has no decomposition or no adjustment net, which the automatic light needs");
+  check_picture(reduced);
+  check(std::isfinite(range.low) && std::isfinite(range.span) && range.span > 0,
+        "range: expected finite numbers and a span above 0, got ", range.low, " and ", range.span);
   const LightConfig light = model.config.light.value_or(LightConfig{});
   const double given = mean_of(reduced);
   const Tensor<float> input = stretched(reduced.clone(), range);
@@ -275,6 +305,7 @@ void check_light(const LightLevel& light) {
 }
 
 double mean_of_planes(const double sums[3], std::int64_t plane) {
+  check(sums && plane >= 1, "mean of planes: expected three sums of at least one value, got planes of ", plane);
   return (sums[0] + sums[1] + sums[2]) / static_cast<double>(3 * plane);
 }
 
@@ -283,6 +314,8 @@ double mean_of_planes(const double sums[3], std::int64_t plane) {
 double ratio_for_mean(double target, const std::function<double(double)>& mean_of_output) {
   constexpr int kSteps = 12;
   constexpr double kCloseEnough = 0.0005;
+  check(std::isfinite(target), "target mean: expected a finite number, got ", target);
+  check(mean_of_output != nullptr, "target mean: expected the output's mean as a function, got none");
   double low = std::log(kLowestRatio), high = std::log(kHighestRatio), best = 0, best_error = 2;
   for (int i = 0; i < kSteps && best_error > kCloseEnough; ++i) {
     const double middle = (low + high) / 2;
@@ -297,12 +330,15 @@ double ratio_for_mean(double target, const std::function<double(double)>& mean_o
 }
 
 Variable<float> ratio_map(const Shape& illumination, double ratio) {
+  check(illumination.rank() == 4 && illumination[1] == 1, "ratio: expected the shape of a map [n, 1, h, w], got ",
+        illumination);
+  check(std::isfinite(ratio), "ratio: expected a finite number, got ", ratio);
   return Variable<float>(Tensor<float>::full(illumination, static_cast<float>(ratio)));
 }
 
 double ratio_between(const Tensor<float>& low, const Tensor<float>& high) {
-  check(low.shape() == high.shape(), "ratio: illuminations ", low.shape().text(), " and ", high.shape().text(),
-        " differ in size");
+  check(low.size() > 0, "ratio: expected illuminations [1, 1, h, w], got ", low.shape(), " without elements");
+  check(low.shape() == high.shape(), "ratio: illuminations ", low.shape(), " and ", high.shape(), " differ in size");
   double sum = 0;
   for (std::int64_t i = 0; i < low.size(); ++i)
     sum += static_cast<double>(high[i]) / (static_cast<double>(low[i]) + 1e-4);
@@ -357,6 +393,13 @@ Enhanced enhance(const Model<float>& model, Tensor<float> picture, const Enhance
 
 Tensor<float> fuse_official(const Tensor<float>& picture, const Enhanced& maps) {
   constexpr std::int64_t kRadius = 12;
+  check_picture(picture);
+  for (const auto& [name, map, channels] : {std::tuple("reflectance", &maps.reflectance, 3),
+                                            {"illumination", &maps.illumination, 1},
+                                            {"restored", &maps.restored, 3},
+                                            {"adjusted", &maps.adjusted, 1}}) {
+    check_map(name, *map, channels, picture.shape()[2], picture.shape()[3]);
+  }
   const std::int64_t h = picture.shape()[2], w = picture.shape()[3], plane = h * w;
   // Gray of R_low, with its edges replicated, then blurred along each axis.
   Tensor<float> gray(Shape{1, 1, h + 2 * kRadius, w + 2 * kRadius});

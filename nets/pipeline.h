@@ -12,11 +12,13 @@ namespace kind {
 /// (x - min) / max(max - min, 0.001) over all its values. In place where nobody else holds the picture.
 Tensor<float> net_input(Tensor<float> picture, const InputConfig& config);
 
-/// The range by which net_input stretches a picture, (0, 1) where the config says no.
+/// The range by which net_input stretches a picture, (0, 1) where the config says no. Throws Error for other shapes than
+/// [1, 3, h, w].
 InputRange input_range(const Tensor<float>& picture, const InputConfig& config);
 
 /// The nets of a model on whole pictures, one [1, c, h, w] at a time, without gradients: each gets `input.mirror` rows
-/// and columns of its inputs' mirror image around them. All share their memory. The model must outlive it.
+/// and columns of its inputs' mirror image around them. All share their memory. The model must outlive it. Throws Error
+/// where the model lacks the net, or for maps of other shapes.
 class PictureNets {
  public:
   explicit PictureNets(const Model<float>& model) : model_(model) {}
@@ -87,7 +89,7 @@ struct Enhanced {
 Enhanced enhance(const Model<float>& model, Tensor<float> picture, const EnhanceOptions& options = {});
 
 /// The ratio for which mean_of_output, the output's mean as a function of the ratio, comes nearest to `target`. Calls
-/// it at most twelve times.
+/// it at most twelve times. Throws Error for a target that is not finite, or no function.
 double ratio_for_mean(double target, const std::function<double(double)>& mean_of_output);
 
 /// What --auto chooses: the ratio, and how much of the enhanced picture is to be in the result.
@@ -99,16 +101,18 @@ struct AutomaticLight {
 /// went in, and with its highlights, as far as the rule's highest level allows. The strength is 1 for pictures at most
 /// half as bright as that, and falls to 0 for those that are as bright: they need nothing. It is 0, too, for pictures
 /// of one color, and low for those with hardly a dozen steps between their darkest and brightest, or with nearly all of
-/// them close to black (level_limit).
+/// them close to black (level_limit). Throws Error as enhance() does, or for a span that is not positive.
 AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& reduced, InputRange range);
 
-/// The mean of all values from the sums of three planes' values, each added up in order.
+/// The mean of all values from the sums of three planes' values, each added up in order. Throws Error for planes of less
+/// than one value.
 double mean_of_planes(const double sums[3], std::int64_t plane);
 
 /// Throws Error unless the level is one that enhance() takes.
 void check_light(const LightLevel& light);
 
-/// What adjustment is asked for when a bright picture is known: mean(L_high / (L_low + 1e-4)). Both [1, 1, h, w].
+/// What adjustment is asked for when a bright picture is known: mean(L_high / (L_low + 1e-4)). Both [1, 1, h, w]; throws
+/// Error where their shapes differ or they are empty.
 double ratio_between(const Tensor<float>& low, const Tensor<float>& high);
 
 /// A value of an output, limited to 0..1; NaN stays NaN.
@@ -131,13 +135,14 @@ inline void clip_color(float& red, float& green, float& blue) {
   blue = clipped(blue);
 }
 
-/// A map [n, 1, h, w] of one number.
+/// A map [n, 1, h, w] of one number; throws Error for other shapes, or a number that is not finite.
 Variable<float> ratio_map(const Shape& illumination, double ratio);
 
 /// The authors' way of putting a photograph together, with g = Gaussian blur (sigma 3, radius 12, edges replicated) of
 /// 0.2125 R + 0.7154 G + 0.0721 B of R_low:
 ///   R_hat' = R_hat * min(sqrt(2 g), 1);  output = L_low * I + (1 - L_low) * R_hat' * L_hat
-/// `picture` is the nets' input, the other maps are those of Enhanced.
+/// `picture` is the nets' input, the other maps are those of Enhanced. Throws Error where one is missing or of another
+/// size.
 Tensor<float> fuse_official(const Tensor<float>& picture, const Enhanced& maps);
 
 }  // namespace kind

@@ -369,13 +369,13 @@ std::vector<Entry> read_index(const std::string& path, const ReadFile& read, std
     if (!at.at_end()) at.bad("an entry is longer than the place of a block");
     // A limit lies between the names of its block and of the next.
     read_block(file, path, "the block up to " + quote(limit), block, [&](const std::string& name, Bytes bytes) {
-      check(name <= limit, "cannot read ", path, ": the name ", quote(name), " lies behind the end of its block, ",
-            quote(limit));
+      check(name <= limit, "cannot read ", path, ": the name ", Quoted{name}, " lies behind the end of its block, ",
+            Quoted{limit});
       if (!last) {
-        check(name.empty(), "cannot read ", path, ": expected the header as its first entry, got ", quote(name));
+        check(name.empty(), "cannot read ", path, ": expected the header as its first entry, got ", Quoted{name});
         shards = read_header(bytes, path);
       } else {
-        check(name > *last, "cannot read ", path, ": the name ", quote(name), " does not come after ", quote(*last));
+        check(name > *last, "cannot read ", path, ": the name ", Quoted{name}, " does not come after ", Quoted{*last});
         name_bytes += name.size();
         check(name_bytes <= kMaxIndexBytes, "cannot read ", path, ": its names have more than ", kMaxIndexBytes,
               " bytes in all");
@@ -449,6 +449,7 @@ SafeTensors read_tensorflow_checkpoint(const std::string& path) {
 }
 
 SafeTensors read_tensorflow_bundle(const std::string& prefix, const ReadFile& read) {
+  check(read != nullptr, prefix, ": expected a function that reads files, got none");
   std::int64_t shards = 0;
   std::vector<Entry> entries = read_index(prefix + std::string(kIndexEnding), read, shards);
   // An empty tensor comes before the one that starts at the same place.

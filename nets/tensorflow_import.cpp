@@ -132,11 +132,13 @@ void collect(const SafeTensors& content, FoundTensors& all) {
             ", expected finite numbers");
     }
     const auto [place, added] = all.emplace(*ours, found);
-    check(added, content.source, ": the ", net_of(*ours), " net is there twice, with ", place->second.theirs, " of ",
-          place->second.source, " and ", theirs);
+    check(
+        added, content.source, ": the ", [&] { return net_of(*ours); }, " net is there twice, with ",
+        place->second.theirs, " of ", place->second.source, " and ", theirs);
     any = true;
   }
-  check(unknown.empty(), content.source, ": expected the tensors of KinD's nets alone, found also ", list(unknown));
+  check(unknown.empty(), content.source, ": expected the tensors of KinD's nets alone, found also ",
+        [&] { return list(unknown); });
   check(any, content.source, ": it holds no tensor of KinD's nets");
 }
 
@@ -146,8 +148,8 @@ void assign(const Found& from, Variable<float> to) {
   const Shape& s = to.shape();
   const bool weight = s.rank() == 4;
   const Shape expected = weight ? Shape{s[2], s[3], s[1], s[0]} : s;
-  check(from.value.shape() == expected, from.source, ": tensor ", from.theirs, " has shape ", from.value.shape().text(),
-        ", expected ", expected.text());
+  check(from.value.shape() == expected, from.source, ": tensor ", from.theirs, " has shape ", from.value.shape(),
+        ", expected ", expected);
   Tensor<float>& value = to.mutable_value();
   const std::int64_t area = weight ? s[2] * s[3] : 1, pairs = s.size() / area;
   const std::int64_t inner = weight ? s[1] : 1, outer = s[0];
@@ -194,7 +196,9 @@ Model<float> model_from_tensorflow(const std::vector<SafeTensors>& checkpoints) 
     assign(from->second, parameter.variable);
     found.erase(from);
   }
-  check(missing.empty(), list(sources), ": expected whole nets, missing: ", list(missing));
+  check(
+      missing.empty(), [&] { return list(sources); },
+      ": expected whole nets, missing: ", [&] { return list(missing); });
   // Biases of up-convolutions, which have names but no place.
   for (const auto& [ours, tensor] : found) {
     fail(tensor.source, ": tensor ", tensor.theirs, " is none of KinD's nets', whose up-convolutions have no biases");

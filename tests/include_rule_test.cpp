@@ -131,6 +131,45 @@ TEST_CASE("include rule: samples that break it are found") {
   CHECK(broken("core/kernels/avx512/gemm.cpp", "#include \"core/base/error.h\"\n") == 1);
 }
 
+/// The names of the types that a source defines in our namespace itself (not nested, not in an unnamed namespace).
+std::set<std::string> types_of(const std::string& source) {
+  static const std::regex type(
+      R"(^(?:template <.*> *)?(?:struct|class|enum|enum class) (\w+)(?: final)?(?: : .*)? *\{)");
+  std::set<std::string> names;
+  std::istringstream lines(source);
+  bool unnamed = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line == "namespace {") unnamed = true;
+    if (line == "}  // namespace") unnamed = false;
+    std::smatch match;
+    if (!unnamed && std::regex_search(line, match, type)) names.insert(match[1]);
+  }
+  return names;
+}
+
+TEST_CASE("one definition rule: no two files define types of one name") {
+  CHECK(types_of("namespace kind {\nnamespace {\nstruct A {\n};\n}  // namespace\nstruct B : C {\n  struct D {\n") ==
+        std::set<std::string>{"B"});
+  CHECK(types_of("template <class T>\nclass A {\n};\nenum class B { kOne };\nstruct C;\n") ==
+        std::set<std::string>{"A", "B"});
+  const fs::path root = KIND_SOURCE_DIR;
+  std::map<std::string, std::string> first;  // where a name is
+  for (const std::string top : {"core", "layers", "losses", "nets", "train", "infer"}) {
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root / top)) {
+      if (!entry.is_regular_file() || !is_source(entry.path())) continue;
+      const std::string path = entry.path().lexically_relative(root).generic_string(), text = read(entry.path());
+      // Programs and instruction sets have namespaces of their own.
+      if (text.find("\nnamespace kind {") == std::string::npos) continue;
+      for (const std::string& name : types_of(text)) {
+        const auto [at, fresh] = first.emplace(name, path);
+        INFO(name << " is defined in " << at->second << " and in " << path);
+        CHECK(fresh);
+      }
+    }
+  }
+  CHECK(first.size() >= 50);
+}
+
 TEST_CASE("every test file is in the list of tests/CMakeLists.txt") {
   const fs::path tests = fs::path(KIND_SOURCE_DIR) / "tests";
   const std::string list = read(tests / "CMakeLists.txt");

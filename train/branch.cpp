@@ -33,7 +33,7 @@ void link_file(const fs::path& from, const fs::path& to) {
 void make_folder(const std::string& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  check(!error, folder, ": cannot be made: ", error.message());
+  check(!error, folder, ": cannot be made: ", [&] { return error.message(); });
 }
 
 }  // namespace

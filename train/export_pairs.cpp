@@ -18,7 +18,7 @@ void export_source(const Pairs& pairs, const Pairs::Source& source, const std::s
   for (const char* name : {"/low", "/high"}) {
     std::error_code error;
     fs::create_directories(folder + name, error);
-    check(!error, folder, name, ": cannot be made: ", error.message());
+    check(!error, folder, name, ": cannot be made: ", [&] { return error.message(); });
   }
   const auto stem_of = [&](std::size_t index) { return source.folder.pairs[index - source.first].stem; };
   for (std::size_t i = source.first; i < source.first + source.folder.pairs.size(); ++i) {

@@ -26,7 +26,7 @@ namespace {
 
 using namespace kind;
 
-volatile std::sig_atomic_t stop_signal = 0;
+StopSignal stop_signal = 0;
 
 // The first signal asks the run to save and leave, the second leaves at once.
 extern "C" void on_signal(int signal) {
@@ -122,7 +122,7 @@ int profile(const Options& options, const TrainConfig& config) {
   if (!options.out.empty()) {
     std::error_code error;
     std::filesystem::create_directories(options.out, error);
-    check(!error, options.out, ": cannot be made: ", error.message());
+    check(!error, options.out, ": cannot be made: ", [&] { return error.message(); });
     write_file_atomic(options.out + "/profile.json", to_json(stages).dump(2) + "\n");
   }
   std::cout << profile_text(stages) << std::flush;
@@ -200,7 +200,7 @@ int sweep(const Options& options) {
                          num_threads(),
                          options.resume,
                          [](const std::string& text) { std::cerr << text << std::endl; },
-                         [] { return static_cast<int>(stop_signal); }};
+                         [] { return stop_signal.load(); }};
   if (!options.emit.empty()) {
     std::cout << emit_sweep(plan, how, options.emit == "slurm" ? SweepScript::kSlurm : SweepScript::kParallel)
               << std::endl;

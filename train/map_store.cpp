@@ -36,7 +36,7 @@ MapStore::~MapStore() {
 }
 
 void MapStore::put(std::size_t index, const Tensor<float>& maps) {
-  check(maps.shape().rank() == 3, "map store: expected maps [c, h, w], got ", maps.shape().text());
+  check(maps.shape().rank() == 3, "map store: expected maps [c, h, w], got ", maps.shape());
   Entry& entry = entries_[index];
   const std::size_t bytes = static_cast<std::size_t>(maps.size()) * sizeof(float);
   if (bytes <= memory_left_) {
@@ -63,7 +63,7 @@ void MapStore::put(std::size_t index, const Tensor<float>& maps) {
 }
 
 void MapStore::put_view(std::size_t index, const Shape& shape, const float* maps) {
-  check(shape.rank() == 3, "map store: expected maps [c, h, w], got ", shape.text());
+  check(shape.rank() == 3, "map store: expected maps [c, h, w], got ", shape);
   Entry& entry = entries_[index];
   entry.data = maps;
   entry.shape = {shape[0], shape[1], shape[2]};

@@ -14,8 +14,8 @@ constexpr std::int64_t kGrain = 16384;
 
 Tensor<float> load_like(const SafeTensors& content, const std::string& name, const Shape& shape) {
   Tensor<float> tensor = content.get_tensor<float>(name);
-  check(tensor.shape() == shape, content.source, ": tensor ", name, " has shape ", tensor.shape().text(), ", expected ",
-        shape.text());
+  check(tensor.shape() == shape, content.source, ": tensor ", name, " has shape ", tensor.shape(), ", expected ",
+        shape);
   return tensor;
 }
 

@@ -228,7 +228,7 @@ void Pairs::share_turns() {
 
 Tensor<float> flip_rotate(const Tensor<float>& planes, int mode) {
   const Shape& s = planes.shape();
-  check(s.rank() == 3 && s[1] == s[2], "flip_rotate: expected square planes [c, s, s], got ", s.text());
+  check(s.rank() == 3 && s[1] == s[2], "flip_rotate: expected square planes [c, s, s], got ", s);
   check(mode >= 0 && mode < 8, "flip_rotate: expected a mode from 0 to 7, got ", mode);
   const std::int64_t size = s[1];
   Tensor<float> result(s);

@@ -442,7 +442,7 @@ Loss<float> together_loss(const StageConfig& config, const Model<float>& model, 
 Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch) {
   const Shape& shape = batch.shape();
   check(shape.rank() == 4 && shape[1] == stage_planes(config), "stage ", config.name, ": expected a batch of ",
-        stage_planes(config), " planes, got ", shape.text());
+        stage_planes(config), " planes, got ", shape);
   if (config.net.together()) return together_loss(config, model, batch);
   if (config.net.decomposition) {
     const std::int64_t n = shape[0];

@@ -37,7 +37,7 @@ bool exists(const std::string& path) {
 void make_folder(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  check(!error, path, ": cannot be made: ", error.message());
+  check(!error, path, ": cannot be made: ", [&] { return error.message(); });
 }
 
 std::string duration(double seconds) {

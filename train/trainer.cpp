@@ -51,8 +51,10 @@ void take_net(const std::string& where, const std::optional<Net>& from, const st
   if (wanted) {
     Config form = *from_config;
     form.initializer = wanted->initializer;
-    check(to_json(form) == to_json(*wanted), where, ": the net in it has another form (", to_json(form).dump(),
-          ") than the config asks for (", to_json(*wanted).dump(), ")");
+    check(
+        to_json(form) == to_json(*wanted), where, ": the net in it has another form (",
+        [&] { return to_json(form).dump(); }, ") than the config asks for (", [&] { return to_json(*wanted).dump(); },
+        ")");
   }
   to = from;
   to_config = from_config;
@@ -232,9 +234,10 @@ class Run {
     if (fs::exists(config_file, error) || error) {
       const TrainConfig before = parse_config<TrainConfig>(read_json_file(config_file.string()), config_file.string());
       const ordered_json a = comparable(before), b = comparable(config_);
-      check(a == b, out_, ": the run in it was started with another config (", first_difference(a, b, ""),
-            " differs); resume it with the same one, which ", config_file.string(),
-            " holds, or start another with --out");
+      check(
+          a == b, out_, ": the run in it was started with another config (", [&] { return first_difference(a, b, ""); },
+          " differs); resume it with the same one, which ", config_file.native(),
+          " holds, or start another with --out");
     }
     if (!newest) {
       callbacks_.message(out_ + ": there is no checkpoint to go on from; the run begins at its start");
@@ -246,7 +249,7 @@ class Run {
     const SafeTensors content = read_safetensors(checkpoints_.state_path(*newest));
     state_ = get_state(content, model_.config);
     check(state_.data == hexadecimal(pairs_.fingerprint()), out_,
-          ": the run in it was trained on other pictures than those in ", roots());
+          ": the run in it was trained on other pictures than those in ", [&] { return roots(); });
     check(state_.stage < static_cast<std::int64_t>(config_.stages.size()), content.source, ": there is no stage ",
           state_.stage);
     model_.build(seed_);
@@ -265,7 +268,7 @@ class Run {
     std::error_code error;
     for (const char* name : {"/checkpoints", "/sheets"}) {
       fs::create_directories(out_ + name, error);
-      check(!error, out_, name, ": cannot be made: ", error.message());
+      check(!error, out_, name, ": cannot be made: ", [&] { return error.message(); });
     }
     // Temporary files of a run that was killed while it wrote.
     for (const std::string& folder : {out_, checkpoints_.folder(), out_ + "/sheets"}) {

@@ -49,22 +49,22 @@ void Variable<T>::release(std::vector<Variable> pending) {
 
 template <class T>
 void Variable<T>::set_requires_grad(bool requires_grad) {
-  check(!node_->backward && !node_->freed, "variable: requires_grad can be set on leaves only");
+  check(!node().backward && !node().freed, "variable: requires_grad can be set on leaves only");
   node_->requires_grad = requires_grad;
 }
 
 template <class T>
 Tensor<T>& Variable<T>::mutable_grad() {
-  Tensor<T>& grad = node_->grad;
+  Tensor<T>& grad = node().grad;
   if (grad.defined() && !grad.unique()) grad = grad.clone();
   return grad;
 }
 
 template <class T>
 void Variable<T>::add_grad(const Tensor<T>& gradient) {
-  if (!node_->requires_grad) return;
-  check(gradient.defined() && gradient.shape() == shape(), "gradient: expected the shape of the value, ",
-        shape().text(), ", got ", gradient.defined() ? gradient.shape().text() : "nothing");
+  if (!requires_grad()) return;
+  check(gradient.defined() && gradient.shape() == shape(), "gradient: expected the shape of the value, ", shape(),
+        ", got ", [&] { return gradient.defined() ? gradient.shape().text() : "nothing"; });
   Tensor<T>& grad = node_->grad;
   if (!grad.defined()) {
     grad = gradient;
@@ -82,6 +82,7 @@ void Variable<T>::add_grad(const Tensor<T>& gradient) {
 template <class T>
 Variable<T> Variable<T>::from_op(Tensor<T> value, std::vector<Variable> inputs, BackwardFunction<T> backward) {
   const bool keep = needs_graph(inputs);
+  check(!keep || backward, "variable: an operation whose inputs need a gradient was given no backward function");
   Variable result(std::move(value), keep);
   if (keep) {
     result.node_->inputs = std::move(inputs);
@@ -121,7 +122,7 @@ void Variable<T>::backward() {
 
 template <class T>
 void Variable<T>::backward(const Tensor<T>& seed) {
-  check(node_->requires_grad, "backward: nothing in this variable's graph requires a gradient");
+  check(requires_grad(), "backward: nothing in this variable's graph requires a gradient");
   std::vector<std::shared_ptr<Node>> order = sorted_graph();
   for (const std::shared_ptr<Node>& node : order) {
     check(!node->freed, "backward: this graph has already been back-propagated and freed; run the forward pass again");

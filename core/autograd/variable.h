@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/tensor/tensor.h"
 
 namespace kind {
@@ -21,25 +22,25 @@ using BackwardFunction = std::function<void(std::vector<Variable<T>>& inputs, co
 template <class T>
 class Variable {
  public:
-  /// An undefined variable; only defined() and assignment may be used.
+  /// An undefined variable: all but defined() and assignment throw Error.
   Variable() = default;
   /// A leaf: parameters have requires_grad = true, data has false.
   explicit Variable(Tensor<T> value, bool requires_grad = false);
 
   bool defined() const { return node_ != nullptr; }
-  const Tensor<T>& value() const { return node_->value; }
+  const Tensor<T>& value() const { return node().value; }
   /// For optimisers and loaders: the elements may be written while no graph that used them waits for backward().
-  Tensor<T>& mutable_value() { return node_->value; }
-  const Shape& shape() const { return node_->value.shape(); }
-  bool requires_grad() const { return node_->requires_grad; }
+  Tensor<T>& mutable_value() { return node().value; }
+  const Shape& shape() const { return node().value.shape(); }
+  bool requires_grad() const { return node().requires_grad; }
   /// Only for leaves; freezing a parameter keeps it out of graphs built from then on.
   void set_requires_grad(bool requires_grad);
 
   /// dE/d(this), summed over all backward() calls since zero_grad(); undefined where none has arrived.
-  const Tensor<T>& grad() const { return node_->grad; }
+  const Tensor<T>& grad() const { return node().grad; }
   /// The same for writing; first copied where another variable's gradient shares its elements.
   Tensor<T>& mutable_grad();
-  void zero_grad() { node_->grad = Tensor<T>(); }
+  void zero_grad() { node().grad = Tensor<T>(); }
 
   /// Adds to the gradient. The tensor may be kept, so the caller must not write to it afterwards. Throws Error, naming
   /// both shapes, where its shape is not the value's. Does nothing where no gradient is required.
@@ -51,7 +52,7 @@ class Variable {
   void backward(const Tensor<T>& seed);
 
   /// The same value outside any graph.
-  Variable detach() const { return Variable(node_->value); }
+  Variable detach() const { return Variable(node().value); }
 
   /// The result of an operation. It joins the graph where gradients are on (no NoGrad in scope) and an input needs one;
   /// otherwise `backward` is dropped.
@@ -75,6 +76,10 @@ class Variable {
     ~Node();
   };
 
+  Node& node() const {
+    check(node_ != nullptr, "variable: it is undefined, expected one made of a tensor");
+    return *node_;
+  }
   static void release(std::vector<Variable> pending);
   std::vector<std::shared_ptr<Node>> sorted_graph() const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <ostream>
 #include <string>
 #include <string_view>
 
@@ -30,5 +31,12 @@ inline std::string quote(std::string_view text) {
   out += '\'';
   return out;
 }
+
+/// quote(text) as a part of a check's message: made only where it is written.
+struct Quoted {
+  std::string_view text;
+};
+
+inline std::ostream& operator<<(std::ostream& out, const Quoted& quoted) { return out << quote(quoted.text); }
 
 }  // namespace kind

@@ -190,8 +190,9 @@ void assign(json& root, std::string walked, const std::vector<std::string>& part
       at = &element(*at, part, where);
     } else {
       if (at->is_null()) *at = json::object();
-      check(at->is_object(), where, ": ", walked.empty() ? "the config" : walked, " is ", shown(*at),
-            ", which has no \"", part, "\" in it");
+      check(
+          at->is_object(), where, ": ", walked.empty() ? "the config" : walked, " is ", [&] { return shown(*at); },
+          ", which has no \"", part, "\" in it");
       at = &(*at)[part];
     }
     walked += (walked.empty() ? "" : ".") + part;
@@ -250,7 +251,9 @@ json read_json_file(const std::string& path) {
 
 void set_path(json& config, const std::string& assignment, const SetScope& scope) {
   const std::size_t equals = assignment.find('=');
-  check(equals != std::string::npos, "--set ", shown(assignment), ": expected PATH=JSON, such as epochs=5");
+  check(
+      equals != std::string::npos, "--set ", [&] { return shown(assignment); },
+      ": expected PATH=JSON, such as epochs=5");
   const std::string path = assignment.substr(0, equals);
   const std::string where = "--set " + path;
 
@@ -259,8 +262,9 @@ void set_path(json& config, const std::string& assignment, const SetScope& scope
   for (std::string part; std::getline(in, part, '.');) parts.push_back(part);
   // A path that JSON would have to escape has control characters, quotes or broken UTF-8 in it.
   const bool plain = json(path).dump(-1, ' ', false, json::error_handler_t::replace) == "\"" + path + "\"";
-  check(plain && !contains(parts, "") && parts.size() <= kMaxDepth, "--set ", shown(path),
-        ": expected a path of keys, such as stages.decom.epochs");
+  check(
+      plain && !contains(parts, "") && parts.size() <= kMaxDepth, "--set ", [&] { return shown(path); },
+      ": expected a path of keys, such as stages.decom.epochs");
 
   const json value = parse_set_value(assignment.substr(equals + 1), path);
   json changed = config;
@@ -269,7 +273,7 @@ void set_path(json& config, const std::string& assignment, const SetScope& scope
   } else {
     std::vector<std::string> known = scope.top_keys;
     known.insert(known.end(), scope.spread_keys.begin(), scope.spread_keys.end());
-    check(contains(scope.spread_keys, parts[0]), where, ": ", unknown_key_text(parts[0], known));
+    check(contains(scope.spread_keys, parts[0]), where, ": ", [&] { return unknown_key_text(parts[0], known); });
     const auto found = changed.find(scope.spread);
     check(found != changed.end() && found->is_array() && !found->empty(), where, ": the config has no \"", scope.spread,
           "\" to set it in");

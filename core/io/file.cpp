@@ -95,7 +95,7 @@ std::vector<std::string> list_folder(const std::string& folder) {
   for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
     paths.push_back(at->path().string());
   }
-  check(!error, "cannot list ", folder, ": ", error.message());
+  check(!error, "cannot list ", folder, ": ", [&] { return error.message(); });
   std::sort(paths.begin(), paths.end());
   return paths;
 }

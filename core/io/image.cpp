@@ -465,7 +465,7 @@ Image to_image(const Tensor<float>& tensor, int bits) {
   const Shape& shape = tensor.shape();
   check(shape.rank() == 4 && shape[0] == 1 && (shape[1] == 1 || shape[1] == 3) && tensor.size() > 0 &&
             shape[2] <= std::numeric_limits<int>::max() && shape[3] <= std::numeric_limits<int>::max(),
-        "to_image: expected a tensor of shape [1, 3, h, w] or [1, 1, h, w], got ", shape.text());
+        "to_image: expected a tensor of shape [1, 3, h, w] or [1, 1, h, w], got ", shape);
   Image image(static_cast<int>(shape[3]), static_cast<int>(shape[2]), static_cast<int>(shape[1]), bits);
   const std::int64_t channels = shape[1], height = shape[2], width = shape[3];
   std::vector<const float*> planes;

@@ -172,7 +172,7 @@ Tensor<T> parse_npy(std::span<const std::uint8_t> bytes, const std::string& path
   check(!header.fortran_order, "cannot read ", path,
         " as npy: its elements are in Fortran order, expected C order: ", "save numpy.ascontiguousarray(array)");
   const std::size_t element_size = header.type == "<f8" ? 8 : header.type == "<f4" ? 4 : header.type == "|u1" ? 1 : 0;
-  check(element_size != 0, "cannot read ", path, " as npy: its elements are ", quote(header.type),
+  check(element_size != 0, "cannot read ", path, " as npy: its elements are ", Quoted{header.type},
         ", expected '<f4', '<f8' or '|u1'");
   const std::size_t data_size = bytes.size() - header_start - header_size;
   const bool empty = std::find(header.sizes.begin(), header.sizes.end(), 0) != header.sizes.end();

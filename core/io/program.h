@@ -1,11 +1,16 @@
 #pragma once
 
+#include <atomic>
 #include <csignal>
 #include <exception>
 #include <string>
 #include <vector>
 
 namespace kind {
+
+/// The signal that asks a program to stop, 0 for none: written by a signal handler, read by any thread.
+using StopSignal = std::atomic<int>;
+static_assert(StopSignal::is_always_lock_free, "a signal handler must not take a lock");
 
 /// What every program returns: all well; some inputs failed and the others are done; a usage, config or data error,
 /// with nothing done.

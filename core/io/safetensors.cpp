@@ -270,7 +270,7 @@ std::vector<std::uint8_t> bytes_of(const void* from, std::size_t size) {
 
 const SafeTensor& get_typed(const SafeTensors& from, const std::string& name, Dtype dtype) {
   const SafeTensor& tensor = from.get(name);
-  check(tensor.dtype == dtype, from.source, ": tensor ", quote(name), " is of type ", dtype_name(tensor.dtype),
+  check(tensor.dtype == dtype, from.source, ": tensor ", Quoted{name}, " is of type ", dtype_name(tensor.dtype),
         ", expected ", dtype_name(dtype));
   return tensor;
 }
@@ -304,9 +304,9 @@ template <class T>
 Tensor<T> SafeTensors::get_tensor(const std::string& name) const {
   const SafeTensor& from = get(name);
   const auto size = count_bytes(from.dtype, from.shape);
-  check(size == from.data.size(), source, ": tensor ", quote(name), " has ", from.data.size(),
-        " bytes, which do not fit its shape ", shape_text(from.shape));
-  check(from.shape.size() <= static_cast<std::size_t>(Shape::kMaxRank), source, ": tensor ", quote(name), " has ",
+  check(size == from.data.size(), source, ": tensor ", Quoted{name}, " has ", from.data.size(),
+        " bytes, which do not fit its shape ", [&] { return shape_text(from.shape); });
+  check(from.shape.size() <= static_cast<std::size_t>(Shape::kMaxRank), source, ": tensor ", Quoted{name}, " has ",
         from.shape.size(), " axes, expected at most ", Shape::kMaxRank);
   Tensor<T> tensor{Shape(from.shape)};
   const auto same = [](auto value) { return value; };
@@ -343,20 +343,20 @@ std::vector<std::uint8_t> SafeTensors::get_bytes(const std::string& name) const 
 
 template <class T>
 void SafeTensors::put_tensor(const std::string& name, const Tensor<T>& tensor) {
-  check(tensor.defined(), source, ": tensor ", quote(name), " is undefined");
+  check(tensor.defined(), source, ": tensor ", Quoted{name}, " is undefined");
   tensors[name] = {std::is_same_v<T, double> ? Dtype::kF64 : Dtype::kF32, sizes_of(tensor.shape()),
                    bytes_of(tensor.data(), static_cast<std::size_t>(tensor.size()) * sizeof(T))};
 }
 
 void SafeTensors::put_half(const std::string& name, const Tensor<float>& tensor) {
-  check(tensor.defined(), source, ": tensor ", quote(name), " is undefined");
+  check(tensor.defined(), source, ": tensor ", Quoted{name}, " is undefined");
   std::vector<std::uint16_t> halves(static_cast<std::size_t>(tensor.size()));
   for (std::size_t i = 0; i < halves.size(); ++i) {
     const float value = tensor[static_cast<std::int64_t>(i)];
     halves[i] = float_to_half(value);
     constexpr unsigned kInfinity = 0x7c00;
     const bool overflow = (halves[i] & 0x7fffu) == kInfinity && std::isfinite(value);
-    check(!overflow, source, ": tensor ", quote(name), " holds ", value, ", too large for float16 (65504 at most)");
+    check(!overflow, source, ": tensor ", Quoted{name}, " holds ", value, ", too large for float16 (65504 at most)");
   }
   tensors[name] = {Dtype::kF16, sizes_of(tensor.shape()),
                    bytes_of(halves.data(), halves.size() * sizeof(std::uint16_t))};
@@ -440,10 +440,12 @@ void write_safetensors(const std::string& path, const SafeTensors& content) {
     const auto quoted = [](const std::string& text) { return nlohmann::json(text).dump(); };
     if (!content.metadata.empty()) header += join(quoted(kMetadataKey), ":", nlohmann::json(content.metadata).dump());
     for (const auto* entry : order) {
-      const auto& [name, tensor] = *entry;
+      const std::string& name = entry->first;
+      const SafeTensor& tensor = entry->second;
       check(name != kMetadataKey, "cannot write ", path, ": a tensor cannot be called ", kMetadataKey);
       check(count_bytes(tensor.dtype, tensor.shape) == tensor.data.size(), "cannot write ", path, ": tensor ",
-            quote(name), " has ", tensor.data.size(), " bytes, which do not fit its shape ", shape_text(tensor.shape));
+            Quoted{name}, " has ", tensor.data.size(), " bytes, which do not fit its shape ",
+            [&] { return shape_text(tensor.shape); });
       nlohmann::ordered_json description;
       description["dtype"] = dtype_name(tensor.dtype);
       description["shape"] = tensor.shape;

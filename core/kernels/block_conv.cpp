@@ -17,7 +17,7 @@ std::int64_t segment(const BlockKernels& kernels) { return 8 * kernels.rows; }
 
 // Every product reads its pixels where they lie: a chunk is one block at one tap.
 void direct_conv(const BlockKernels& kernels, std::int64_t kernel, const BlockParts& x, const PackedWeights& weights,
-                 const float* bias, const Outputs& outputs, std::int64_t y0, std::int64_t y1) {
+                 const float* bias, const ConvTargets& outputs, std::int64_t y0, std::int64_t y1) {
   const BlockMap& shape = outputs.shape();
   const std::int64_t lanes = kernels.lanes, width = kernels.width, k = weights.inputs(), taps = kernel * kernel;
   const std::int64_t groups = ceil_div(outputs.blocks() * lanes, width);
@@ -147,7 +147,7 @@ void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64
                 const BlockParts& x, const float* weight, const float* bias, const BlockTarget* targets,
                 int target_count, std::int64_t y0, std::int64_t y1, const float* prepared) {
   if (y0 >= y1) return;
-  const Outputs outputs{targets, target_count, kernels.lanes};
+  const ConvTargets outputs{targets, target_count, kernels.lanes};
   std::int64_t channels = 0;
   for (int i = 0; i < target_count; ++i) channels += targets[i].map.channels;
   const std::int64_t oc = use == WeightUse::kForward ? channels : x.channels();

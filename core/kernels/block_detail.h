@@ -13,7 +13,7 @@ inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
 
 /// The output channels of a layer as groups of one product's columns, over one or two targets.
-struct Outputs {
+struct ConvTargets {
   const BlockTarget* targets;
   int count;
   std::int64_t lanes;
@@ -91,7 +91,7 @@ inline Buffer<float> zero_row(const BlockMap& map) {
 
 /// block_conv by Winograd's algorithm, kernel 3.
 void winograd_conv(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
-                   const PackedWeights& weights, const float* bias, const Outputs& outputs, std::int64_t y0,
+                   const PackedWeights& weights, const float* bias, const ConvTargets& outputs, std::int64_t y0,
                    std::int64_t y1, const float* prepared);
 /// block_weight_gradient's sum by Winograd's algorithm, kernel 3, whole blocks of channels.
 void winograd_weight_gradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,

@@ -119,7 +119,7 @@ void transform_all_weights(const WinogradKernels& f, const PackedWeights& weight
 class WinogradConv {
  public:
   WinogradConv(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x, const PackedWeights& weights,
-               const float* bias, const Outputs& outputs, std::int64_t y0, std::int64_t y1)
+               const float* bias, const ConvTargets& outputs, std::int64_t y0, std::int64_t y1)
       : kernels_(kernels),
         f_(f),
         grid_(kernels, f, x, y0, y1),
@@ -241,7 +241,7 @@ class WinogradConv {
   const WinogradKernels& f_;
   const TileGrid grid_;
   const PackedWeights& weights_;
-  const Outputs& outputs_;
+  const ConvTargets& outputs_;
   const std::int64_t h_, w_, tiles_, groups_;
   const Buffer<float> bias_;
 };
@@ -402,7 +402,7 @@ void prepare_weights(const BlockKernels& kernels, ConvAlgorithm algorithm, const
 bool weights_by_slices(std::int64_t ic, std::int64_t oc) { return 64 * ic * oc > kSharedWeightFloats; }
 
 void winograd_conv(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
-                   const PackedWeights& weights, const float* bias, const Outputs& outputs, std::int64_t y0,
+                   const PackedWeights& weights, const float* bias, const ConvTargets& outputs, std::int64_t y0,
                    std::int64_t y1, const float* prepared) {
   WinogradConv(kernels, f, x, weights, bias, outputs, y0, y1).run(prepared);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/base/error.h"
 #include "core/ops/broadcast.h"
@@ -83,7 +84,12 @@ template <class T>
 Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
   return binary(
       "div", a, b, [](T x, T z) { return x / z; }, [](T, T z, T g) { return g / z; },
-      [](T x, T z, T g) { return -g * x / (z * z); });
+      // Where the square leaves the range of normal numbers (in float beyond 1.8e19 and below 1e-19), divided twice.
+      [](T x, T z, T g) {
+        const T square = z * z;
+        const bool normal = square >= std::numeric_limits<T>::min() && square <= std::numeric_limits<T>::max();
+        return normal ? -g * x / square : -(g / z) * (x / z);
+      });
 }
 
 template <class T>

@@ -4,7 +4,8 @@
 
 namespace kind {
 
-// Elementwise operations. Binary ones broadcast as NumPy does and throw Error naming both shapes where they cannot.
+// Elementwise operations. Binary ones broadcast as NumPy does and throw Error naming both shapes where they cannot. All
+// throw Error for undefined variables.
 // `g` below is dE/dy for the result y.
 
 /// a + b; gradients g, g.
@@ -16,7 +17,8 @@ Variable<T> sub(const Variable<T>& a, const Variable<T>& b);
 /// a * b; gradients g b, g a.
 template <class T>
 Variable<T> mul(const Variable<T>& a, const Variable<T>& b);
-/// a / b; gradients g / b, -g a / b^2. Division by zero follows IEEE 754.
+/// a / b; gradients g / b and -g a / b^2, the second as -(g / b) (a / b) where b^2 overflows or underflows. Division by
+/// zero follows IEEE 754.
 template <class T>
 Variable<T> div(const Variable<T>& a, const Variable<T>& b);
 /// The smaller / larger of a and b; the gradient goes to the one chosen, half to each where they are equal.

@@ -44,15 +44,17 @@ Tensor<T> correlate(const Tensor<T>& x, const Tensor<T>& k, std::int64_t top, st
 template <class T>
 Variable<T> depthwise_filter(const Variable<T>& x, const Tensor<T>& kernel, const FilterPadding& p) {
   const Shape& s = x.shape();
-  check(s.rank() == 4, "depthwise_filter: expected a picture [n, c, h, w], got ", s.text());
+  check(s.rank() == 4, "depthwise_filter: expected a picture [n, c, h, w], got ", s);
+  kernel.check_defined("depthwise_filter: the kernel");
   check(kernel.shape().rank() == 2 && kernel.size() > 0, "depthwise_filter: expected a kernel [kh, kw], got ",
-        kernel.shape().text());
+        kernel.shape());
   check(p.top >= 0 && p.left >= 0 && p.bottom >= 0 && p.right >= 0,
         "depthwise_filter: expected paddings of at least 0");
+  check(std::max({p.top, p.left, p.bottom, p.right}) <= Shape::kMaxSize,
+        "depthwise_filter: paddings of more than memory can address");
   const std::int64_t kh = kernel.shape()[0], kw = kernel.shape()[1];
   const std::int64_t oh = s[2] + p.top + p.bottom - kh + 1, ow = s[3] + p.left + p.right - kw + 1;
-  check(oh >= 1 && ow >= 1, "depthwise_filter: the kernel ", kernel.shape().text(), " is larger than the picture ",
-        s.text());
+  check(oh >= 1 && ow >= 1, "depthwise_filter: the kernel ", kernel.shape(), " is larger than the picture ", s);
   Tensor<T> y = correlate(x.value(), kernel, p.top, p.left, oh, ow);
   return Variable<T>::from_op(std::move(y), {x}, [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
     Tensor<T> flipped = kernel.clone();

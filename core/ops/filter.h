@@ -12,8 +12,8 @@ struct FilterPadding {
   std::int64_t top = 0, left = 0, bottom = 0, right = 0;
 };
 
-/// Throws Error where x has not four axes or the kernel not two, a padding is negative, or the kernel is larger than
-/// the padded picture.
+/// Throws Error where x has not four axes or the kernel not two, a padding is negative or above Shape::kMaxSize, or the
+/// kernel is larger than the padded picture. No pictures (n = 0) give no results.
 template <class T>
 Variable<T> depthwise_filter(const Variable<T>& x, const Tensor<T>& kernel, const FilterPadding& padding = {});
 

@@ -33,7 +33,7 @@ struct Reduction {
         sizes.push_back(shape[i]);
       }
     }
-    check(shape.size() > 0, op, ": there is nothing to reduce in ", shape.text());
+    check(shape.size() > 0, op, ": there is nothing to reduce in ", shape);
     result = Shape(sizes);
     count = shape.size() / kept.size();
   }
@@ -74,19 +74,19 @@ Variable<T> extreme(const char* op, const Variable<T>& x, const std::vector<int>
   const Reduction r(op, x.shape(), axes, keep_axes);
   const Tensor<T> values = x.value();
   Tensor<T> best(r.kept);
-  Tensor<T> ties = Tensor<T>::zeros(r.kept);
+  Tensor<double> ties = Tensor<double>::zeros(r.kept);  // a float cannot count beyond 2^24
   const BroadcastPlan plan(x.shape(), x.shape(), r.kept);
   plan.for_each_run([&](std::int64_t, std::int64_t ix, std::int64_t ib, std::int64_t n, std::int64_t, std::int64_t sb) {
     for (std::int64_t i = 0; i < n; ++i) {
       const T v = values[ix + i];
       T& b = best[ib + i * sb];
-      T& count = ties[ib + i * sb];
+      double& count = ties[ib + i * sb];
       // A NaN, once met, stays: nothing is better than it, and better() must not hide it.
-      if (count == T(0) || better(v, b) || (v != v && b == b)) {
+      if (count == 0 || better(v, b) || (v != v && b == b)) {
         b = v;
-        count = T(1);
+        count = 1;
       } else if (v == b) {
-        count += T(1);
+        count += 1;
       }
     }
   });
@@ -97,7 +97,7 @@ Variable<T> extreme(const char* op, const Variable<T>& x, const std::vector<int>
         [&](std::int64_t, std::int64_t ix, std::int64_t ib, std::int64_t n, std::int64_t, std::int64_t sb) {
           for (std::int64_t i = 0; i < n; ++i) {
             const std::int64_t b = ib + i * sb;
-            to[ix + i] = values[ix + i] == best[b] ? g[b] / ties[b] : T(0);
+            to[ix + i] = values[ix + i] == best[b] ? g[b] / static_cast<T>(ties[b]) : T(0);
           }
         });
     inputs[0].add_grad(dx);

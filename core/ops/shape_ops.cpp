@@ -52,8 +52,9 @@ Variable<T> concat(const std::vector<Variable<T>>& parts, int axis) {
   std::int64_t total = 0;
   for (const Variable<T>& part : parts) {
     check(part.shape().rank() == first.rank() && part.shape().with(at, 0) == first.with(at, 0), "concat: shapes ",
-          first.text(), " and ", part.shape().text(), " differ in more than axis ", at);
+          first, " and ", part.shape(), " differ in more than axis ", at);
     total += part.shape()[at];
+    check(total <= Shape::kMaxSize, "concat: more elements on axis ", at, " than memory can address");
   }
   Tensor<T> y(first.with(at, total));
   std::int64_t begin = 0;
@@ -76,7 +77,7 @@ Variable<T> slice(const Variable<T>& x, int axis, std::int64_t begin, std::int64
   const int at = x.shape().normalize_axis(axis);
   const std::int64_t size = x.shape()[at];
   check(0 <= begin && begin <= end && end <= size, "slice: expected 0 <= begin <= end <= ", size, " on axis ", at,
-        " of ", x.shape().text(), ", got ", begin, " and ", end);
+        " of ", x.shape(), ", got ", begin, " and ", end);
   return Variable<T>::from_op(sliced(x.value(), at, begin, end - begin), {x},
                               [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
                                 inputs[0].add_grad(padded(g, at, begin, size - end, T(0)));
@@ -87,6 +88,8 @@ template <class T>
 Variable<T> pad(const Variable<T>& x, int axis, std::int64_t before, std::int64_t after, T value) {
   const int at = x.shape().normalize_axis(axis);
   check(before >= 0 && after >= 0, "pad: expected counts of at least 0, got ", before, " and ", after);
+  check(std::max(before, after) <= Shape::kMaxSize, "pad: ", before, " and ", after,
+        " elements are more than memory can address");
   const std::int64_t size = x.shape()[at];
   return Variable<T>::from_op(
       padded(x.value(), at, before, after, value), {x},

@@ -1,7 +1,7 @@
 #include "core/tensor/shape.h"
 
 #include <algorithm>
-#include <limits>
+#include <ostream>
 
 #include "core/base/error.h"
 
@@ -13,8 +13,7 @@ Shape::Shape(const std::vector<std::int64_t>& sizes) { assign(sizes.data(), size
 
 void Shape::assign(const std::int64_t* sizes, std::size_t rank) {
   check(rank <= static_cast<std::size_t>(kMaxRank), "shape: expected at most ", kMaxRank, " axes, got ", rank);
-  // One bound for every tensor keeps later size arithmetic (times a few bytes) clear of overflow.
-  std::int64_t left = std::numeric_limits<std::int64_t>::max() / 64;
+  std::int64_t left = kMaxSize;
   for (std::size_t i = 0; i < rank; ++i) {
     check(sizes[i] >= 0, "shape: an axis cannot have the negative size ", sizes[i]);
     check(sizes[i] <= left, "shape: more elements than memory can address");
@@ -36,11 +35,7 @@ std::int64_t Shape::size() const {
   return product;
 }
 
-int Shape::normalize_axis(int axis) const {
-  const int from_start = axis < 0 ? axis + rank_ : axis;
-  check(from_start >= 0 && from_start < rank_, "shape: there is no axis ", axis, " in ", text());
-  return from_start;
-}
+void Shape::no_axis(int axis) const { fail("shape: there is no axis ", axis, " in ", *this); }
 
 std::string Shape::text() const {
   std::string out = "[";
@@ -52,14 +47,15 @@ bool Shape::operator==(const Shape& other) const {
   return rank_ == other.rank_ && std::equal(sizes_.begin(), sizes_.begin() + rank_, other.sizes_.begin());
 }
 
+std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << shape.text(); }
+
 Shape broadcast_shape(const char* op, const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
   std::vector<std::int64_t> sizes(static_cast<std::size_t>(rank));
   for (int i = 1; i <= rank; ++i) {
     const std::int64_t sa = i <= a.rank() ? a[-i] : 1;
     const std::int64_t sb = i <= b.rank() ? b[-i] : 1;
-    check(sa == sb || sa == 1 || sb == 1, op, ": shapes ", a.text(), " and ", b.text(),
-          " cannot be broadcast together");
+    check(sa == sb || sa == 1 || sb == 1, op, ": shapes ", a, " and ", b, " cannot be broadcast together");
     sizes[static_cast<std::size_t>(rank - i)] = sa == 1 ? sb : sa;
   }
   return Shape(sizes);

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,9 @@ namespace kind {
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
+  /// The most elements of a shape without axes of size 0, and the most of one axis. The bound keeps size arithmetic
+  /// (a few such sizes added, or one times a few bytes) clear of overflow.
+  static constexpr std::int64_t kMaxSize = std::numeric_limits<std::int64_t>::max() / 64;
 
   Shape() = default;
   Shape(std::initializer_list<std::int64_t> sizes);
@@ -26,7 +31,12 @@ class Shape {
   /// Number of elements.
   std::int64_t size() const;
   /// 0..rank-1 for an axis that may count from the end; throws Error where there is none.
-  int normalize_axis(int axis) const;
+  int normalize_axis(int axis) const {
+    const int from_start = axis < 0 ? axis + rank_ : axis;
+    if (from_start < 0 || from_start >= rank_) [[unlikely]]
+      no_axis(axis);
+    return from_start;
+  }
   /// For messages: [1, 3, 400, 600].
   std::string text() const;
 
@@ -35,10 +45,14 @@ class Shape {
 
  private:
   void assign(const std::int64_t* sizes, std::size_t rank);
+  [[noreturn, gnu::cold]] void no_axis(int axis) const;
 
   std::array<std::int64_t, kMaxRank> sizes_{};
   int rank_ = 0;
 };
+
+/// Writes shape.text(): a shape is a cheap part of a check's message.
+std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 /// The shape two operands have after broadcasting (NumPy's rule: aligned at the last axis, sizes equal or 1). Throws
 /// Error naming `op` and both shapes where they do not fit.

@@ -15,8 +15,8 @@ Tensor<T>::Tensor(const Shape& shape) : shape_(shape), size_(shape.size()) {
 
 template <class T>
 Tensor<T>::Tensor(const Shape& shape, const std::vector<T>& values) : Tensor(shape) {
-  check(static_cast<std::int64_t>(values.size()) == size_, "tensor: shape ", shape.text(), " needs ", size_,
-        " values, got ", values.size());
+  check(static_cast<std::int64_t>(values.size()) == size_, "tensor: shape ", shape, " needs ", size_, " values, got ",
+        values.size());
   std::copy(values.begin(), values.end(), data());
 }
 
@@ -29,12 +29,13 @@ Tensor<T> Tensor<T>::full(const Shape& shape, T value) {
 
 template <class T>
 T Tensor<T>::item() const {
-  check(size_ == 1, "tensor: item() needs exactly one element, the shape is ", shape_.text());
+  check(size_ == 1, "tensor: item() needs exactly one element, the shape is ", shape_);
   return data()[0];
 }
 
 template <class T>
 Tensor<T> Tensor<T>::clone() const {
+  check_defined("clone");
   Tensor result(shape_);
   std::copy(data(), data() + size_, result.data());
   return result;
@@ -42,8 +43,8 @@ Tensor<T> Tensor<T>::clone() const {
 
 template <class T>
 Tensor<T> Tensor<T>::reshape(const Shape& shape) const {
-  check(shape.size() == size_, "reshape: ", shape_.text(), " has ", size_, " elements, ", shape.text(), " has ",
-        shape.size());
+  check_defined("reshape");
+  check(shape.size() == size_, "reshape: ", shape_, " has ", size_, " elements, ", shape, " has ", shape.size());
   Tensor result = *this;
   result.shape_ = shape;
   return result;
@@ -51,6 +52,7 @@ Tensor<T> Tensor<T>::reshape(const Shape& shape) const {
 
 template <class T>
 void Tensor<T>::fill(T value) {
+  check_defined("fill");
   std::fill(data(), data() + size_, value);
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/tensor/shape.h"
 
 namespace kind {
@@ -11,7 +12,7 @@ namespace kind {
 /// A contiguous array of float or double, row-major over its shape (pictures: NCHW), 64-byte aligned.
 ///
 /// Copying a Tensor shares its elements; clone() copies them. A default-constructed Tensor is undefined: it has no
-/// storage, and only defined() and assignment may be used on it.
+/// storage, no elements and the shape of a scalar; what would need elements throws Error.
 template <class T>
 class Tensor {
  public:
@@ -30,11 +31,16 @@ class Tensor {
   std::int64_t size() const { return size_; }
   T* data() { return storage_.get(); }
   const T* data() const { return storage_.get(); }
+  /// Element 0 <= i < size(), which is not checked.
   T& operator[](std::int64_t i) { return storage_.get()[i]; }
   T operator[](std::int64_t i) const { return storage_.get()[i]; }
   /// The only element; throws Error if there are more or fewer.
   T item() const;
   std::vector<T> to_vector() const { return std::vector<T>(data(), data() + size_); }
+  /// Throws Error, which `what` begins, for an undefined tensor.
+  void check_defined(const char* what) const {
+    check(defined(), what, ": the tensor is undefined, expected one made with a shape");
+  }
 
   /// A deep copy.
   Tensor clone() const;
@@ -56,6 +62,7 @@ extern template class Tensor<double>;
 /// Elementwise conversion between float and double.
 template <class To, class From>
 Tensor<To> cast(const Tensor<From>& x) {
+  x.check_defined("cast");
   Tensor<To> y(x.shape());
   for (std::int64_t i = 0; i < x.size(); ++i) y[i] = static_cast<To>(x[i]);
   return y;

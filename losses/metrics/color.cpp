@@ -62,7 +62,7 @@ struct Planes {
 template <class T>
 Tensor<double> srgb_to_lab(const Tensor<T>& rgb) {
   const Shape& s = rgb.shape();
-  check(s.rank() == 4 && s[1] == 3, "srgb_to_lab: expected RGB pictures [n, 3, h, w], got ", s.text());
+  check(s.rank() == 4 && s[1] == 3, "srgb_to_lab: expected RGB pictures [n, 3, h, w], got ", s);
   Tensor<double> lab(s);
   const std::int64_t pixels = s[2] * s[3];
   parallel_for(s[0] * pixels, 4096, [&](std::int64_t begin, std::int64_t end) {
@@ -87,7 +87,7 @@ Tensor<double> srgb_to_lab(const Tensor<T>& rgb) {
 template <class T>
 double mean_chroma(const Tensor<T>& rgb) {
   const Shape& s = rgb.shape();
-  check(s.rank() == 4 && s[1] == 3 && s.size() > 0, "mean_chroma: expected RGB pictures [n, 3, h, w], got ", s.text());
+  check(s.rank() == 4 && s[1] == 3 && s.size() > 0, "mean_chroma: expected RGB pictures [n, 3, h, w], got ", s);
   return mean_chroma_of_lab(srgb_to_lab(rgb));
 }
 

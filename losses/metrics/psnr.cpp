@@ -24,7 +24,7 @@ double psnr(const Tensor<T>& a, const Tensor<T>& b) {
 
 void check_rgb_pair(const char* metric, const Shape& a, const Shape& b) {
   check(a.rank() == 4 && a[0] == 1 && a[1] == 3 && a.size() > 0 && a == b, metric,
-        ": expected two RGB pictures [1, 3, h, w] of the same shape, got ", a.text(), " and ", b.text());
+        ": expected two RGB pictures [1, 3, h, w] of the same shape, got ", a, " and ", b);
 }
 
 template <class T>

@@ -1,9 +1,11 @@
 #include "layers/conv2d.h"
 
 #include <catch2/catch.hpp>
+#include <limits>
 #include <ostream>
 
 #include "core/ops/elementwise.h"
+#include "layers/pool.h"
 #include "tests/support/errors.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/scopes.h"
@@ -91,8 +93,6 @@ TEST_CASE("windows: SAME follows TensorFlow's rule") {
     WindowSpec spec;
     spec.stride_h = row.stride;
     spec.stride_w = 99;
-    // Paddings that are set do not matter with `same`.
-    spec.pad_top = spec.pad_bottom = 7;
     const WindowAxis axis = window_rows("op", spec, row.size, row.kernel);
     CHECK(axis.pad == row.pad);
     CHECK(axis.out == row.out);
@@ -123,6 +123,62 @@ TEST_CASE("windows: what does not fit is refused") {
              Contains("op: expected paddings of at least 0, got -1 and 3"));
   CHECK_THAT(error_of([] { window_cols("op", padded(1, 1, 0, 1, 0, 2), 5, 9); }),
              Contains("op: a kernel of 9 does not fit into 5 elements padded by 1 and 2"));
+}
+
+TEST_CASE("windows: paddings beside `same` are refused, not ignored") {
+  const char* const message = "op: paddings of 7 and 0 were given, but `same` chooses them; set it to false";
+  WindowSpec spec;
+  spec.pad_top = 7;
+  CHECK(error_of([&] { window_rows("op", spec, 5, 3); }) == message);
+  CHECK(window_cols("op", spec, 5, 3).out == 5);
+  std::swap(spec.pad_top, spec.pad_left);
+  CHECK(error_of([&] { window_cols("op", spec, 5, 3); }) == message);
+}
+
+TEST_CASE("windows: sizes at the end of the range do not overflow") {
+  constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max(), kMost = Shape::kMaxSize;
+  CHECK(window_rows("op", {kHuge, 1}, 5, 3).out == 1);
+  CHECK(window_rows("op", {kHuge, 1}, 5, 3).pad == 0);
+  CHECK(window_rows("op", {1, 1}, kMost, 3).out == kMost);
+  CHECK(window_rows("op", padded(kHuge, 1, kMost, 0, kMost, 0), kMost, 1).out == 1);
+  CHECK(window_rows("op", padded(1, 1, kMost, 0, kMost, 0), kMost, kMost).out == 2 * kMost + 1);
+  CHECK_THAT(
+      error_of([] { window_rows("op", padded(1, 1, std::int64_t{1} << 62, 0, std::int64_t{1} << 62, 0), 5, 3); }),
+      Contains("op: paddings of 4611686018427387904 and 4611686018427387904 are more than memory can address"));
+}
+
+TEST_CASE("conv2d: strides beyond the picture give one window, with its gradients", "[isa]") {
+  constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
+  const auto run = [](const WindowSpec& spec) {
+    Variable<float> x(random_tensor<float>({2, 2, 4, 5}, 1), true), w(random_tensor<float>({3, 2, 3, 3}, 2), true);
+    Variable<float> y = conv2d(x, w, Variable<float>(), spec);
+    CHECK(y.shape() == Shape{2, 3, 1, 1});
+    std::vector<float> all = y.value().to_vector();
+    y.backward();
+    for (const Variable<float>& v : {x, w}) {
+      const std::vector<float> gradient = v.grad().to_vector();
+      all.insert(all.end(), gradient.begin(), gradient.end());
+    }
+    return all;
+  };
+  const std::vector<float> huge = run(padded(kHuge, kHuge, 1, 1, 0, 0)), small = run(padded(6, 7, 1, 1, 0, 0));
+  REQUIRE(huge.size() == small.size());
+  for (std::size_t i = 0; i < huge.size(); ++i) CHECK(huge[i] == Approx(small[i]).margin(1e-5));
+  const Variable<float> one(Tensor<float>::full({1, 1, 1, 1}, 2)), kernel(Tensor<float>::full({1, 1, 2, 2}, 3));
+  CHECK(conv_transpose2d(one, kernel, 2, 3, {Shape::kMaxSize, Shape::kMaxSize, 0, 0}).value().to_vector() ==
+        std::vector<float>{6, 6, 0, 6, 6, 0});
+}
+
+TEST_CASE("layers: no pictures are named as what is wrong") {
+  const auto zeros = [](const Shape& shape) { return Variable<float>(Tensor<float>::zeros(shape)); };
+  const Variable<float> none = zeros({0, 2, 4, 4});
+  CHECK(error_of([&] {
+          conv2d(none, zeros({3, 2, 3, 3}), {});
+        }) == "conv2d: expected at least one picture, got n = 0 in [0, 2, 4, 4]");
+  CHECK(error_of([&] {
+          conv_transpose2d(none, zeros({2, 3, 2, 2}), 8, 8);
+        }) == "conv_transpose2d: expected at least one picture, got n = 0 in [0, 2, 4, 4]");
+  CHECK(error_of([&] { max_pool2d(none); }) == "max_pool2d: expected at least one picture, got n = 0 in [0, 2, 4, 4]");
 }
 
 TEST_CASE("conv2d: cases worked out by hand") {

@@ -1,5 +1,6 @@
 #include "nets/nets.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 
@@ -37,13 +38,15 @@ Variable<T> picture(const Shape& shape, std::uint64_t seed) {
   return Variable<T>(random_tensor<T>(shape, seed, 0, 1));
 }
 
-/// All values of a net's output lie in 0..1, and it is no constant.
+/// All values of a net's output lie in 0..1, and it is no constant where it has several values.
 template <class T>
 void check_output(const Variable<T>& y, const Shape& shape) {
   CHECK(y.shape() == shape);
   for (const T v : y.value().to_vector()) {
     if (!(v >= 0 && v <= 1)) FAIL_CHECK("a value of " << v);
   }
+  const std::vector<T> values = y.value().to_vector();
+  if (values.size() > 1) CHECK(std::count(values.begin(), values.end(), values[0]) < y.value().size());
 }
 
 TEST_CASE("nets: parameter counts of the authors' forms") {

@@ -178,6 +178,32 @@ TEST_CASE("elementwise: minimum and maximum share the gradient where operands ar
   }
 }
 
+TEST_CASE("elementwise: the gradient to a divisor whose square is out of range") {
+  struct Row {
+    float a, b, g, expected;
+  };
+  // -g a / b^2
+  const Row rows[] = {{1e20f, 1e20f, 1, -1e-20f},
+                      {3e30f, -1e25f, 2, -6e-20f},
+                      {1e-20f, 1e-20f, 1, -1e20f},
+                      {1, 1e-25f, 1e-30f, -1e20f},
+                      {2, 4, 8, -1},
+                      {1e-20f, -2e-22f, 1, -2.5e23f}};
+  for (const Row& row : rows) {
+    INFO(row.a << " / " << row.b);
+    const Variable<float> a(Tensor<float>::scalar(row.a));
+    Variable<float> b(Tensor<float>::scalar(row.b), true);
+    div(a, b).backward(Tensor<float>::scalar(row.g));
+    CHECK(b.grad().item() == Approx(row.expected).epsilon(1e-6));
+  }
+  Variable<double> wide(Tensor<double>::scalar(1e200), true);
+  div(Variable<double>(Tensor<double>::scalar(1e200)), wide).backward();
+  CHECK(wide.grad().item() == Approx(-1e-200).epsilon(1e-12));
+  Variable<float> zero(Tensor<float>::scalar(0), true);
+  div(Variable<float>(Tensor<float>::scalar(1)), zero).backward();
+  CHECK(zero.grad().item() == -std::numeric_limits<float>::infinity());
+}
+
 TEST_CASE("elementwise: only the operand that needs a gradient gets one") {
   for (const BinaryOp& op : kBinaries) {
     for (const bool left : {true, false}) {

@@ -178,6 +178,16 @@ TEST_CASE("reduce: ties of min and max share the gradient") {
   CHECK(infinite.grad().to_vector() == Values{1, 1, 1});
 }
 
+TEST_CASE("reduce: ties are counted beyond what a float can") {
+  const std::int64_t count = (std::int64_t{1} << 24) + 64;
+  for (const auto& op : {min<float>, max<float>}) {
+    Variable<float> x(Tensor<float>::full(Shape{count}, 1), true);
+    op(x, {}, false).backward();
+    CHECK(x.grad()[0] == 1 / static_cast<float>(count));
+    CHECK(x.grad()[count - 1] == x.grad()[0]);
+  }
+}
+
 TEST_CASE("reduce: a NaN anywhere makes the result NaN, and only the results it goes into") {
   for (const Reducer& reducer : reducers()) {
     for (std::size_t at = 0; at < 6; ++at) {
