@@ -113,8 +113,7 @@ struct StageLosses {
     image.fields(v);
     parts.fields(v);
   }
-  bool any_of_output() const { return !terms_of(image).present.empty() || !terms_of(parts).present.empty(); }
-  bool any_of_decomposition() const { return !terms_of(decomposition).present.empty(); }
+  bool any_of_output() const { return !image.empty() || !parts.empty(); }
 };
 
 struct StageConfig {

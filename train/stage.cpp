@@ -407,7 +407,7 @@ Loss<float> together_loss(const StageConfig& config, const Model<float>& model, 
   const Variable<float> input = channels(batch, kInput, kBright), bright = channels(batch, kBright, kTarget),
                         target = channels(batch, kTarget, kRatio), level = channels(batch, kLevel, kTogetherPlanes);
   const bool learns = config.net.decomposition.has_value(), of_picture = config.ratio == "picture";
-  const bool reads_bright = learns || !of_picture || losses.parts.reflectance || losses.parts.illumination;
+  const bool reads_bright = learns || !of_picture || !losses.parts.empty();
   Variable<float> r_low, l_low, r_high, l_high;
   {
     std::optional<NoGrad> frozen;
@@ -433,7 +433,7 @@ Loss<float> together_loss(const StageConfig& config, const Model<float>& model, 
   const Variable<float> wanted_l = reads_bright ? Variable<float>(l_high.value()) * level : Variable<float>();
   Loss<float> loss = output_loss(losses.image, losses.parts, model.restoration.value()(r_low, l_low),
                                  model.adjustment.value()(l_low, ratio), target, wanted_r, wanted_l);
-  if (!losses.any_of_decomposition()) return loss;
+  if (losses.decomposition.empty()) return loss;
   return std::move(loss) + of_decomposition();
 }
 

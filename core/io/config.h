@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -69,6 +70,24 @@ struct OneOf {
 template <class... Words>
 OneOf one_of(const Words&... words) {
   return OneOf{std::vector<std::string>{std::string(words)...}};
+}
+
+/// Lists a field of an enum, whose values are words in the config: names are pairs of word and value.
+///
+///   choice_field(v, "norm", norm, "Mean absolute or squared difference.", {{"l1", Norm::kL1}, {"l2", Norm::kL2}});
+template <class V, class Enum>
+void choice_field(V& v, const std::string& name, Enum& value, const std::string& help,
+                  std::initializer_list<std::pair<const char*, std::type_identity_t<Enum>>> names) {
+  OneOf words;
+  std::string word;
+  for (const auto& [text, meaning] : names) {
+    words.words.emplace_back(text);
+    if (meaning == value) word = text;
+  }
+  v.field(name, word, help, words);
+  for (const auto& [text, meaning] : names) {
+    if (word == text) value = meaning;
+  }
 }
 
 /// Given to a field as kRequired: its key must be present.

@@ -58,7 +58,7 @@ TEST_CASE("every config of the repository is a valid one") {
   for (const auto& entry : std::filesystem::directory_iterator(KIND_SOURCE_DIR "/configs")) {
     INFO(entry.path().string());
     if (entry.path().filename().string().rfind("sweep-", 0) == 0) continue;  // sweep_test plans those
-    if (entry.path().filename() == "photos-split.json") continue;  // names of pictures
+    if (entry.path().filename() == "photos-split.json") continue;            // names of pictures
     const TrainConfig config =
         parse_config<TrainConfig>(read_json_file(entry.path().string()), entry.path().filename().string());
     CHECK_FALSE(config.stages.empty());
@@ -114,9 +114,9 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
              Contains("stages[0].patch: patches of 10 pixels are smaller than the window of ssim, 11"));
   CHECK(refused(with_stage(R"({"restoration": {}})", R"({"ssim": {}})", R"({"patch": 11})")) == "no error");
   CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", R"({"square": {}, "color": {}})")),
-             Contains("stages[0].losses: color compares RGB pictures"));
+             Contains("stages[0].losses: color") && Contains("one channel"));
   CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", R"({"gradient": {"channels": "gray"}})")),
-             Contains("stages[0].losses: an illumination has one channel"));
+             Contains("stages[0].losses: gradient") && Contains("one channel"));
 
   const std::string two = R"({"restoration": {}, "adjustment": {}})",
                     three = R"({"decomposition": {}, )" + two.substr(1);
