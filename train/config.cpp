@@ -36,7 +36,7 @@ void StageConfig::validate(const std::string& path) const {
   const ImageLossConfig& i = losses.image;
   if (net.decomposition) {
     // Together with the others it may be led by their output alone.
-    if (!net.together() || !d.empty()) d.validate(here);
+    if (!net.joint() || !d.empty()) d.validate(here);
   } else {
     check(d.empty(), here, ": ", listed(d.names()), " are terms of the decomposition net only");
   }
@@ -51,22 +51,22 @@ void StageConfig::validate(const std::string& path) const {
   } else {
     check(i.empty(), here, ": ", listed(i.names()), " compare an output with a target; the decomposition net has none");
   }
-  check(net.together() || losses.parts.empty(), here, ": ", listed(losses.parts.names()),
+  check(net.joint() || losses.parts.empty(), here, ": ", listed(losses.parts.names()),
         " are terms of restoration and adjustment trained together");
-  check(net.together() || !i.gt_mean, here, ": gt_mean is for restoration and adjustment trained together");
+  check(net.joint() || !i.gt_mean, here, ": gt_mean is for restoration and adjustment trained together");
   for (const auto& [key, value] :
        {std::pair("brighter_inputs", brighter_inputs), {"darker_targets", darker_targets}, {"mixup", mixup}}) {
-    check(net.together() || value == 0, key_path(path, key), ": is for restoration and adjustment trained together");
+    check(net.joint() || value == 0, key_path(path, key), ": is for restoration and adjustment trained together");
   }
   for (const auto& [key, value] : {std::pair("color_shuffle", color_shuffle),
                                    {"color_jitter", color_jitter},
                                    {"gray_inputs", gray_inputs},
                                    {"lamps", lamps},
                                    {"noisy_inputs", noisy_inputs}}) {
-    check(net.together() || net.decomposition || value == 0, key_path(path, key),
+    check(net.joint() || net.decomposition || value == 0, key_path(path, key),
           ": is for stages that are given pictures, not maps: decomposition, or nets trained together");
   }
-  check(!ratio_gradient || (net.together() && net.decomposition), key_path(path, "ratio_gradient"),
+  check(!ratio_gradient || (net.joint() && net.decomposition), key_path(path, "ratio_gradient"),
         ": is for all three nets trained together; elsewhere the ratio has no gradient");
   if (net.adjustment && !net.restoration) {
     i.each([&](const auto& term) {

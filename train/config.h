@@ -97,7 +97,7 @@ struct NetConfig {
             "decomposition, which then is not frozen) the output R_hat L_hat is compared with the bright picture.");
   }
   /// Whether the nets are trained by their output as a whole.
-  bool together() const { return restoration && adjustment; }
+  bool joint() const { return restoration && adjustment; }
   void validate(const std::string& path) const;
 };
 

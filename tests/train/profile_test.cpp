@@ -6,7 +6,7 @@
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
-#include "train/stage.h"
+#include "train/batch.h"
 #include "train/trainer.h"
 
 namespace kind::testing {

@@ -1,4 +1,4 @@
-#include "train/stage.h"
+#include "train/batch.h"
 
 #include <algorithm>
 #include <array>
