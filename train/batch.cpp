@@ -91,9 +91,9 @@ Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSam
     if (!batch.defined()) batch = Tensor<float>(Shape{config.batch, planes.shape()[0], config.patch, config.patch});
     put_planes(planes, batch, b++ * planes.shape()[0]);
   }
-  if (config.mixup > 0) {
+  if (config.augment.mixup > 0) {
     Random random(seed, {kMixStream, stage, static_cast<std::uint64_t>(step)});
-    mix_samples(batch, config.mixup, random);
+    mix_samples(batch, config.augment.mixup, random);
   }
   return batch;
 }

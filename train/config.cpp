@@ -54,16 +54,18 @@ void StageConfig::validate(const std::string& path) const {
   check(net.joint() || losses.parts.empty(), here, ": ", listed(losses.parts.names()),
         " are terms of restoration and adjustment trained together");
   check(net.joint() || !i.gt_mean, here, ": gt_mean is for restoration and adjustment trained together");
-  for (const auto& [key, value] :
-       {std::pair("brighter_inputs", brighter_inputs), {"darker_targets", darker_targets}, {"mixup", mixup}}) {
-    check(net.joint() || value == 0, key_path(path, key), ": is for restoration and adjustment trained together");
+  for (const auto& [key, value] : {std::pair("brighter_inputs", augment.brighter_inputs),
+                                   {"darker_targets", augment.darker_targets},
+                                   {"mixup", augment.mixup}}) {
+    check(net.joint() || value == 0, key_path(key_path(path, "augment"), key),
+          ": is for restoration and adjustment trained together");
   }
-  for (const auto& [key, value] : {std::pair("color_shuffle", color_shuffle),
-                                   {"color_jitter", color_jitter},
-                                   {"gray_inputs", gray_inputs},
-                                   {"lamps", lamps},
-                                   {"noisy_inputs", noisy_inputs}}) {
-    check(net.joint() || net.decomposition || value == 0, key_path(path, key),
+  for (const auto& [key, value] : {std::pair("color_shuffle", augment.color_shuffle),
+                                   {"color_jitter", augment.color_jitter},
+                                   {"gray_inputs", augment.gray_inputs},
+                                   {"lamps", augment.lamps},
+                                   {"noisy_inputs", augment.noisy_inputs}}) {
+    check(net.joint() || net.decomposition || value == 0, key_path(key_path(path, "augment"), key),
           ": is for stages that are given pictures, not maps: decomposition, or nets trained together");
   }
   check(!ratio_gradient || (net.joint() && net.decomposition), key_path(path, "ratio_gradient"),

@@ -66,17 +66,17 @@ class PictureSampler : public StageSampler {
     put_crop(twin ? twin->low : pictures.low, low_range, y, x, sample, kInput);
     put_crop(pictures.high, stretch_ ? ranges.high : kAsItIs, y, x, sample, kBright);
     if (!config_.net.joint()) {
-      if (drawn(config_.lamps, random)) put_lamps(sample, 2, random);
-      if (drawn(config_.noisy_inputs, random)) add_noise(sample, random);
+      if (drawn(config_.augment.lamps, random)) put_lamps(sample, 2, random);
+      if (drawn(config_.augment.noisy_inputs, random)) add_noise(sample, random);
       change_colors(sample, 2, random);
       return sample;
     }
     put_crop(pictures.high, kAsItIs, y, x, sample, kTarget);
-    if (drawn(config_.lamps, random)) put_lamps(sample, 3, random);
+    if (drawn(config_.augment.lamps, random)) put_lamps(sample, 3, random);
     double ratio = !of_picture() ? 1 : twin ? twin->ratio : frozen_.ratio(pair).up, level = 1;
     float* const planes = sample.data();
     const std::int64_t plane = size * size;
-    if (random.uniform() < config_.brighter_inputs) {
+    if (random.uniform() < config_.augment.brighter_inputs) {
       const double bright = random.uniform();
       const float share = static_cast<float>(bright);
       for (std::int64_t i = 0; i < 3 * plane; ++i) {
@@ -84,8 +84,8 @@ class PictureSampler : public StageSampler {
       }
       if (of_picture()) ratio = std::pow(ratio, 1 - bright);
     }
-    if (drawn(config_.noisy_inputs, random)) add_noise(sample, random);
-    if (random.uniform() < config_.darker_targets) {
+    if (drawn(config_.augment.noisy_inputs, random)) add_noise(sample, random);
+    if (random.uniform() < config_.augment.darker_targets) {
       level = std::exp(random.uniform(std::log(kDarkestTarget), 0));
       for (std::int64_t i = 0; i < 3 * plane; ++i) planes[kTarget * plane + i] *= static_cast<float>(level);
     }
@@ -104,9 +104,9 @@ class PictureSampler : public StageSampler {
 
   /// Last of all changes, so that lamps and noise take part.
   void change_colors(Tensor<float>& sample, std::int64_t pictures, Random& random) const {
-    if (drawn(config_.color_shuffle, random)) shuffle_colors(sample, pictures, random);
-    if (drawn(config_.color_jitter, random)) turn_colors(sample, pictures, random);
-    if (drawn(config_.gray_inputs, random)) make_gray(sample, pictures);
+    if (drawn(config_.augment.color_shuffle, random)) shuffle_colors(sample, pictures, random);
+    if (drawn(config_.augment.color_jitter, random)) turn_colors(sample, pictures, random);
+    if (drawn(config_.augment.gray_inputs, random)) make_gray(sample, pictures);
   }
 
   bool of_picture() const { return config_.net.joint() && config_.ratio == "picture"; }
