@@ -11,8 +11,20 @@ namespace kind {
 
 /// Mean absolute (l1) or squared (l2) difference of the opponent planes, after a blur of `sigma` pixels (0: none).
 struct ChromaDifference {
+  static constexpr const char* kName = "chroma";
+  static constexpr const char* kHelp = "Difference of the colors alone, apart from their light.";
   Norm norm = Norm::kL1;
   double sigma = 0;
+  double weight = 1;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("weight", weight, kWeightHelp, at_least(0));
+    norm_field(v, norm);
+    v.field("sigma", sigma, "Standard deviation in pixels of a blur before colors are compared; 0: none.", at_least(0),
+            at_most(1000));
+  }
+  bool needs_rgb() const { return true; }
   template <class T>
   Variable<T> operator()(const Variable<T>& x, const Variable<T>& t) const;
 };
@@ -22,7 +34,20 @@ struct ChromaDifference {
 /// for full colors, less for faded ones; noise, which has nothing to do with the target's colors, does not raise it.
 /// Where the target is gray, s is near 1 whatever the output.
 struct Saturation {
+  static constexpr const char* kName = "saturation";
+  static constexpr const char* kHelp = "How far from 1 the slope of the output's colors by the target's is.";
   double epsilon = 1e-3;
+  double weight = 1;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("weight", weight, kWeightHelp, at_least(0));
+    v.field("epsilon", epsilon,
+            "Mean square of a picture's distance from gray that is added to both sums: what is less colorful hardly "
+            "counts.",
+            greater_than(0));
+  }
+  bool needs_rgb() const { return true; }
   template <class T>
   Variable<T> operator()(const Variable<T>& x, const Variable<T>& t) const;
 };

@@ -26,6 +26,10 @@ Variable<T> GradientDifference::operator()(const Variable<T>& x, const Variable<
   return mean_distance("gradient", of_x.x, of_t.x, Norm::kL2) + mean_distance("gradient", of_x.y, of_t.y, Norm::kL2);
 }
 
+void SsimLoss::validate(const std::string& path) const {
+  check(spec.window % 2 == 1, key_path(path, "window"), ": expected an odd number, got ", spec.window);
+}
+
 template <class T>
 Variable<T> SsimLoss::operator()(const Variable<T>& x, const Variable<T>& t) const {
   return add(neg(ssim(x, t, spec)), T(1));

@@ -1,11 +1,21 @@
 #pragma once
 
 #include "core/autograd/variable.h"
+#include "core/io/config.h"
 
 namespace kind {
 
 /// l1: mean |a - b|, l2: mean (a - b)^2, over all elements.
 enum class Norm { kL1, kL2 };
+
+// What the field lists of several terms share.
+inline constexpr const char* kWeightHelp = "Factor of the term in the total; 0: logged only.";
+inline constexpr const char* kBlurHelp = "Standard deviation in pixels of the blur before pictures are compared.";
+template <class V>
+void norm_field(V& v, Norm& norm) {
+  choice_field(v, "norm", norm, "Mean absolute (l1) or squared (l2) difference.",
+               {{"l1", Norm::kL1}, {"l2", Norm::kL2}});
+}
 
 /// The mean distance of two pictures of the same shape [n, c, h, w], as a scalar. Throws Error naming `term` and both
 /// shapes where they differ or are no pictures.

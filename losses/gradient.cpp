@@ -146,6 +146,11 @@ void for_each_picture(const Shape& s, const Body& body) {
 
 }  // namespace
 
+void GradientSpec::validate(const std::string& path) const {
+  check(form == GradientForm::kPaper || border == GradientBorder::kZero, key_path(path, "border"),
+        ": is for gradient \"paper\" alone; \"official\" has a border of its own: leave the key out");
+}
+
 template <class T>
 ImageGradients<T> image_gradients(const Variable<T>& x, const GradientSpec& spec) {
   const Shape& s = x.shape();

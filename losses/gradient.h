@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/autograd/variable.h"
+#include "core/io/config.h"
 
 namespace kind {
 
@@ -20,9 +21,22 @@ enum class GradientForm { kPaper, kOfficial };
 /// official form has its own border and does not look at this.
 enum class GradientBorder { kZero, kValid };
 
+/// Listed by each term with gradients among its own fields.
 struct GradientSpec {
   GradientForm form = GradientForm::kPaper;
   GradientBorder border = GradientBorder::kZero;
+
+  template <class V>
+  void fields(V& v) {
+    choice_field(v, "gradient", form,
+                 "Gradients of pictures: signed forward differences, or as the authors' program takes them (of the "
+                 "zero-extended picture, absolute, stretched to 0..1 over the batch).",
+                 {{"paper", GradientForm::kPaper}, {"official", GradientForm::kOfficial}});
+    choice_field(v, "border", border,
+                 "Where the paper's gradient has no next pixel: 0 there, or that column or row left out.",
+                 {{"zero", GradientBorder::kZero}, {"valid", GradientBorder::kValid}});
+  }
+  void validate(const std::string& path) const;
 };
 
 /// Both maps, [n, c, h, w]; with valid borders x is [n, c, h, w - 1] and y [n, c, h - 1, w].

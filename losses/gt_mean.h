@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/autograd/variable.h"
+#include "core/io/config.h"
 #include "core/ops/elementwise.h"
 
 namespace kind {
@@ -15,6 +16,20 @@ namespace kind {
 // distance of the normal distributions N(E(x), (sigma E(x))^2) and N(E(t), (sigma E(t))^2), at most 1. Far from the
 // target's light the picture is compared as it is, near it at the target's light, so that content is learned apart from
 // light. The gradient flows through f, none through w.
+
+/// What a config says of it.
+struct GtMean {
+  double sigma = 0.1;
+
+  template <class V>
+  void fields(V& v) {
+    v.field(
+        "sigma", sigma,
+        "Standard deviation of both means as a part of them: how near they must be for the output to be compared at "
+        "the target's light.",
+        greater_than(0), at_most(10));
+  }
+};
 
 /// A picture of a batch in both forms. A form whose share is 0 is not defined.
 template <class T>

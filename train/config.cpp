@@ -36,44 +36,48 @@ void StageConfig::validate(const std::string& path) const {
   const ImageLossConfig& i = losses.image;
   if (net.decomposition) {
     // Together with the others it may be led by their output alone.
-    if (!net.together() || losses.any_of_decomposition()) d.validate(here);
+    if (!net.joint() || !d.empty()) d.validate(here);
   } else {
-    check(!losses.any_of_decomposition(), here, ": ", listed(terms_of(d).all),
-          " are terms of the decomposition net only");
+    check(d.empty(), here, ": ", listed(d.names()), " are terms of the decomposition net only");
   }
   if (net.restoration || net.adjustment) {
     i.validate(here);
-    check(!i.ssim || i.ssim->window <= patch, key_path(path, "patch"), ": patches of ", patch,
-          " pixels are smaller than the window of ssim, ", i.ssim ? i.ssim->window : 0);
+    i.each([&](const auto& term) {
+      if constexpr (requires { term.smallest_side(); }) {
+        check(term.smallest_side() <= patch, key_path(path, "patch"), ": patches of ", patch,
+              " pixels are smaller than the window of ", term.kName, ", ", term.smallest_side());
+      }
+    });
   } else {
-    check(terms_of(i).present.empty(), here, ": ", listed(terms_of(i).all),
-          " compare an output with a target; the decomposition net has none");
+    check(i.empty(), here, ": ", listed(i.names()), " compare an output with a target; the decomposition net has none");
   }
-  check(net.together() || terms_of(losses.parts).present.empty(), here, ": ", listed(terms_of(losses.parts).all),
+  check(net.joint() || losses.parts.empty(), here, ": ", listed(losses.parts.names()),
         " are terms of restoration and adjustment trained together");
-  check(net.together() || !i.gt_mean, here, ": gt_mean is for restoration and adjustment trained together");
-  for (const auto& [key, value] :
-       {std::pair("brighter_inputs", brighter_inputs), {"darker_targets", darker_targets}, {"mixup", mixup}}) {
-    check(net.together() || value == 0, key_path(path, key), ": is for restoration and adjustment trained together");
+  check(net.joint() || !i.gt_mean, here, ": gt_mean is for restoration and adjustment trained together");
+  for (const auto& [key, value] : {std::pair("brighter_inputs", augment.brighter_inputs),
+                                   {"darker_targets", augment.darker_targets},
+                                   {"mixup", augment.mixup}}) {
+    check(net.joint() || value == 0, key_path(key_path(path, "augment"), key),
+          ": is for restoration and adjustment trained together");
   }
-  for (const auto& [key, value] : {std::pair("color_shuffle", color_shuffle),
-                                   {"color_jitter", color_jitter},
-                                   {"gray_inputs", gray_inputs},
-                                   {"lamps", lamps},
-                                   {"noisy_inputs", noisy_inputs}}) {
-    check(net.together() || net.decomposition || value == 0, key_path(path, key),
+  for (const auto& [key, value] : {std::pair("color_shuffle", augment.color_shuffle),
+                                   {"color_jitter", augment.color_jitter},
+                                   {"gray_inputs", augment.gray_inputs},
+                                   {"lamps", augment.lamps},
+                                   {"noisy_inputs", augment.noisy_inputs}}) {
+    check(net.joint() || net.decomposition || value == 0, key_path(key_path(path, "augment"), key),
           ": is for stages that are given pictures, not maps: decomposition, or nets trained together");
   }
-  check(!ratio_gradient || (net.together() && net.decomposition), key_path(path, "ratio_gradient"),
+  check(!ratio_gradient || (net.joint() && net.decomposition), key_path(path, "ratio_gradient"),
         ": is for all three nets trained together; elsewhere the ratio has no gradient");
-  const bool of_light = net.adjustment && !net.restoration;
-  for (const auto& [key, there] : {std::pair("color", i.color.has_value()),
-                                   {"chroma", i.chroma.has_value()},
-                                   {"saturation", i.saturation.has_value()}}) {
-    check(!of_light || !there, here, ": ", key, " compares RGB pictures; an illumination has one channel");
+  if (net.adjustment && !net.restoration) {
+    i.each([&](const auto& term) {
+      if constexpr (requires { term.needs_rgb(); }) {
+        check(!term.needs_rgb(), here, ": ", term.kName,
+              ", as it is set, compares RGB pictures; an illumination has one channel");
+      }
+    });
   }
-  check(!of_light || !i.gradient || i.gradient->channels == "rgb", here,
-        ": an illumination has one channel; leave \"channels\" of gradient out");
   check(!net.decomposition || ratio != "picture", key_path(path, "ratio"),
         ": \"picture\" is the ratio of illuminations that stay the same; this stage trains the decomposition net");
 }

@@ -97,7 +97,7 @@ struct NetConfig {
             "decomposition, which then is not frozen) the output R_hat L_hat is compared with the bright picture.");
   }
   /// Whether the nets are trained by their output as a whole.
-  bool together() const { return restoration && adjustment; }
+  bool joint() const { return restoration && adjustment; }
   void validate(const std::string& path) const;
 };
 
@@ -113,8 +113,56 @@ struct StageLosses {
     image.fields(v);
     parts.fields(v);
   }
-  bool any_of_output() const { return !terms_of(image).present.empty() || !terms_of(parts).present.empty(); }
-  bool any_of_decomposition() const { return !terms_of(decomposition).present.empty(); }
+  bool any_of_output() const { return !image.empty() || !parts.empty(); }
+};
+
+/// Changes of samples by chance; each number is the share of samples that are changed.
+struct AugmentConfig {
+  double brighter_inputs = 0;
+  double darker_targets = 0;
+  double color_shuffle = 0;
+  double color_jitter = 0;
+  double gray_inputs = 0;
+  double mixup = 0;
+  double lamps = 0;
+  double noisy_inputs = 0;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("brighter_inputs", brighter_inputs,
+            "nets trained together: share of samples whose input is an exposure between the two pictures, their "
+            "geometric mean with a random weight. So pictures that are hardly dark are learned, too.",
+            between(0, 1));
+    v.field("darker_targets", darker_targets,
+            "nets trained together: share of samples whose target and ratio are lowered by one random factor from 0.3 "
+            "to 1. So the ratio is learned to choose the light.",
+            between(0, 1));
+    v.field("color_shuffle", color_shuffle,
+            "decomposition, or nets trained together: share of samples whose red, green and blue change places, in all "
+            "pictures alike. So colors are learned that the pairs have few of.",
+            between(0, 1));
+    v.field("color_jitter", color_jitter,
+            "decomposition, or nets trained together: share of samples whose colors are turned about the gray axis by "
+            "any angle and stretched by 0 to 1.6, in all pictures alike. So the input's color is what tells the "
+            "output's.",
+            between(0, 1));
+    v.field("gray_inputs", gray_inputs,
+            "decomposition, or nets trained together: share of samples of which all pictures become gray. So gray is "
+            "learned to stay gray.",
+            between(0, 1));
+    v.field("mixup", mixup,
+            "nets trained together: share of samples that are mixed with the next one of their batch, pictures, ratio "
+            "and level alike, by a random weight.",
+            between(0, 1));
+    v.field("lamps", lamps,
+            "decomposition, or nets trained together: share of samples that get round lamps, a bright window or a "
+            "bright border, in all pictures alike. So what shines in the dark is learned, which the pairs lack.",
+            between(0, 1));
+    v.field("noisy_inputs", noisy_inputs,
+            "decomposition, or nets trained together: share of samples whose input gets white noise, of a standard "
+            "deviation from 0 to 0.06. So grain is learned that is stronger than the pairs'.",
+            between(0, 1));
+  }
 };
 
 struct StageConfig {
@@ -133,14 +181,7 @@ struct StageConfig {
   double target_power = 1;
   std::string ratio = "paper";
   bool ratio_gradient = false;
-  double brighter_inputs = 0;
-  double darker_targets = 0;
-  double color_shuffle = 0;
-  double color_jitter = 0;
-  double gray_inputs = 0;
-  double mixup = 0;
-  double lamps = 0;
-  double noisy_inputs = 0;
+  AugmentConfig augment;
   ValidationConfig validation;
   CheckpointConfig checkpoints;
   std::int64_t log_every = 50;
@@ -177,39 +218,8 @@ struct StageConfig {
     v.field("ratio_gradient", ratio_gradient,
             "all three nets trained together: the loss's gradient passes through the ratio, too, so decomposition "
             "learns illuminations whose ratio tells the light that adjustment needs.");
-    v.field("brighter_inputs", brighter_inputs,
-            "nets trained together: share of samples whose input is an exposure between the two pictures, their "
-            "geometric mean with a random weight. So pictures that are hardly dark are learned, too.",
-            between(0, 1));
-    v.field("darker_targets", darker_targets,
-            "nets trained together: share of samples whose target and ratio are lowered by one random factor from 0.3 "
-            "to 1. So the ratio is learned to choose the light.",
-            between(0, 1));
-    v.field("color_shuffle", color_shuffle,
-            "decomposition, or nets trained together: share of samples whose red, green and blue change places, in all "
-            "pictures alike. So colors are learned that the pairs have few of.",
-            between(0, 1));
-    v.field("color_jitter", color_jitter,
-            "decomposition, or nets trained together: share of samples whose colors are turned about the gray axis by "
-            "any angle and stretched by 0 to 1.6, in all pictures alike. So the input's color is what tells the "
-            "output's.",
-            between(0, 1));
-    v.field("gray_inputs", gray_inputs,
-            "decomposition, or nets trained together: share of samples of which all pictures become gray. So gray is "
-            "learned to stay gray.",
-            between(0, 1));
-    v.field("mixup", mixup,
-            "nets trained together: share of samples that are mixed with the next one of their batch, pictures, ratio "
-            "and level alike, by a random weight.",
-            between(0, 1));
-    v.field("lamps", lamps,
-            "decomposition, or nets trained together: share of samples that get round lamps, a bright window or a "
-            "bright border, in all pictures alike. So what shines in the dark is learned, which the pairs lack.",
-            between(0, 1));
-    v.field("noisy_inputs", noisy_inputs,
-            "decomposition, or nets trained together: share of samples whose input gets white noise, of a standard "
-            "deviation from 0 to 0.06. So grain is learned that is stronger than the pairs'.",
-            between(0, 1));
+    v.field("augment", augment, "Samples that are changed by chance.");
+    earlier_fields(v, "augment", augment);
     v.field("validation", validation, "Looks at held-out pairs.");
     v.field("checkpoints", checkpoints, "What a killed run goes on from.");
     v.field("log_every", log_every, "Steps between lines of metrics.jsonl.", at_least(1));

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <future>
 
-#include "train/stage.h"
+#include "train/batch.h"
 
 namespace kind {
 

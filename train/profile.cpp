@@ -9,7 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/sum.h"
 #include "core/kernels/kernels.h"
-#include "train/stage.h"
+#include "train/batch.h"
 #include "train/trainer.h"
 
 namespace kind {

@@ -7,46 +7,9 @@
 #include "core/base/random.h"
 #include "losses/loss.h"
 #include "nets/pipeline.h"
-#include "train/map_store.h"
-#include "train/pairs.h"
-#include "train/shared_maps.h"
+#include "train/frozen_decomposition.h"
 
 namespace kind {
-
-/// Decompositions of whole pictures by a frozen net, each computed once, when it is first asked for. With a `shared`
-/// folder they are kept in a file there whose name stands for the net's weights, the pictures and the kernels: other
-/// runs with the same ones then use them too, at the same time or later.
-class FrozenDecomposition {
- public:
-  /// The maps of a pair as planes: R_low 0..2, L_low 3, R_high 4..6, L_high 7.
-  static constexpr std::int64_t kPlanes = 8;
-
-  FrozenDecomposition(const Model<float>& model, const Pairs& pairs, std::size_t memory_bytes, std::string folder,
-                      std::string shared = "");
-
-  /// The store, holding that pair's maps.
-  const MapStore& maps(std::size_t index);
-
-  /// What adjustment is asked for over the whole picture of a pair, upwards and downwards (see ratio_between).
-  struct Ratio {
-    double up, down;
-  };
-  Ratio ratio(std::size_t index);
-  /// The one upwards with another dark picture in place of the pair's.
-  double ratio_up(std::size_t index, const Image& low);
-
- private:
-  Tensor<float> decompose(std::size_t index) const;
-  std::string content_name() const;
-
-  const Model<float>& model_;
-  const Pairs& pairs_;
-  MapStore store_;
-  std::vector<std::optional<Ratio>> ratios_;
-  MapStore bright_light_;  // L_high alone, for ratio_up
-  std::string shared_folder_;
-  std::unique_ptr<SharedMaps> shared_;  // opened when it is first needed
-};
 
 /// The parameters that a stage changes. The model must hold the stage's net.
 Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model);
@@ -84,31 +47,8 @@ class StageSampler {
 std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs,
                                            FrozenDecomposition& frozen);
 
-/// The batch of a step: `batch` samples of [c, patch, patch], stacked. An epoch takes floor(pairs / batch) steps, at
-/// least one, and meets every pair in an order of its own; sample i of epoch e (its pair, crop, flip and coins) depends
-/// on (seed, stage, e, i) alone, so that a run goes on anywhere. Where a batch is larger than the set, pairs repeat.
-///
-/// Several sources take turns: among any kTurns samples from a multiple of kTurns on, each gets its `turns`, spread as
-/// evenly as can be (smooth weighted round robin: each turn every source gains its `turns`, the one that has most is
-/// served and pays kTurns). Whose turn it is depends on the sample's number in the stage alone. Each source goes
-/// through its own pairs again and again, each time all of them in a new order; sample i of time e depends on (seed,
-/// stage, source, e, i) alone.
-///
-/// With `mixup`, samples of a batch are then mixed, by draws of (seed, stage, step).
-Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
-                         std::uint64_t stage, std::int64_t step);
-
-/// Calls sampler.prepare for the pairs of a step's batch.
-void prepare_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
-                   std::uint64_t stage, std::int64_t step);
-
 /// A value of an exposure between a dark and a bright one, all in 0..1: their geometric mean, with the bright one's
 /// weight `share` in 0..1. It has the dark picture's noise in part.
 float exposure_between(float low, float high, float share);
-
-/// Steps of a stage: config.steps, or its epochs times the steps of one.
-std::int64_t total_steps(const StageConfig& config, std::size_t pairs);
-/// Steps of one epoch.
-std::int64_t epoch_steps(const StageConfig& config, std::size_t pairs);
 
 }  // namespace kind

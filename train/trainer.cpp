@@ -18,7 +18,6 @@
 #include "train/checkpoint.h"
 #include "train/loader.h"
 #include "train/optimizer.h"
-#include "train/stage.h"
 #include "train/validation.h"
 
 namespace kind {

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -71,6 +72,29 @@ OneOf one_of(const Words&... words) {
   return OneOf{std::vector<std::string>{std::string(words)...}};
 }
 
+/// Lists a field of an enum, whose values are words in the config: names are pairs of word and value.
+///
+///   choice_field(v, "norm", norm, "Mean absolute or squared difference.", {{"l1", Norm::kL1}, {"l2", Norm::kL2}});
+template <class V, class Enum>
+void choice_field(V& v, const std::string& name, Enum& value, const std::string& help,
+                  std::initializer_list<std::pair<const char*, std::type_identity_t<Enum>>> names) {
+  OneOf words;
+  std::string word;
+  for (const auto& [text, meaning] : names) {
+    words.words.emplace_back(text);
+    if (meaning == value) word = text;
+  }
+  v.field(name, word, help, words);
+  for (const auto& [text, meaning] : names) {
+    if (word == text) value = meaning;
+  }
+}
+
+/// Lists after field(group, value, ...) that the fields of `value` once stood beside it: configs that have them there
+/// are read as before. They are written and documented in the group alone.
+template <class V, class Struct>
+void earlier_fields(V& v, const std::string& group, Struct& value);
+
 /// Given to a field as kRequired: its key must be present.
 struct Required {};
 constexpr Required kRequired;
@@ -122,10 +146,15 @@ std::string table_row(const std::string& path, const std::string& type, const st
 extern const char* const kTableHead;
 
 struct NameCollector {
+  using ReadsEarlier = void;
   std::vector<std::string> names;
 
   template <class T, class... Limits>
   void field(const std::string& name, T&, const std::string&, const Limits&...) {
+    names.push_back(name);
+  }
+  template <class T, class... Limits>
+  void earlier_field(const std::string&, const std::string& name, T&, const Limits&...) {
     names.push_back(name);
   }
 };
@@ -187,6 +216,7 @@ template <class T, class... Limits>
 void read_value(const json& in, T& out, const std::string& path, const Limits&... limits);
 
 struct Reader {
+  using ReadsEarlier = void;
   const json& in;
   const std::string& path;
 
@@ -200,6 +230,29 @@ struct Reader {
     } else if constexpr (Struct<T>) {
       read_value(json::object(), value, key_path(path, name));  // its required keys are asked for, and it is validated
     }
+  }
+  template <class T, class... Limits>
+  void earlier_field(const std::string& group, const std::string& name, T& value, const Limits&... limits) {
+    const auto found = in.find(name);
+    if (found == in.end()) return;
+    const auto now = in.find(group);
+    if (now != in.end() && now->is_object() && now->contains(name)) {
+      fail_at(key_path(path, name),
+              "is given twice, here and in \"" + group + "\", where it belongs; leave this one out");
+    }
+    read_value(*found, value, key_path(path, name), limits...);
+  }
+};
+
+/// Passes the fields of a struct to a visitor's earlier_field.
+template <class V>
+struct EarlierFields {
+  V& visitor;
+  const std::string& group;
+
+  template <class T, class... Limits>
+  void field(const std::string& name, T& value, const std::string&, const Limits&... limits) {
+    visitor.earlier_field(group, name, value, limits...);
   }
 };
 
@@ -363,6 +416,14 @@ std::string describe_struct(const T& value, const std::string& path) {
 }
 
 }  // namespace config_detail
+
+template <class V, class Struct>
+void earlier_fields(V& v, const std::string& group, Struct& value) {
+  if constexpr (requires { typename V::ReadsEarlier; }) {
+    config_detail::EarlierFields<V> passing{v, group};
+    value.fields(passing);
+  }
+}
 
 /// The names of a config's fields, in order.
 template <class C>

@@ -103,10 +103,11 @@ TEST_CASE("a loss is the weighted sum of the terms its config names", "[losses]"
 
 TEST_CASE("every term that a config can have is computed, and learned from", "[losses]") {
   const Decomposition d = random_decomposition({2, 3, 12, 13});
-  for (const std::string& name : kind::terms_of(DecompositionLossConfig{}).all) {
+  for (const std::string& name : DecompositionLossConfig::names()) {
     INFO(name);
     const auto config = parsed<DecompositionLossConfig>(json{{name, json::object()}});
-    CHECK(kind::terms_of(config).learned == std::vector<std::string>{name});
+    CHECK(config.learns());
+    CHECK(!config.empty());
     Loss<double> loss = loss_of(config, d);
     REQUIRE(loss.terms.size() == 1);
     CHECK(loss.terms[0].name == name);
@@ -116,7 +117,7 @@ TEST_CASE("every term that a config can have is computed, and learned from", "[l
     CHECK((r.grad().defined() || l.grad().defined()));
     r.zero_grad(), l.zero_grad();
   }
-  for (const std::string& name : kind::terms_of(ImageLossConfig{}).all) {
+  for (const std::string& name : ImageLossConfig::names()) {
     for (const bool gt_mean : {false, true}) {
       INFO(name << ", gt_mean " << gt_mean);
       json text{{name, json::object()}};
@@ -130,15 +131,19 @@ TEST_CASE("every term that a config can have is computed, and learned from", "[l
       CHECK(x.grad().defined());
     }
   }
-  for (const std::string& name : kind::terms_of(kind::PartsLossConfig{}).all) {
+  for (const std::string& name : kind::PartsLossConfig::names()) {
     const auto parts = parsed<kind::PartsLossConfig>(json{{name, json::object()}});
     const Loss<double> loss = output_loss(ImageLossConfig{}, parts, d.r_low, d.l_low, d.i_high, d.r_high, d.l_high);
     REQUIRE(loss.terms.size() == 1);
     CHECK(loss.terms[0].name == name);
   }
-  const auto quiet = kind::terms_of(parsed<ImageLossConfig>(json::parse(R"({"square": {}, "edge": {"weight": 0}})")));
-  CHECK(quiet.present == std::vector<std::string>{"square", "edge"});
-  CHECK(quiet.learned == std::vector<std::string>{"square"});
+  const auto quiet = parsed<ImageLossConfig>(json::parse(R"({"square": {"weight": 0}, "edge": {"weight": 0}})"));
+  std::vector<std::string> names;
+  quiet.each([&](const auto& term) { names.push_back(term.kName); });
+  CHECK(names == std::vector<std::string>{"square", "edge"});
+  CHECK(!quiet.learns());
+  CHECK(!quiet.empty());
+  CHECK(ImageLossConfig{}.empty());
 }
 
 TEST_CASE("gt_mean weighs a loss of outputs as they are and at the targets' light", "[losses]") {

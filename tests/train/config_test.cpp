@@ -58,7 +58,7 @@ TEST_CASE("every config of the repository is a valid one") {
   for (const auto& entry : std::filesystem::directory_iterator(KIND_SOURCE_DIR "/configs")) {
     INFO(entry.path().string());
     if (entry.path().filename().string().rfind("sweep-", 0) == 0) continue;  // sweep_test plans those
-    if (entry.path().filename() == "photos-split.json") continue;  // names of pictures
+    if (entry.path().filename() == "photos-split.json") continue;            // names of pictures
     const TrainConfig config =
         parse_config<TrainConfig>(read_json_file(entry.path().string()), entry.path().filename().string());
     CHECK_FALSE(config.stages.empty());
@@ -114,9 +114,9 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
              Contains("stages[0].patch: patches of 10 pixels are smaller than the window of ssim, 11"));
   CHECK(refused(with_stage(R"({"restoration": {}})", R"({"ssim": {}})", R"({"patch": 11})")) == "no error");
   CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", R"({"square": {}, "color": {}})")),
-             Contains("stages[0].losses: color compares RGB pictures"));
+             Contains("stages[0].losses: color") && Contains("one channel"));
   CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", R"({"gradient": {"channels": "gray"}})")),
-             Contains("stages[0].losses: an illumination has one channel"));
+             Contains("stages[0].losses: gradient") && Contains("one channel"));
 
   const std::string two = R"({"restoration": {}, "adjustment": {}})",
                     three = R"({"decomposition": {}, )" + two.substr(1);
@@ -134,9 +134,9 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
              Contains("stages[0].ratio: \"picture\""));
   CHECK_THAT(refused(with_stage(two, R"({"ssim": {}})", R"({"patch": 10})")), Contains("stages[0].patch"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", R"({"brighter_inputs": 0.1})")),
-             Contains("stages[0].brighter_inputs: is for restoration and adjustment trained together"));
+             Contains("stages[0].augment.brighter_inputs: is for restoration and adjustment trained together"));
   CHECK_THAT(refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}})", R"({"mixup": 0.1})")),
-             Contains("stages[0].mixup: is for restoration and adjustment trained together"));
+             Contains("stages[0].augment.mixup: is for restoration and adjustment trained together"));
   CHECK_THAT(refused(with_stage(two, R"({"square": {}})", R"({"ratio_gradient": true})")),
              Contains("stages[0].ratio_gradient: is for all three nets trained together"));
   CHECK_THAT(
@@ -151,11 +151,11 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
   CHECK(refused(with_stage(three, R"({"chroma": {}, "blurred_reconstruction": {}})")) == "no error");
   for (const std::string key : {"color", "chroma", "saturation"}) {
     CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", ("{\"" + key + "\": {}}").c_str())),
-               Contains("stages[0].losses: " + key + " compares RGB pictures; an illumination has one channel"));
+               Contains("stages[0].losses: " + key) && Contains("one channel"));
   }
   for (const std::string key : {"color_shuffle", "color_jitter", "gray_inputs", "lamps", "noisy_inputs"}) {
     CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", ("{\"" + key + "\": 0.1}").c_str())),
-               Contains("stages[0]." + key + ": is for stages that are given pictures"));
+               Contains("stages[0].augment." + key + ": is for stages that are given pictures"));
   }
 
   config = minimal();
@@ -163,6 +163,28 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
   CHECK_THAT(refused(config), Contains("data.synthesize.exposure_low: expected at most exposure_high (0.2), got 0.3"));
   config["data"]["synthesize"] = {{"gamma_low", 1.5}};
   CHECK_THAT(refused(config), Contains("data.synthesize.gamma_low: expected at most gamma_high (1.3), got 1.5"));
+}
+
+TEST_CASE("train config: augmentations may stand in their stage, as they did before they had an object") {
+  const char* const net = R"({"decomposition": {}})";
+  const char* const losses = R"({"reconstruction": {}})";
+  const auto parsed = [&](const char* rest) {
+    return parse_config<TrainConfig>(with_stage(net, losses, rest), "c.json");
+  };
+  const TrainConfig now = parsed(R"({"augment": {"lamps": 0.25, "color_jitter": 0.5}})"),
+                    before = parsed(R"({"lamps": 0.25, "color_jitter": 0.5})"),
+                    both = parsed(R"({"lamps": 0.25, "augment": {"color_jitter": 0.5}})");
+  CHECK(now.stages[0].augment.lamps == 0.25);
+  CHECK(to_json(before) == to_json(now));
+  CHECK(to_json(both) == to_json(now));
+  CHECK(to_json(now)["stages"][0]["augment"]["color_jitter"] == 0.5);
+  CHECK(!to_json(now)["stages"][0].contains("color_jitter"));
+  CHECK_THAT(refused(with_stage(net, losses, R"({"lamps": 0.25, "augment": {"lamps": 0.5}})")),
+             Contains("stages[0].lamps: ") && Contains("augment"));
+  CHECK_THAT(refused(with_stage(net, losses, R"({"lamps": 2})")),
+             Contains("stages[0].lamps: ") && Contains("from 0 to 1"));
+  CHECK_THAT(refused(with_stage(net, losses, R"({"augment": {"lamp": 0.5}})")),
+             Contains("stages[0].augment.lamp: ") && Contains("lamps"));
 }
 
 TEST_CASE("train config: unknown keys, wrong types and values out of range") {

@@ -6,7 +6,7 @@
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
-#include "train/stage.h"
+#include "train/batch.h"
 #include "train/trainer.h"
 
 namespace kind::testing {
@@ -77,10 +77,10 @@ TEST_CASE("profile_losses: norms, shares and cosines are those of the gradients 
     StageConfig alone = config.stages[0];
     DecompositionLossConfig& losses = alone.losses.decomposition;
     losses = {};
-    if (t == 0) losses.reconstruction = ReconstructionConfig{};
-    if (t == 1) losses.reflectance_similarity = ReflectanceSimilarityConfig{1.0};
-    if (t == 2) losses.illumination_smoothness = IlluminationSmoothnessConfig{1.0, 0.01, {"official"}};
-    if (t == 3) losses.mutual_consistency = MutualConsistencyConfig{1.0};
+    if (t == 0) losses.get<Reconstruction>() = Reconstruction{};
+    if (t == 1) losses.get<ReflectanceSimilarity>() = ReflectanceSimilarity{.weight = 1};
+    if (t == 2) losses.get<IlluminationSmoothness>() = {0.01, {GradientForm::kOfficial}, 1};
+    if (t == 3) losses.get<MutualConsistency>() = MutualConsistency{.weight = 1};
     double raw = 0;
     own.push_back(gradient_of(config, alone, raw));
     raws.push_back(raw);

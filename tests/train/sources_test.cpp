@@ -9,10 +9,10 @@
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
+#include "train/batch.h"
 #include "train/export_pairs.h"
 #include "train/report.h"
 #include "train/run_record.h"
-#include "train/stage.h"
 #include "train/trainer.h"
 
 namespace kind::testing {

@@ -1,4 +1,4 @@
-#include "train/stage.h"
+#include "train/batch.h"
 
 #include <algorithm>
 #include <array>
@@ -151,7 +151,7 @@ TEST_CASE("make_batch: samples are mixed with those of their own batch, the same
   Setup s(3, R"({"restoration": {}, "adjustment": {}})", R"({"square": {}})");
   s.stage.ratio = "picture";
   const Tensor<float> plain = s.batch(4);
-  s.stage.mixup = 1;
+  s.stage.augment.mixup = 1;
   const Tensor<float> mixed = s.batch(4);
   CHECK((mixed.to_vector() == s.batch(4).to_vector()));
   for (std::int64_t b = 0; b < 3; ++b) {
@@ -339,7 +339,7 @@ TEST_CASE("samples of nets trained together: both pictures as the net sees them,
     CHECK(near(target, planes.data() + 6 * 49));
     CHECK((planes[9 * 49] == whole && planes[10 * 49 - 1] == whole && planes[10 * 49] == 1));
   }
-  s.stage.darker_targets = 1;
+  s.stage.augment.darker_targets = 1;
   std::set<float> levels;
   for (int i = 0; i < 50; ++i) {
     const Tensor<float> planes = make_sampler(s.stage, s.model, *s.pairs, *s.frozen)->sample(1, 4, 9, 7, random);
@@ -354,8 +354,8 @@ TEST_CASE("samples of nets trained together: both pictures as the net sees them,
   CHECK(*levels.rbegin() < 1.0f);
   CHECK(*levels.rbegin() > 0.85f);
 
-  s.stage.darker_targets = 0;
-  s.stage.brighter_inputs = 0.5;
+  s.stage.augment.darker_targets = 0;
+  s.stage.augment.brighter_inputs = 0.5;
   int mixed = 0;
   for (int i = 0; i < 60; ++i) {
     const Tensor<float> planes = make_sampler(s.stage, s.model, *s.pairs, *s.frozen)->sample(1, 4, 9, 7, random);
@@ -384,7 +384,7 @@ TEST_CASE("red, green and blue change places in all pictures of a sample alike, 
     const std::int64_t pictures = together ? 9 : 6, plane = 49;
     Random random(1);
     const Tensor<float> plain = s.sampler->sample(1, 4, 9, 7, random);
-    s.stage.color_shuffle = 0.5;
+    s.stage.augment.color_shuffle = 0.5;
     std::map<std::vector<std::int64_t>, int> orders;
     for (int i = 0; i < 300; ++i) {
       const Tensor<float> planes = s.sampler->sample(1, 4, 9, 7, random);
@@ -422,7 +422,7 @@ TEST_CASE("lamps come into all pictures of a sample, noise into the dark one, as
       return !std::equal(sample.data() + first, sample.data() + end, plain.data() + first);
     };
     for (const bool lamps : {true, false}) {
-      (lamps ? s.stage.lamps : s.stage.noisy_inputs) = 0.5;
+      (lamps ? s.stage.augment.lamps : s.stage.augment.noisy_inputs) = 0.5;
       int dark = 0, bright = 0;
       for (int i = 0; i < 200; ++i) {
         const Tensor<float> sample = s.sampler->sample(1, 4, 9, 7, random);
@@ -434,7 +434,7 @@ TEST_CASE("lamps come into all pictures of a sample, noise into the dark one, as
       }
       CHECK((dark > 60 && dark < 140));
       CHECK(bright == (lamps ? (static_cast<int>(pictures) - 1) * dark : 0));
-      s.stage.lamps = 0;
+      s.stage.augment.lamps = 0;
     }
   }
 }
@@ -449,7 +449,7 @@ TEST_CASE("colors of all pictures of a sample are turned, or made gray, as often
     Random random(1);
     const Tensor<float> plain = s.sampler->sample(1, 4, 9, 7, random);
     for (const bool gray : {true, false}) {
-      (gray ? s.stage.gray_inputs : s.stage.color_jitter) = 0.5;
+      (gray ? s.stage.augment.gray_inputs : s.stage.augment.color_jitter) = 0.5;
       int changed = 0;
       for (int i = 0; i < 200; ++i) {
         const Tensor<float> sample = s.sampler->sample(1, 4, 9, 7, random);
@@ -466,7 +466,7 @@ TEST_CASE("colors of all pictures of a sample are turned, or made gray, as often
                          plain.data() + pictures * of_picture));
       }
       CHECK((changed > 60 && changed < 140));
-      s.stage.gray_inputs = 0;
+      s.stage.augment.gray_inputs = 0;
     }
   }
 }
@@ -489,7 +489,7 @@ TEST_CASE("ratios with a gradient are those without, and their gradients those o
   }
   // In the loss: the same value, and another gradient of the decomposition alone.
   Setup s(3, R"({"decomposition": {}, "restoration": {}, "adjustment": {}})", R"({"square": {}})", true);
-  s.stage.darker_targets = 0.7;
+  s.stage.augment.darker_targets = 0.7;
   const Tensor<float> batch = s.batch(0);
   const Parameters<float> parameters = stage_parameters(s.stage, s.model);
   // The ratio is the second channel of adjustment's input: the output is to hang on it.
@@ -537,7 +537,7 @@ TEST_CASE("the loss of nets trained together is that of R_hat L_hat, and every n
                 : (of_picture ? R"({"square": {}})" : R"({"square": {}, "illumination": {}, "reflectance": {}})"),
             true);
     if (of_picture) s.stage.ratio = "picture";
-    s.stage.darker_targets = 0.7;
+    s.stage.augment.darker_targets = 0.7;
     s.sampler->prepare(0), s.sampler->prepare(1), s.sampler->prepare(2);
     const Tensor<float> batch = s.batch(0);
     REQUIRE(batch.shape() == Shape{3, stage_planes(s.stage), 7, 7});
