@@ -13,20 +13,6 @@ namespace {
 
 constexpr const char* kDescription = "kind";
 
-template <class T, class Net, class Config>
-void build_net(std::optional<Net>& net, const std::optional<Config>& config, std::uint64_t seed, std::uint64_t which) {
-  if (!config || net) return;
-  Random random(seed, {which});
-  net.emplace(*config, random);
-}
-
-template <class T, class Net>
-void append(const std::optional<Net>& net, Parameters<T>& all) {
-  if (!net) return;
-  const Parameters<T> own = net->parameters();
-  all.insert(all.end(), own.begin(), own.end());
-}
-
 template <class T>
 void check_finite(const std::string& name, const Tensor<T>& tensor) {
   const T* values = tensor.data();
@@ -40,17 +26,19 @@ void check_finite(const std::string& name, const Tensor<T>& tensor) {
 
 template <class T>
 void Model<T>::build(std::uint64_t seed) {
-  build_net<T>(decomposition, config.decomposition, seed, 1);
-  build_net<T>(restoration, config.restoration, seed, 2);
-  build_net<T>(adjustment, config.adjustment, seed, 3);
+  each_net(*this, [seed](const auto& form, auto& net) {
+    if (!form || net) return;
+    Random random(seed, {form->kStream});
+    net.emplace(*form, random);
+  });
 }
 
 template <class T>
 Parameters<T> Model<T>::parameters() const {
   Parameters<T> all;
-  append<T>(decomposition, all);
-  append<T>(restoration, all);
-  append<T>(adjustment, all);
+  each_net(*this, [&all](const auto&, const auto& net) {
+    if (net) all.insert(all.end(), net->parameters().begin(), net->parameters().end());
+  });
   return all;
 }
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include "core/io/safetensors.h"
 #include "nets/light.h"
@@ -64,6 +65,27 @@ struct Model {
   /// The parameters of all nets, in a fixed order.
   Parameters<T> parameters() const;
 };
+
+/// Calls use(config, net) for each of the three nets of a model, both std::optional. Nothing else lists them.
+template <class AnyModel, class Use>
+void each_net(AnyModel& model, const Use& use) {
+  use(model.config.decomposition, model.decomposition);
+  use(model.config.restoration, model.restoration);
+  use(model.config.adjustment, model.adjustment);
+}
+
+/// The member of `holder` that belongs to a net's config, a std::optional: holders name them as ModelConfig does.
+template <class Config, class Holder>
+auto& of_net(Holder& holder) {
+  if constexpr (std::is_same_v<Config, DecompositionConfig>) {
+    return holder.decomposition;
+  } else if constexpr (std::is_same_v<Config, RestorationConfig>) {
+    return holder.restoration;
+  } else {
+    static_assert(std::is_same_v<Config, AdjustmentConfig>, "no net has such a config");
+    return holder.adjustment;
+  }
+}
 
 /// What becomes of weights that are NaN or infinite: nothing could be computed with them, but one may want to see them.
 enum class NonFinite { kRefuse, kAllow };

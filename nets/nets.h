@@ -2,18 +2,20 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "core/base/error.h"
 #include "core/io/config.h"
-#include "layers/conv2d.h"
-#include "layers/fused_net.h"
-#include "layers/unet_block.h"
+#include "nets/net.h"
 
 /// The three nets of KinD (Zhang et al., "Kindling the Darkness", ACM MM 2019). Each takes any height and width from 1.
 /// The configs' defaults are the form of the authors' program; the paper's form has plain ReLU, 3x3 output convolutions
-/// and no activation before adjustment's sigmoid.
+/// and no activation before adjustment's sigmoid. Each config describes its net once (nets/net.h says how).
 namespace kind {
 
 struct DecompositionConfig {
+  static constexpr const char* kName = "decomposition";  ///< Names of parameters begin with it.
+  static constexpr std::uint64_t kStream = 1;            ///< Of the random numbers that first weights are drawn from.
   std::string activation = "leaky_relu";
   double slope = 0.2;
   std::int64_t output_kernel = 1;
@@ -28,37 +30,37 @@ struct DecompositionConfig {
     v.field("initializer", initializer, "How weights start.",
             one_of("xavier_uniform", "he_normal", "truncated_normal", "zeros"));
   }
+  template <class Builder>
+  void describe(Builder& net) const {
+    const auto level1 = net.conv({net.input({3})}, "conv1", 32);                          // [n, 32, h, w]
+    const auto level2 = net.conv({net.pool(level1)}, "conv2", 64);                        // [n, 64, h/2, w/2]
+    const auto level3 = net.conv({net.pool(level2)}, "conv3", 128);                       // [n, 128, h/4, w/4]
+    const auto up8 = net.conv({net.up(level3, "up8", 64, level2), level2}, "conv8", 64);  // [n, 64, h/2, w/2]
+    const auto up9 = net.conv({net.up(up8, "up9", 32, level1), level1}, "conv9", 32);     // [n, 32, h, w]
+    net.output({up9}, "reflectance", 3, output_kernel, OutputForm::kSigmoid);
+    const auto side = net.conv({level1}, "illumination_conv", 32);  // [n, 32, h, w]
+    net.output({side, up9}, "illumination", 1, output_kernel, OutputForm::kSigmoid);
+  }
 };
 
 /// Splits a picture into reflectance and illumination: a U-Net with a side branch, 235,876 parameters in the default
 /// form.
 template <class T>
-class Decomposition {
+class Decomposition : public Net<T, DecompositionConfig> {
  public:
   struct Output {
     Variable<T> reflectance;   // [n, 3, h, w] in 0..1
     Variable<T> illumination;  // [n, 1, h, w] in 0..1
   };
 
-  Decomposition(const DecompositionConfig& config, Random& random);
-
+  using Net<T, DecompositionConfig>::Net;
   /// picture [n, 3, h, w] in 0..1.
   Output operator()(const Variable<T>& picture) const;
-  /// Named decomposition.conv1.weight and so on.
-  Parameters<T> parameters() const;
-  /// The same net in one piece, float alone: the picture to reflectance and illumination, concatenated [n, 4, h, w].
-  FusedNet fused() const;
-
- private:
-  Activation activation_;
-  ConvBlock<T> conv1_, conv2_, conv3_;
-  UpBlock<T> up8_, up9_;
-  Conv2d<T> reflectance_;
-  ConvBlock<T> illumination_conv_;
-  Conv2d<T> illumination_;
 };
 
 struct RestorationConfig {
+  static constexpr const char* kName = "restoration";  ///< Names of parameters begin with it.
+  static constexpr std::uint64_t kStream = 2;          ///< Of the random numbers that first weights are drawn from.
   std::string activation = "leaky_relu";
   double slope = 0.2;
   std::string output = "sigmoid";
@@ -77,33 +79,46 @@ struct RestorationConfig {
     v.field("initializer", initializer, "How weights start.",
             one_of("xavier_uniform", "he_normal", "truncated_normal", "zeros"));
   }
+  template <class Builder>
+  void describe(Builder& net) const {
+    using Value = typename Builder::Value;
+    const auto two = [&net](const std::vector<Value>& x, int level, std::int64_t channels) {
+      const std::string conv = "conv" + std::to_string(level) + "_";
+      return net.conv({net.conv(x, conv + "1", channels)}, conv + "2", channels);
+    };
+    std::vector<Value> levels{two({net.input({3, 1})}, 1, 32)};
+    for (int level = 2; level <= 5; ++level) levels.push_back(two({net.pool(levels.back())}, level, 16 << level));
+    Value x = levels.back();
+    for (int level = 6; level <= 9; ++level) {
+      const Value skip = levels[static_cast<std::size_t>(9 - level)];
+      const std::int64_t channels = 32 << (9 - level);
+      x = two({net.up(x, "up" + std::to_string(level), channels, skip), skip}, level, channels);
+    }
+    check(output == "sigmoid" || output == "residual", "restoration: output: expected sigmoid or residual, got '",
+          output, "'");
+    if (output == "residual") {
+      net.output({x}, "conv10", 3, 3, OutputForm::kAddInput, Initializer::kZeros);
+    } else {
+      net.output({x}, "conv10", 3, 3, OutputForm::kSigmoid);
+    }
+  }
 };
 
 /// Takes noise and colour errors out of a reflectance, told by the illumination how bad they are where: a U-Net of five
 /// levels, 7,760,739 parameters.
 template <class T>
-class Restoration {
+class Restoration : public Net<T, RestorationConfig> {
  public:
-  Restoration(const RestorationConfig& config, Random& random);
-
+  using Net<T, RestorationConfig>::Net;
   /// reflectance [n, 3, h, w] and illumination [n, 1, h, w] to the restored reflectance [n, 3, h, w], in 0..1 with the
   /// sigmoid. The residual form (He, Zhang, Ren and Sun, CVPR 2016; of denoising: Zhang et al., "Beyond a Gaussian
   /// Denoiser", IEEE Transactions on Image Processing 26, 2017) is R_hat = R + conv(...), whatever values that gives.
   Variable<T> operator()(const Variable<T>& reflectance, const Variable<T>& illumination) const;
-  /// Named restoration.conv1_1.weight and so on.
-  Parameters<T> parameters() const;
-  /// The same net in one piece. Float alone.
-  FusedNet fused() const;
-
- private:
-  Activation activation_;
-  bool residual_;
-  ConvBlock<T> down1_, down2_, down3_, down4_, down5_;
-  UpBlock<T> up6_, up7_, up8_, up9_;
-  Conv2d<T> output_;
 };
 
 struct AdjustmentConfig {
+  static constexpr const char* kName = "adjustment";  ///< Names of parameters begin with it.
+  static constexpr std::uint64_t kStream = 3;         ///< Of the random numbers that first weights are drawn from.
   std::string activation = "leaky_relu";
   double slope = 0.2;
   bool output_activation = true;
@@ -118,33 +133,21 @@ struct AdjustmentConfig {
     v.field("initializer", initializer, "How weights start.",
             one_of("xavier_uniform", "he_normal", "truncated_normal", "zeros"));
   }
+  template <class Builder>
+  void describe(Builder& net) const {
+    auto x = net.input({1, 1});
+    for (const char* const conv : {"conv1", "conv2", "conv3"}) x = net.conv({x}, conv, 32);
+    net.output({x}, "conv4", 1, 3, output_activation ? OutputForm::kActivatedSigmoid : OutputForm::kSigmoid);
+  }
 };
 
 /// Brightens or darkens an illumination by a ratio: four convolutions, 19,393 parameters.
 template <class T>
-class Adjustment {
+class Adjustment : public Net<T, AdjustmentConfig> {
  public:
-  Adjustment(const AdjustmentConfig& config, Random& random);
-
+  using Net<T, AdjustmentConfig>::Net;
   /// illumination and ratio map, both [n, 1, h, w], to the adjusted illumination [n, 1, h, w] in 0..1.
   Variable<T> operator()(const Variable<T>& illumination, const Variable<T>& ratio) const;
-  /// Named adjustment.conv1.weight and so on.
-  Parameters<T> parameters() const;
-  /// The same net in one piece. Float alone.
-  FusedNet fused() const;
-
- private:
-  Activation activation_;
-  bool output_activation_;
-  ConvBlock<T> convs_;
-  Conv2d<T> output_;
 };
-
-template <>
-FusedNet Decomposition<float>::fused() const;
-template <>
-FusedNet Restoration<float>::fused() const;
-template <>
-FusedNet Adjustment<float>::fused() const;
 
 }  // namespace kind

@@ -172,7 +172,7 @@ PictureNets::Parts PictureNets::decompose(const Tensor<float>& input) {
   check(model_.decomposition.has_value(), "model: it has no decomposition net");
   check_picture(input);
   const NoGrad no_grad;
-  const FusedNet net = model_.decomposition->fused();
+  const FusedNet& net = model_.decomposition->fused();
   if (!net.runnable()) {
     const auto parts = (*model_.decomposition)(around(input));
     return {inside(parts.reflectance), inside(parts.illumination)};
@@ -188,7 +188,7 @@ Tensor<float> PictureNets::restore(const Tensor<float>& reflectance, const Tenso
   check_map("illumination", illumination, 1, reflectance.shape()[2], reflectance.shape()[3]);
   const NoGrad no_grad;
   if (!model_.restoration) return reflectance;
-  const FusedNet net = model_.restoration->fused();
+  const FusedNet& net = model_.restoration->fused();
   if (!net.runnable()) return inside((*model_.restoration)(around(reflectance), around(illumination)));
   Tensor<float> restored(reflectance.shape());
   run(net, {&reflectance, &illumination}, {&restored});
@@ -199,7 +199,7 @@ void PictureNets::restore_in_place(Tensor<float>& reflectance, const Tensor<floa
   check_picture(reflectance);
   check_map("illumination", illumination, 1, reflectance.shape()[2], reflectance.shape()[3]);
   if (!model_.restoration) return;
-  const FusedNet net = model_.restoration->fused();
+  const FusedNet& net = model_.restoration->fused();
   if (net.runnable()) {
     run(net, {&reflectance, &illumination}, {&reflectance});
   } else {
@@ -213,7 +213,7 @@ Tensor<float> PictureNets::adjust(const Tensor<float>& illumination, double rati
   check(std::isfinite(ratio), "ratio: expected a finite number, got ", ratio);
   const NoGrad no_grad;
   Tensor<float> adjusted = Tensor<float>::full(illumination.shape(), static_cast<float>(ratio));
-  const FusedNet net = model_.adjustment->fused();
+  const FusedNet& net = model_.adjustment->fused();
   if (!net.runnable()) return inside((*model_.adjustment)(around(illumination), around(adjusted)));
   run(net, {&illumination, &adjusted}, {&adjusted});
   return adjusted;

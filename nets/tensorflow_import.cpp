@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
@@ -13,61 +14,86 @@ namespace kind {
 namespace {
 
 struct LayerName {
-  const char* theirs;
-  const char* ours;
+  std::string theirs;
+  std::string ours;
 };
 
-constexpr LayerName kLayerNames[] = {
-    {"DecomNet/g_conv1_1", "decomposition.conv1"},
-    {"DecomNet/g_conv2_1", "decomposition.conv2"},
-    {"DecomNet/g_conv3_1", "decomposition.conv3"},
-    {"DecomNet/g_up_1", "decomposition.up8"},
-    {"DecomNet/g_conv8_1", "decomposition.conv8"},
-    {"DecomNet/g_up_2", "decomposition.up9"},
-    {"DecomNet/g_conv9_1", "decomposition.conv9"},
-    {"DecomNet/g_conv10", "decomposition.reflectance"},
-    {"DecomNet/l_conv1_2", "decomposition.illumination_conv"},
-    {"DecomNet/l_conv1_4", "decomposition.illumination"},
-    {"Restoration_net/de_conv1_1", "restoration.conv1_1"},
-    {"Restoration_net/de_conv1_2", "restoration.conv1_2"},
-    {"Restoration_net/de_conv2_1", "restoration.conv2_1"},
-    {"Restoration_net/de_conv2_2", "restoration.conv2_2"},
-    {"Restoration_net/de_conv3_1", "restoration.conv3_1"},
-    {"Restoration_net/de_conv3_2", "restoration.conv3_2"},
-    {"Restoration_net/de_conv4_1", "restoration.conv4_1"},
-    {"Restoration_net/de_conv4_2", "restoration.conv4_2"},
-    {"Restoration_net/de_conv5_1", "restoration.conv5_1"},
-    {"Restoration_net/de_conv5_2", "restoration.conv5_2"},
-    {"Restoration_net/up_6", "restoration.up6"},
-    {"Restoration_net/de_conv6_1", "restoration.conv6_1"},
-    {"Restoration_net/de_conv6_2", "restoration.conv6_2"},
-    {"Restoration_net/up_7", "restoration.up7"},
-    {"Restoration_net/de_conv7_1", "restoration.conv7_1"},
-    {"Restoration_net/de_conv7_2", "restoration.conv7_2"},
-    {"Restoration_net/up_8", "restoration.up8"},
-    {"Restoration_net/de_conv8_1", "restoration.conv8_1"},
-    {"Restoration_net/de_conv8_2", "restoration.conv8_2"},
-    {"Restoration_net/up_9", "restoration.up9"},
-    {"Restoration_net/de_conv9_1", "restoration.conv9_1"},
-    {"Restoration_net/de_conv9_2", "restoration.conv9_2"},
-    {"Restoration_net/de_conv10", "restoration.conv10"},
-    {"Illumination_adjust_net/en_conv_1", "adjustment.conv1"},
-    {"Illumination_adjust_net/en_conv_2", "adjustment.conv2"},
-    {"Illumination_adjust_net/en_conv_3", "adjustment.conv3"},
-    {"Illumination_adjust_net/en_conv_4", "adjustment.conv4"},
-    {"I_enhance_Net/conv_1", "adjustment.conv1"},
-    {"I_enhance_Net/conv_2", "adjustment.conv2"},
-    {"I_enhance_Net/conv_3", "adjustment.conv3"},
-    {"I_enhance_Net/conv_4", "adjustment.conv4"},
+// Their layers, net by net, in the order of our descriptions.
+constexpr const char* kDecompositionLayers[] = {
+    "DecomNet/g_conv1_1", "DecomNet/g_conv2_1", "DecomNet/g_conv3_1", "DecomNet/g_up_1",    "DecomNet/g_conv8_1",
+    "DecomNet/g_up_2",    "DecomNet/g_conv9_1", "DecomNet/g_conv10",  "DecomNet/l_conv1_2", "DecomNet/l_conv1_4",
+};
+constexpr const char* kRestorationLayers[] = {
+    "Restoration_net/de_conv1_1", "Restoration_net/de_conv1_2", "Restoration_net/de_conv2_1",
+    "Restoration_net/de_conv2_2", "Restoration_net/de_conv3_1", "Restoration_net/de_conv3_2",
+    "Restoration_net/de_conv4_1", "Restoration_net/de_conv4_2", "Restoration_net/de_conv5_1",
+    "Restoration_net/de_conv5_2", "Restoration_net/up_6",       "Restoration_net/de_conv6_1",
+    "Restoration_net/de_conv6_2", "Restoration_net/up_7",       "Restoration_net/de_conv7_1",
+    "Restoration_net/de_conv7_2", "Restoration_net/up_8",       "Restoration_net/de_conv8_1",
+    "Restoration_net/de_conv8_2", "Restoration_net/up_9",       "Restoration_net/de_conv9_1",
+    "Restoration_net/de_conv9_2", "Restoration_net/de_conv10",
+};
+constexpr const char* kAdjustmentLayers[] = {
+    "Illumination_adjust_net/en_conv_1",
+    "Illumination_adjust_net/en_conv_2",
+    "Illumination_adjust_net/en_conv_3",
+    "Illumination_adjust_net/en_conv_4",
+};
+constexpr const char* kEarlierAdjustmentLayers[] = {
+    "I_enhance_Net/conv_1",
+    "I_enhance_Net/conv_2",
+    "I_enhance_Net/conv_3",
+    "I_enhance_Net/conv_4",
 };
 
-constexpr LayerName kKindNames[] = {{"/weights", ".weight"}, {"/biases", ".bias"}};
+/// Lists the layers of a net that have parameters.
+struct LayerLister {
+  using Value = int;
+  std::vector<std::string> names;
+
+  Value input(const std::vector<std::int64_t>&) { return 0; }
+  Value conv(const std::vector<Value>&, const std::string& name, std::int64_t) { return add(name); }
+  Value pool(Value) { return 0; }
+  Value up(Value, const std::string& name, std::int64_t, Value) { return add(name); }
+  void output(const std::vector<Value>&, const std::string& name, std::int64_t, std::int64_t, OutputForm,
+              std::optional<Initializer> = {}) {
+    add(name);
+  }
+  Value add(const std::string& name) {
+    names.push_back(name);
+    return 0;
+  }
+};
+
+template <class Config, std::size_t count>
+void add_layers(const char* const (&theirs)[count], std::vector<LayerName>& all) {
+  LayerLister lister;
+  Config{}.describe(lister);
+  check(lister.names.size() == count, "import: ", Config::kName, " has other layers than the checkpoints'");
+  for (std::size_t i = 0; i < count; ++i) {
+    all.push_back({theirs[i], std::string(Config::kName) + "." + lister.names[i]});
+  }
+}
+
+const std::vector<LayerName>& layer_names() {
+  static const std::vector<LayerName> names = [] {
+    std::vector<LayerName> all;
+    add_layers<DecompositionConfig>(kDecompositionLayers, all);
+    add_layers<RestorationConfig>(kRestorationLayers, all);
+    add_layers<AdjustmentConfig>(kAdjustmentLayers, all);
+    add_layers<AdjustmentConfig>(kEarlierAdjustmentLayers, all);
+    return all;
+  }();
+  return names;
+}
+
+constexpr std::pair<const char*, const char*> kKindNames[] = {{"/weights", ".weight"}, {"/biases", ".bias"}};
 
 /// Our name of a tensor, or nothing where it belongs to none of the nets.
 std::optional<std::string> our_name(const std::string& theirs) {
-  for (const LayerName& layer : kLayerNames) {
-    for (const LayerName& kind : kKindNames) {
-      if (theirs == std::string(layer.theirs) + kind.theirs) return std::string(layer.ours) + kind.ours;
+  for (const LayerName& layer : layer_names()) {
+    for (const auto& [their_kind, our_kind] : kKindNames) {
+      if (theirs == layer.theirs + their_kind) return layer.ours + our_kind;
     }
   }
   return std::nullopt;
@@ -76,10 +102,10 @@ std::optional<std::string> our_name(const std::string& theirs) {
 /// The names that a tensor of ours can have there, for messages.
 std::string their_names(const std::string& ours) {
   std::string names;
-  for (const LayerName& layer : kLayerNames) {
-    for (const LayerName& kind : kKindNames) {
-      if (ours != std::string(layer.ours) + kind.ours) continue;
-      names += (names.empty() ? "" : " or ") + std::string(layer.theirs) + kind.theirs;
+  for (const LayerName& layer : layer_names()) {
+    for (const auto& [their_kind, our_kind] : kKindNames) {
+      if (ours != layer.ours + our_kind) continue;
+      names += (names.empty() ? "" : " or ") + layer.theirs + their_kind;
     }
   }
   return names;
@@ -181,9 +207,11 @@ Model<float> model_from_tensorflow(const std::vector<SafeTensors>& checkpoints) 
     return std::any_of(found.begin(), found.end(), [&](const auto& entry) { return net_of(entry.first) == net; });
   };
   Model<float> model;
-  if (has("decomposition")) model.config.decomposition.emplace().output_kernel = output_kernel(found);
-  if (has("restoration")) model.config.restoration.emplace();
-  if (has("adjustment")) model.config.adjustment.emplace();
+  each_net(model, [&](auto& config, const auto&) {
+    using Config = typename std::remove_cvref_t<decltype(config)>::value_type;
+    if (has(Config::kName)) config.emplace();
+  });
+  if (model.config.decomposition) model.config.decomposition->output_kernel = output_kernel(found);
   model.build(0);
 
   std::vector<std::string> missing;

@@ -16,14 +16,11 @@ const StageKind& kind_of(const NetConfig& net) {
 
 Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model) {
   Parameters<float> all;
-  const auto add = [&](const auto& wanted, const auto& net) {
-    if (!wanted) return;
-    const Parameters<float> more = net.value().parameters();
-    all.insert(all.end(), more.begin(), more.end());
-  };
-  add(config.net.decomposition, model.decomposition);
-  add(config.net.restoration, model.restoration);
-  add(config.net.adjustment, model.adjustment);
+  each_net(model, [&](const auto& form, const auto& net) {
+    using Config = typename std::remove_cvref_t<decltype(form)>::value_type;
+    if (!of_net<Config>(config.net)) return;
+    all.insert(all.end(), net.value().parameters().begin(), net.value().parameters().end());
+  });
   return all;
 }
 

@@ -74,17 +74,16 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
     check(other.config.input.stretch == model.config.input.stretch, source, ": its input.stretch is ",
           other.config.input.stretch ? "true" : "false", ", the config's is not");
     if (!model.config.input.mirror) model.config.input.mirror = other.config.input.mirror;
-    take_net(source, other.decomposition, other.config.decomposition, stage.net.decomposition, model.decomposition,
-             model.config.decomposition);
-    take_net(source, other.restoration, other.config.restoration, stage.net.restoration, model.restoration,
-             model.config.restoration);
-    take_net(source, other.adjustment, other.config.adjustment, stage.net.adjustment, model.adjustment,
-             model.config.adjustment);
+    each_net(model, [&](auto& config, auto& net) {
+      using Config = typename std::remove_cvref_t<decltype(config)>::value_type;
+      take_net(source, of_net<Config>(other), of_net<Config>(other.config), of_net<Config>(stage.net), net, config);
+    });
     if (!model.config.light) model.config.light = other.config.light;
   }
-  if (stage.net.decomposition && !model.decomposition) model.config.decomposition = stage.net.decomposition;
-  if (stage.net.restoration && !model.restoration) model.config.restoration = stage.net.restoration;
-  if (stage.net.adjustment && !model.adjustment) model.config.adjustment = stage.net.adjustment;
+  each_net(model, [&](auto& config, auto& net) {
+    using Config = typename std::remove_cvref_t<decltype(config)>::value_type;
+    if (of_net<Config>(stage.net) && !net) config = of_net<Config>(stage.net);
+  });
   model.build(seed);
   check(model.decomposition.has_value(), where,
         ": this stage needs a trained decomposition net; name a model that has one as its \"init\" (kind-train "

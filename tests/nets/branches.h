@@ -272,43 +272,54 @@ class BlockLayers {
   std::int64_t height_ = 0, width_ = 0;
 };
 
+/// Reads a net's description out to PlainLayers or BlockLayers.
+template <class Layers>
+class LayerReader {
+ public:
+  using Value = typename Layers::Value;
+
+  template <class Config, class T>
+  LayerReader(Layers& layers, const Config& config, const std::vector<Variable<T>>& x)
+      : layers_(layers),
+        name_(std::string(Config::kName) + "."),
+        slope_(config.activation == "relu" ? 0.0 : config.slope),
+        input_(layers.input(x)) {}
+
+  Value input(const std::vector<std::int64_t>&) { return input_; }
+  Value conv(const std::vector<Value>& x, const std::string& name, std::int64_t) {
+    return layers_.conv(x, name_ + name, slope_);
+  }
+  Value pool(const Value& x) { return layers_.pool(x); }
+  Value up(const Value& x, const std::string& name, std::int64_t, const Value& skip) {
+    return layers_.up(x, name_ + name, skip);
+  }
+  void output(const std::vector<Value>& x, const std::string& name, std::int64_t, std::int64_t, OutputForm form,
+              std::optional<Initializer> = {}) {
+    outputs.push_back(form == OutputForm::kAddInput
+                          ? layers_.residual(x, name_ + name, input_)
+                          : layers_.output(x, name_ + name, form == OutputForm::kActivatedSigmoid ? slope_ : 1.0));
+  }
+
+  std::vector<decltype(std::declval<Layers&>().output({}, "", 1.0))> outputs;
+
+ private:
+  Layers& layers_;
+  std::string name_;
+  double slope_;
+  Value input_;
+};
+
 /// One net from its layers, in the form of `config`; all its outputs.
 template <class Layers, class T>
 std::vector<Variable<T>> run_layers(Layers&& layers, const std::string& net, const ModelConfig& config,
                                     const std::vector<Variable<T>>& x) {
-  const auto slope_of = [](const auto& form) { return form.activation == "relu" ? 0.0 : form.slope; };
-  const std::string name = net + ".";
-  auto value = layers.input(x);
-  if (net == "adjustment") {
-    const double slope = slope_of(*config.adjustment);
-    for (const char* const conv : {"conv1", "conv2", "conv3"}) value = layers.conv({value}, name + conv, slope);
-    return {layers.output({value}, name + "conv4", config.adjustment->output_activation ? slope : 1.0)};
-  }
-  if (net == "decomposition") {
-    const double slope = slope_of(*config.decomposition);
-    const auto level1 = layers.conv({value}, name + "conv1", slope);
-    const auto level2 = layers.conv({layers.pool(level1)}, name + "conv2", slope);
-    const auto level3 = layers.conv({layers.pool(level2)}, name + "conv3", slope);
-    const auto up8 = layers.conv({layers.up(level3, name + "up8", level2), level2}, name + "conv8", slope);
-    const auto up9 = layers.conv({layers.up(up8, name + "up9", level1), level1}, name + "conv9", slope);
-    const auto side = layers.conv({level1}, name + "illumination_conv", slope);
-    return {layers.output({up9}, name + "reflectance", 1.0), layers.output({side, up9}, name + "illumination", 1.0)};
-  }
-  const double slope = slope_of(*config.restoration);
-  const auto input = value;
-  const auto two = [&](const std::vector<decltype(value)>& from, int level) {
-    const std::string conv = name + "conv" + std::to_string(level) + "_";
-    return layers.conv({layers.conv(from, conv + "1", slope)}, conv + "2", slope);
+  const auto read = [&](const auto& form) {
+    LayerReader<std::remove_reference_t<Layers>> reader(layers, form, x);
+    form.describe(reader);
+    return reader.outputs;
   };
-  std::vector<decltype(value)> levels{two({value}, 1)};
-  for (int level = 2; level <= 5; ++level) levels.push_back(two({layers.pool(levels.back())}, level));
-  value = levels[4];
-  for (int level = 6; level <= 9; ++level) {
-    const auto skip = levels[static_cast<std::size_t>(9 - level)];
-    value = two({layers.up(value, name + "up" + std::to_string(level), skip), skip}, level);
-  }
-  if (config.restoration->output == "residual") return {layers.residual({value}, name + "conv10", input)};
-  return {layers.output({value}, name + "conv10", 1.0)};
+  if (net == "adjustment") return read(*config.adjustment);
+  return net == "decomposition" ? read(*config.decomposition) : read(*config.restoration);
 }
 
 /// The same net as its users run it.

@@ -398,26 +398,6 @@ TEST_CASE("misuse: convolutions and pooling", "[isa]") {
       {"initializer's name", [] { initializer_from_name("ones"); }},
       {"activation's name", [] { Activation::from_name("tanh", 0); }},
       {"activation's slope", [] { Activation::from_name("leaky_relu", kNaN); }},
-      {"ConvBlock: no convolution", [&] { ConvBlock<float>({3}, {}, Initializer::kZeros, random); }},
-      {"ConvBlock: no channel",
-       [&] {
-         ConvBlock<float>({3, 0}, {}, Initializer::kZeros, random);
-       }},
-      {"ConvBlock: names",
-       [&] {
-         Parameters<float> all;
-         ConvBlock<float>({3, 3}, {}, Initializer::kZeros, random).collect({}, all);
-       }},
-      {"UpBlock: convolutions", [&] { UpBlock<float>(2, -1, {}, Initializer::kZeros, random); }},
-      {"UpBlock: no skip", [&] { UpBlock<float>(1, 1, {}, Initializer::kZeros, random)(x, none); }},
-      {"UpBlock: skip of two axes",
-       [&] {
-         UpBlock<float>(1, 1, {}, Initializer::kZeros, random)(x, leaf({4, 4}));
-       }},
-      {"UpBlock: size of skip",
-       [&] {
-         UpBlock<float>(1, 1, {}, Initializer::kZeros, random)(x, leaf({1, 1, 9, 8}));
-       }},
   });
 }
 
