@@ -5,16 +5,18 @@ install(TARGETS kind-eval kind-infer kind-report kind-train kind-weights RUNTIME
 install(FILES nets/pretrained/kind.safetensors nets/pretrained/kind.md nets/pretrained/split.json DESTINATION ${CMAKE_INSTALL_DATADIR}/kind)
 
 # Libraries: C++ static, C shared.
-foreach(library core layers losses nets c)
+set(cpp_libraries core files config image layers losses metrics nets pairs tensorflow)
+foreach(library ${cpp_libraries} c)
   set_target_properties(kind_${library} PROPERTIES EXPORT_NAME ${library})
 endforeach()
-install(TARGETS kind_core kind_layers kind_losses kind_nets EXPORT kind-cpp-targets
+list(TRANSFORM cpp_libraries PREPEND kind_)
+install(TARGETS ${cpp_libraries} EXPORT kind-cpp-targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS kind_c EXPORT kind-c-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES nets/kind.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES nets/c/kind.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY core layers losses nets DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kind
-        FILES_MATCHING PATTERN "*.h" PATTERN "nets/kind.h" EXCLUDE PATTERN "nets/pretrained" EXCLUDE)
+        FILES_MATCHING PATTERN "*.h" PATTERN "nets/c/kind.h" EXCLUDE PATTERN "nets/pretrained" EXCLUDE)
 
 set(KIND_MODEL ${CMAKE_INSTALL_DATADIR}/kind/kind.safetensors)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kind)
@@ -28,7 +30,7 @@ install(FILES ${PROJECT_BINARY_DIR}/kind-config.cmake ${PROJECT_BINARY_DIR}/kind
         DESTINATION ${package_dir})
 
 file(RELATIVE_PATH KIND_PREFIX_FROM_PKGCONFIG "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
-configure_file(nets/kind.pc.in ${PROJECT_BINARY_DIR}/kind.pc @ONLY)
+configure_file(nets/c/kind.pc.in ${PROJECT_BINARY_DIR}/kind.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/kind.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 # Manual pages and completions, which the programs make of their own options. A build for other machines has to be able

@@ -11,15 +11,15 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
-#include "core/io/command_line.h"
-#include "core/io/file.h"
-#include "core/io/image.h"
-#include "core/io/program.h"
+#include "core/files/file.h"
+#include "core/image/image.h"
 #include "core/kernels/kernels.h"
-#include "infer/eval_page.h"
-#include "infer/eval_report.h"
+#include "core/program/command_line.h"
+#include "core/program/program.h"
+#include "infer/eval/eval_page.h"
+#include "infer/eval/eval_report.h"
+#include "nets/data/pair_folder.h"
 #include "nets/model_path.h"
-#include "nets/pair_folder.h"
 
 namespace {
 

@@ -2,9 +2,9 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "core/io/program.h"
-#include "infer/batch.h"
-#include "infer/options.h"
+#include "core/program/program.h"
+#include "infer/photo/batch.h"
+#include "infer/photo/options.h"
 
 namespace {
 

@@ -11,13 +11,13 @@
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
-#include "core/io/command_line.h"
-#include "core/io/program.h"
-#include "core/io/safetensors.h"
+#include "core/files/safetensors.h"
 #include "core/kernels/kernels.h"
+#include "core/program/command_line.h"
+#include "core/program/program.h"
 #include "nets/model.h"
-#include "nets/tensorflow_checkpoint.h"
-#include "nets/tensorflow_import.h"
+#include "nets/tensorflow/tensorflow_checkpoint.h"
+#include "nets/tensorflow/tensorflow_import.h"
 
 namespace {
 

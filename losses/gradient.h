@@ -1,7 +1,7 @@
 #pragma once
 
 #include "core/autograd/variable.h"
-#include "core/io/config.h"
+#include "core/config/config.h"
 
 namespace kind {
 

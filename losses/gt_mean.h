@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/autograd/variable.h"
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "core/ops/elementwise.h"
 
 namespace kind {

@@ -5,7 +5,7 @@
 #include <tuple>
 #include <vector>
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "losses/chroma.h"
 #include "losses/comparison.h"
 #include "losses/decomposition.h"

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "core/tensor/tensor.h"
 
 namespace kind {

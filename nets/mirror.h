@@ -4,7 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "layers/fused_net.h"
+#include "layers/fused/fused_net.h"
 
 namespace kind {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <type_traits>
 
-#include "core/io/safetensors.h"
+#include "core/files/safetensors.h"
 #include "nets/light.h"
 #include "nets/nets.h"
 

@@ -8,7 +8,7 @@
 
 #include "layers/activation.h"
 #include "layers/conv2d.h"
-#include "layers/fused_net.h"
+#include "layers/fused/fused_net.h"
 #include "layers/initializer.h"
 
 /// A net is described once, layer by layer, by `describe(builder)` of its config, and that list of layers is all there

@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "core/io/image.h"
+#include "core/image/image.h"
 #include "nets/pipeline.h"
 
 namespace kind {

@@ -4,11 +4,11 @@
 #include <iostream>
 
 #include "core/base/error.h"
-#include "core/io/command_line.h"
-#include "core/io/file.h"
-#include "core/io/program.h"
+#include "core/files/file.h"
 #include "core/kernels/kernels.h"
-#include "train/report.h"
+#include "core/program/command_line.h"
+#include "core/program/program.h"
+#include "train/report/report.h"
 
 namespace {
 

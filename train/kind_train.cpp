@@ -11,16 +11,16 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
-#include "core/io/command_line.h"
-#include "core/io/file.h"
-#include "core/io/program.h"
+#include "core/files/file.h"
 #include "core/kernels/kernels.h"
-#include "train/branch.h"
-#include "train/checkpoint.h"
-#include "train/export_pairs.h"
-#include "train/profile.h"
-#include "train/sweep_run.h"
-#include "train/trainer.h"
+#include "core/program/command_line.h"
+#include "core/program/program.h"
+#include "train/trainer/checkpoint.h"
+#include "train/trainer/export_pairs.h"
+#include "train/trainer/profile.h"
+#include "train/sweep/branch.h"
+#include "train/sweep/sweep_run.h"
+#include "train/trainer/trainer.h"
 
 namespace {
 

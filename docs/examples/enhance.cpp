@@ -3,7 +3,7 @@
 #include <iostream>
 #include <utility>
 
-#include "core/io/image.h"
+#include "core/image/image.h"
 #include "nets/model_path.h"
 #include "nets/photograph.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "core/tensor/tensor.h"
 
 /// NIQE, how far a picture's statistics are from those of good photographs, without a picture to compare with (Mittal,

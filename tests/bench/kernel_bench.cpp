@@ -24,9 +24,9 @@
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
 #include "core/base/random.h"
-#include "core/io/program.h"
 #include "core/kernels/block_conv.h"
 #include "core/kernels/kernels.h"
+#include "core/program/program.h"
 #include "core/tensor/tensor.h"
 #include "tests/bench/peak.h"
 

@@ -17,11 +17,11 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/base/quote.h"
-#include "core/io/program.h"
 #include "core/kernels/kernels.h"
+#include "core/program/program.h"
 #include "nets/pipeline.h"
-#include "train/optimizer.h"
-#include "train/stage.h"
+#include "train/trainer/optimizer.h"
+#include "train/stages/stage.h"
 
 namespace {
 

@@ -25,8 +25,8 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
-#include "core/io/image.h"
-#include "core/io/program.h"
+#include "core/image/image.h"
+#include "core/program/program.h"
 #include "nets/model_path.h"
 #include "nets/pipeline.h"
 

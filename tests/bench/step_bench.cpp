@@ -9,9 +9,9 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/base/random.h"
-#include "core/io/program.h"
-#include "train/optimizer.h"
-#include "train/stage.h"
+#include "core/program/program.h"
+#include "train/trainer/optimizer.h"
+#include "train/stages/stage.h"
 
 namespace {
 

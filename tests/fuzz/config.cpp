@@ -1,10 +1,10 @@
 // Configs of training and of sweeps, and --set. Texts of an input are divided by zeros.
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 
 #include "tests/fuzz/fuzz.h"
-#include "train/config.h"
-#include "train/sweep.h"
+#include "train/trainer/config.h"
+#include "train/sweep/sweep.h"
 
 using namespace kind;
 using namespace kind::testing;

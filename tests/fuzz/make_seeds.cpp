@@ -7,11 +7,11 @@
 #include <string>
 
 #include "core/base/error.h"
-#include "core/io/file.h"
-#include "core/io/image.h"
-#include "core/io/npy.h"
-#include "core/io/safetensors.h"
-#include "core/io/xmp.h"
+#include "core/files/file.h"
+#include "core/files/npy.h"
+#include "core/files/safetensors.h"
+#include "core/image/image.h"
+#include "core/image/xmp.h"
 #include "tests/nets/bundle_writer.h"
 #include "tests/support/jpeg.h"
 #include "tests/support/metadata.h"

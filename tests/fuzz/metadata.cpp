@@ -1,9 +1,9 @@
 // Metadata: what is found in JPEG and PNG files, EXIF and XMP made upright, and all of it written again.
 
-#include "core/io/metadata.h"
+#include "core/image/metadata.h"
 
-#include "core/io/exif.h"
-#include "core/io/xmp.h"
+#include "core/image/exif.h"
+#include "core/image/xmp.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/png_sums.h"
 

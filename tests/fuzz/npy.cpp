@@ -1,6 +1,6 @@
 // NumPy arrays.
 
-#include "core/io/npy.h"
+#include "core/files/npy.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -1,6 +1,6 @@
 // Pictures of all types that are read: decoded, and written again in every type that can hold them.
 
-#include "core/io/image.h"
+#include "core/image/image.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/png_sums.h"
 

@@ -1,6 +1,6 @@
 // safetensors files, and the descriptions of models in them.
 
-#include "core/io/safetensors.h"
+#include "core/files/safetensors.h"
 
 #include "nets/model.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,7 +1,7 @@
 // TensorFlow checkpoints. An input is the size of the index file (2 bytes, little-endian), the index file, and the data
 // file, which stands for every shard.
 
-#include "nets/tensorflow_checkpoint.h"
+#include "nets/tensorflow/tensorflow_checkpoint.h"
 
 #include <algorithm>
 #include <cstring>

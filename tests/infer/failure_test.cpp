@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "tests/infer/kind_infer.h"
 #include "tests/support/faults.h"
 

@@ -6,7 +6,7 @@
 #include <functional>
 #include <map>
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "tests/infer/kind_infer.h"
 #include "tests/support/metadata.h"
 

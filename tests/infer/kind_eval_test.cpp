@@ -11,7 +11,7 @@
 #include <map>
 #include <tuple>
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "losses/metrics/color.h"
 #include "losses/metrics/psnr.h"
 #include "losses/metrics/ssim.h"

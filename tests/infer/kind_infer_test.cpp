@@ -11,7 +11,7 @@
 #include <sstream>
 
 #include "core/base/error.h"
-#include "core/io/npy.h"
+#include "core/files/npy.h"
 #include "nets/pipeline.h"
 #include "tests/infer/kind_infer.h"
 #include "tests/support/metadata.h"

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "nets/model.h"
-#include "nets/tensorflow_import.h"
+#include "nets/tensorflow/tensorflow_import.h"
 #include "tests/nets/bundle_writer.h"
 #include "tests/nets/tensorflow_names.h"
 #include "tests/support/temp_dir.h"

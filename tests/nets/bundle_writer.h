@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/io/safetensors.h"
+#include "core/files/safetensors.h"
 #include "tests/support/temp_dir.h"
 
 namespace kind::testing {

@@ -5,7 +5,7 @@
 
 #include "core/ops/elementwise.h"
 #include "losses/loss.h"
-#include "nets/tensorflow_import.h"
+#include "nets/tensorflow/tensorflow_import.h"
 #include "tests/nets/models.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/reference.h"

@@ -14,7 +14,7 @@
 #include "nets/mirror.h"
 #include "nets/photograph.h"
 #include "nets/pipeline.h"
-#include "nets/tensorflow_checkpoint.h"
+#include "nets/tensorflow/tensorflow_checkpoint.h"
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
 

@@ -6,7 +6,7 @@
 
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
-#include "nets/tensorflow_import.h"
+#include "nets/tensorflow/tensorflow_import.h"
 #include "tests/nets/models.h"
 #include "tests/nets/tensorflow_names.h"
 #include "tests/support/errors.h"

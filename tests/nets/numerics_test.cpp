@@ -19,11 +19,11 @@
 #include <map>
 #include <string>
 
-#include "core/io/image.h"
+#include "core/image/image.h"
 #include "losses/loss.h"
-#include "nets/pair_folder.h"
+#include "nets/data/pair_folder.h"
 #include "nets/pipeline.h"
-#include "nets/tensorflow_import.h"
+#include "nets/tensorflow/tensorflow_import.h"
 #include "tests/nets/branches.h"
 #include "tests/support/reference.h"
 #include "tests/support/scopes.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/io/image.h"
+#include "core/image/image.h"
 #include "tests/support/temp_dir.h"
 
 namespace kind::testing {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/base/error.h"
-#include "core/io/npy.h"
+#include "core/files/npy.h"
 
 namespace kind::testing {
 

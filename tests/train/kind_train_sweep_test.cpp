@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "tests/support/program.h"
 #include "tests/train/run_folder.h"
 

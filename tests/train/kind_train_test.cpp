@@ -8,10 +8,10 @@
 #include <optional>
 #include <thread>
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "tests/support/program.h"
 #include "tests/train/run_folder.h"
-#include "train/config.h"
+#include "train/trainer/config.h"
 
 namespace kind::testing {
 namespace {

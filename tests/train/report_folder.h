@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "core/io/image.h"
+#include "core/image/image.h"
 #include "tests/support/temp_dir.h"
 
 /// A sweep's folder as kind-train would leave it, with figures that are easy to work with.

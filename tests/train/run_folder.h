@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/io/image.h"
+#include "core/image/image.h"
 #include "tests/support/temp_dir.h"
 
 /// Pictures to train on, and what a run leaves behind.

@@ -5,15 +5,15 @@
 #include <memory>
 #include <set>
 
-#include "nets/pair_folder.h"
+#include "nets/data/pair_folder.h"
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
-#include "train/batch.h"
-#include "train/export_pairs.h"
-#include "train/report.h"
-#include "train/run_record.h"
-#include "train/trainer.h"
+#include "train/trainer/export_pairs.h"
+#include "train/report/report.h"
+#include "train/report/run_record.h"
+#include "train/stages/batch.h"
+#include "train/trainer/trainer.h"
 
 namespace kind::testing {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "core/io/config.h"
+#include "core/config/config.h"
 #include "losses/metrics/color.h"
 #include "losses/metrics/psnr.h"
 #include "losses/metrics/ssim.h"

@@ -1,0 +1,212 @@
+// EXIF blocks are TIFF files: byte order, 42, offset of the first directory; a directory is a count, entries of 12
+// bytes (tag, type, count, value or its offset) and the offset of the next directory.
+
+#include "core/image/exif.h"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+namespace kind {
+namespace {
+
+constexpr unsigned kOrientation = 0x0112, kImageWidth = 0x0100, kImageLength = 0x0101, kStrips = 0x0111,
+                   kStripSizes = 0x0117, kThumbnail = 0x0201, kThumbnailSize = 0x0202, kExifDirectory = 0x8769,
+                   kGpsDirectory = 0x8825, kInteropDirectory = 0xa005, kPixelWidth = 0xa002, kPixelHeight = 0xa003;
+constexpr unsigned kShort = 3, kLong = 4;
+
+struct Range {
+  std::size_t begin, end;
+};
+
+struct Entry {
+  std::size_t at;
+  unsigned tag, type;
+  std::size_t count;
+};
+
+/// Reads and writes numbers in the block's byte order. Positions are checked by the callers.
+template <class Bytes>
+class Tiff {
+ public:
+  explicit Tiff(Bytes& bytes) : bytes_(bytes), little_(!bytes.empty() && bytes[0] == 'I') {}
+
+  bool has_header() const {
+    return bytes_.size() >= 8 && bytes_[0] == bytes_[1] && (bytes_[0] == 'I' || bytes_[0] == 'M') && u16(2) == 42;
+  }
+  std::size_t size() const { return bytes_.size(); }
+  unsigned u16(std::size_t at) const {
+    const unsigned first = bytes_[at], second = bytes_[at + 1];
+    return little_ ? second << 8 | first : first << 8 | second;
+  }
+  std::size_t u32(std::size_t at) const {
+    return little_ ? u16(at) | std::size_t{u16(at + 2)} << 16 : std::size_t{u16(at)} << 16 | u16(at + 2);
+  }
+  void put(std::size_t at, unsigned type, std::size_t value) {
+    const std::size_t size = type == kShort ? 2 : 4;
+    for (std::size_t i = 0; i < size; ++i) {
+      bytes_[at + i] = static_cast<std::uint8_t>(value >> 8 * (little_ ? i : size - 1 - i) & 0xff);
+    }
+  }
+
+  /// The directory's entries; nothing where it is not whole.
+  std::optional<std::vector<Entry>> directory(std::size_t at) const {
+    if (at < 8 || at + 2 > size() || at + 2 + std::size_t{12} * u16(at) > size()) return std::nullopt;
+    std::vector<Entry> entries(u16(at));
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const std::size_t entry = at + 2 + 12 * i;
+      entries[i] = {entry, u16(entry), u16(entry + 2), u32(entry + 4)};
+    }
+    return entries;
+  }
+  /// The bytes of a directory with the offset of the next one: of as many entries as it says, whole or not.
+  Range directory_range(std::size_t at) const {
+    if (at + 2 > size()) return {size(), size()};
+    return {at, std::min(size(), at + 2 + std::size_t{12} * u16(at) + 4)};
+  }
+  /// Where the entry's value lies.
+  Range value(const Entry& entry) const {
+    static constexpr std::size_t kSizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8};
+    const std::size_t bytes = entry.type < std::size(kSizes) ? kSizes[entry.type] * entry.count : 0;
+    const std::size_t begin = bytes > 4 ? u32(entry.at + 8) : entry.at + 8;
+    return {std::min(begin, size()), std::min(begin + bytes, size())};
+  }
+  /// A single number; nothing for other values.
+  std::optional<std::size_t> number(const Entry& entry) const {
+    if (entry.count != 1 || (entry.type != kShort && entry.type != kLong)) return std::nullopt;
+    return entry.type == kShort ? u16(entry.at + 8) : u32(entry.at + 8);
+  }
+
+ private:
+  Bytes& bytes_;
+  bool little_;
+};
+
+/// Sorts the ranges and joins those that touch, so that whether another one overlaps any of them is soon said.
+void join_ranges(std::vector<Range>& ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::size_t kept = 0;
+  for (const Range& range : ranges) {
+    if (kept > 0 && range.begin <= ranges[kept - 1].end) {
+      ranges[kept - 1].end = std::max(ranges[kept - 1].end, range.end);
+    } else {
+      ranges[kept++] = range;
+    }
+  }
+  ranges.resize(kept);
+}
+
+bool overlaps(const Range& range, const std::vector<Range>& joined) {
+  if (range.begin >= range.end) return false;
+  // The last one that begins before this one ends.
+  auto next = std::lower_bound(joined.begin(), joined.end(), range.end,
+                               [](const Range& other, std::size_t end) { return other.begin < end; });
+  return next != joined.begin() && std::prev(next)->end > range.begin;
+}
+
+/// The directory itself and the values that lie outside of it.
+template <class Bytes>
+void add_ranges(const Tiff<Bytes>& tiff, std::size_t directory, const std::vector<Entry>& entries,
+                std::vector<Range>& ranges) {
+  ranges.push_back(tiff.directory_range(directory));
+  for (const Entry& entry : entries) ranges.push_back(tiff.value(entry));
+}
+
+}  // namespace
+
+int exif_orientation(std::span<const std::uint8_t> bytes) {
+  const Tiff tiff(bytes);
+  if (!tiff.has_header()) return 1;
+  const std::size_t directory = tiff.u32(4);
+  if (directory > tiff.size() - 2) return 1;
+  const unsigned count = tiff.u16(directory);
+  for (unsigned i = 0; i < count; ++i) {
+    const std::size_t at = directory + 2 + std::size_t{12} * i;
+    if (at + 12 > tiff.size()) return 1;
+    if (tiff.u16(at) != kOrientation) continue;
+    // Of the same types as it is reset in, so that none is reset that was not applied.
+    const std::size_t value = tiff.number({at, kOrientation, tiff.u16(at + 2), tiff.u32(at + 4)}).value_or(1);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) {
+  Tiff tiff(bytes);
+  if (!tiff.has_header()) return false;
+  const std::size_t first = tiff.u32(4);
+  const auto entries = tiff.directory(first);
+  if (!entries) return false;
+
+  // What is in use outside of the thumbnail, so that a block that lies about where that is loses nothing else.
+  std::vector<Range> used = {{0, 8}};
+  add_ranges(tiff, first, *entries, used);
+  const auto set = [&](const Entry& entry, int value) {
+    if (tiff.number(entry)) tiff.put(entry.at + 8, entry.type, static_cast<std::size_t>(value));
+  };
+  bool seen_exif = false, seen_gps = false;
+  for (const Entry& entry : *entries) {
+    if (entry.tag == kOrientation) set(entry, 1);
+    if (entry.tag == kImageWidth) set(entry, width);
+    if (entry.tag == kImageLength) set(entry, height);
+    // Of each kind the first alone: entries could lead to thousands of directories that share their bytes.
+    if (entry.tag != kExifDirectory && entry.tag != kGpsDirectory) continue;
+    if (std::exchange(entry.tag == kExifDirectory ? seen_exif : seen_gps, true)) continue;
+    bool seen_interop = false;
+    const std::size_t at = tiff.number(entry).value_or(0);
+    const auto inner = tiff.directory(at);
+    if (!inner) {
+      // Cleared with the thumbnail, its number of entries could make a whole one of it.
+      used.push_back({std::min(at, tiff.size()), std::min(at + 2, tiff.size())});
+      continue;
+    }
+    // One that shares bytes with the first would have its entries changed by what is set there, and the other way
+    // round.
+    const Range range = tiff.directory_range(at);
+    if (overlaps(range, {tiff.directory_range(first)})) {
+      used.push_back(range);
+      continue;
+    }
+    add_ranges(tiff, at, *inner, used);
+    for (const Entry& deeper : *inner) {
+      if (entry.tag == kExifDirectory && deeper.tag == kPixelWidth) set(deeper, width);
+      if (entry.tag == kExifDirectory && deeper.tag == kPixelHeight) set(deeper, height);
+      if (deeper.tag != kInteropDirectory || std::exchange(seen_interop, true)) continue;
+      const std::size_t interop_at = tiff.number(deeper).value_or(0);
+      if (const auto interop = tiff.directory(interop_at)) add_ranges(tiff, interop_at, *interop, used);
+    }
+  }
+
+  // The second directory is the thumbnail's.
+  const std::size_t next = first + 2 + 12 * entries->size();
+  if (next + 4 > tiff.size()) return true;
+  const std::size_t second = tiff.u32(next);
+  tiff.put(next, kLong, 0);
+  const auto thumbnail = tiff.directory(second);
+  if (!thumbnail) return true;
+  std::vector<Range> cleared;
+  add_ranges(tiff, second, *thumbnail, cleared);
+  for (const auto& [start, length] : {std::pair{kThumbnail, kThumbnailSize}, {kStrips, kStripSizes}}) {
+    std::optional<std::size_t> from, count;
+    for (const Entry& entry : *thumbnail) {
+      if (entry.tag == start) from = tiff.number(entry);
+      if (entry.tag == length) count = tiff.number(entry);
+    }
+    if (from && count) cleared.push_back({std::min(*from, tiff.size()), std::min(*from + *count, tiff.size())});
+  }
+  join_ranges(used);
+  std::erase_if(cleared, [&](const Range& range) { return overlaps(range, used); });
+  for (const Range& range : cleared) std::fill(&bytes[0] + range.begin, &bytes[0] + range.end, std::uint8_t{0});
+  // What lies at the end is cut off, where a byte or two may be there to make an even number. From the back, so that
+  // what comes to lie at the end in this way is seen.
+  std::sort(cleared.begin(), cleared.end(), [](const Range& a, const Range& b) { return a.begin > b.begin; });
+  for (const Range& range : cleared) {
+    if (range.begin < range.end && range.begin < bytes.size() && range.end + 1 >= bytes.size()) {
+      bytes.resize(range.begin);
+    }
+  }
+  return true;
+}
+
+}  // namespace kind

@@ -1,0 +1,594 @@
+#include "core/image/metadata.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/image/exif.h"
+#include "core/image/xmp.h"
+
+namespace kind {
+namespace {
+
+using namespace std::string_literals;
+using namespace std::string_view_literals;
+using Bytes = std::span<const std::uint8_t>;
+
+constexpr std::string_view kExifStart = "Exif\0\0"sv, kXmpStart = "http://ns.adobe.com/xap/1.0/\0"sv,
+                           kExtensionStart = "http://ns.adobe.com/xmp/extension/\0"sv, kIccStart = "ICC_PROFILE\0"sv,
+                           kPhotoshopStart = "Photoshop 3.0\0"sv, kXmpKeyword = "XML:com.adobe.xmp\0"sv,
+                           kRawStart = "Raw profile type "sv;
+/// ImageMagick writes IPTC data into a PNG without the resource around it: records, which begin so.
+constexpr std::string_view kIptcStart = "\x1c"sv, kIptcResource = "8BIM\x04\x04"sv;
+constexpr std::size_t kMostInSegment = 65533;
+constexpr const char* kExifName = "EXIF data";
+constexpr const char* kXmpName = "XMP data";
+constexpr const char* kIccName = "colour profile";
+constexpr const char* kPhotoshopName = "Photoshop and IPTC data";
+
+bool starts(Bytes bytes, std::string_view text) {
+  return bytes.size() >= text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
+}
+
+std::size_t big_endian(Bytes bytes, std::size_t at, std::size_t count) {
+  std::size_t value = 0;
+  for (std::size_t i = 0; i < count; ++i) value = value << 8 | bytes[at + i];
+  return value;
+}
+
+void put_big_endian(std::vector<std::uint8_t>& to, std::size_t value, int count) {
+  for (int i = count - 1; i >= 0; --i) to.push_back(static_cast<std::uint8_t>(value >> 8 * i & 0xff));
+}
+
+void put(std::vector<std::uint8_t>& to, std::string_view text) { to.insert(to.end(), text.begin(), text.end()); }
+
+std::string text_of(Bytes bytes) { return std::string(bytes.begin(), bytes.end()); }
+
+/// Adds up what is kept of a file and stops at the limit.
+class Budget {
+ public:
+  Budget(const std::string& path, std::size_t most) : path_(path), most_(most) {}
+  void take(std::size_t bytes) {
+    used_ += bytes;
+    if (used_ > most_) refuse();
+  }
+  std::size_t left() const { return most_ - used_; }
+  [[noreturn]] void refuse() const {
+    fail("cannot read ", path_, ": its metadata (EXIF, XMP, colour profile, texts) have more than ", most_,
+         " bytes, the limit");
+  }
+
+ private:
+  const std::string& path_;
+  std::size_t most_, used_ = 0;
+};
+
+/// A zlib stream's content; nothing where it is damaged.
+std::optional<std::vector<std::uint8_t>> inflate(Bytes packed, const Budget& budget) {
+  std::vector<std::uint8_t> out;
+  z_stream stream{};
+  if (inflateInit(&stream) != Z_OK) fail("there is not enough memory");
+  stream.next_in = const_cast<Bytef*>(packed.data());  // only read; the interface lacks the const
+  stream.avail_in = static_cast<uInt>(packed.size());
+  int status = Z_OK;
+  std::vector<std::uint8_t> buffer(std::size_t{1} << 16);
+  while (status == Z_OK && out.size() <= budget.left()) {
+    stream.next_out = buffer.data();
+    stream.avail_out = static_cast<uInt>(buffer.size());
+    status = ::inflate(&stream, Z_NO_FLUSH);
+    out.insert(out.end(), buffer.begin(), buffer.end() - stream.avail_out);
+  }
+  inflateEnd(&stream);
+  if (out.size() > budget.left()) budget.refuse();
+  if (status != Z_STREAM_END) return std::nullopt;
+  return out;
+}
+
+std::vector<std::uint8_t> deflate(Bytes bytes) {
+  uLongf size = compressBound(static_cast<uLong>(bytes.size()));
+  std::vector<std::uint8_t> out(size);
+  if (compress2(out.data(), &size, bytes.data(), static_cast<uLong>(bytes.size()), Z_BEST_COMPRESSION) != Z_OK) {
+    fail("there is not enough memory");
+  }
+  out.resize(size);
+  return out;
+}
+
+void leave_out(Metadata& metadata, const std::string& text) {
+  constexpr std::size_t kMostNames = 16;  // a file may hold thousands of kinds
+  std::vector<std::string>& all = metadata.dropped;
+  if (all.size() < kMostNames && std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
+}
+
+/// Of damage there are few kinds, and none is to be crowded out.
+void drop(Metadata& metadata, const char* what) {
+  const std::string text = std::string("damaged ") + what;
+  std::vector<std::string>& all = metadata.dropped;
+  if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
+}
+
+/// A chunk of a PNG that says something of the picture and has no place in Metadata.
+void leave_out_chunk(Metadata& metadata, const std::string& type, Bytes data) {
+  // Transparency is in the pixels; the others speak of the old pixels, the old file or the frames that acTL announces.
+  for (const char* silent : {"tRNS", "tIME", "sBIT", "hIST", "sPLT", "iDOT", "fcTL", "fdAT"}) {
+    if (type == silent) return;
+  }
+  const bool letters =
+      std::all_of(type.begin(), type.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+  if (type != "acTL") return leave_out(metadata, letters ? type + " chunk" : "unknown chunk");
+  if (data.size() >= 4 && big_endian(data, 0, 4) > 1) leave_out(metadata, "further frames of the animation");
+}
+
+/// A colour profile says its own length and has a signature.
+bool is_profile(Bytes icc) {
+  return icc.size() >= 128 && big_endian(icc, 0, 4) == icc.size() && std::memcmp(icc.data() + 36, "acsp", 4) == 0;
+}
+
+/// Image resources without those that are thumbnails or second copies of EXIF and XMP data; nothing where they are
+/// damaged. Each: "8BIM", a number, a name (length and letters, an even number of bytes), the size, the data
+/// (likewise).
+std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all) {
+  std::vector<std::uint8_t> kept;
+  for (std::size_t at = 0; at < all.size();) {
+    if (all.size() - at < 12 || std::memcmp(all.data() + at, "8BIM", 4) != 0) return std::nullopt;
+    const std::size_t id = big_endian(all, at + 4, 2), name = (std::size_t{all[at + 6]} + 2) / 2 * 2;
+    if (all.size() - at < 10 + name) return std::nullopt;
+    const std::size_t size = big_endian(all, at + 6 + name, 4), start = 10 + name;
+    if (all.size() - at - start < size) return std::nullopt;
+    const std::size_t end = std::min(all.size(), at + start + (size + 1) / 2 * 2);
+    constexpr std::size_t kStale[] = {1033, 1036, 1058, 1059, 1060};
+    if (std::find(std::begin(kStale), std::end(kStale), id) == std::end(kStale)) {
+      kept.insert(kept.end(), all.begin() + static_cast<std::ptrdiff_t>(at),
+                  all.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+    at = end;
+  }
+  return kept;
+}
+
+/// Calls use(marker, content) for each segment between the start and the first scan.
+void for_each_segment(Bytes file, const std::function<void(int, Bytes)>& use) {
+  for (std::size_t at = 2; at + 4 <= file.size();) {
+    if (file[at] != 0xff) return;
+    const int marker = file[at + 1];
+    if (marker == 0xff) {  // fill
+      ++at;
+      continue;
+    }
+    if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8)) {  // without content
+      at += 2;
+      continue;
+    }
+    constexpr int kEnd = 0xd9, kScan = 0xda;
+    const std::size_t length = big_endian(file, at + 2, 2);
+    if (marker == kEnd || marker == kScan || length < 2 || file.size() - at - 2 < length) return;
+    use(marker, file.subspan(at + 4, length - 2));
+    at += 2 + length;
+  }
+}
+
+/// The parts of a profile, each with its number from 1 and the number of all.
+struct IccParts {
+  std::map<std::size_t, std::vector<std::uint8_t>> parts;
+  std::size_t count = 0;
+  bool damaged = false;
+
+  void add(Bytes segment) {
+    damaged |= segment.size() < 2 || segment[0] == 0 || (count != 0 && segment[1] != count);
+    if (damaged) return;
+    count = segment[1];
+    damaged = !parts.emplace(segment[0], std::vector<std::uint8_t>(segment.begin() + 2, segment.end())).second;
+  }
+  std::vector<std::uint8_t> whole() const {
+    std::vector<std::uint8_t> icc;
+    for (const auto& [number, part] : parts) icc.insert(icc.end(), part.begin(), part.end());
+    return icc;
+  }
+};
+
+/// A PNG text that holds other metadata as digits, as ImageMagick and ExifTool write them: a line with the name, one
+/// with the number of bytes, then two digits a byte.
+std::optional<std::vector<std::uint8_t>> raw_profile(std::string_view text) {
+  const std::size_t name_end = text.find('\n', 1);
+  const std::size_t size_end = name_end == std::string_view::npos ? name_end : text.find('\n', name_end + 1);
+  if (size_end == std::string_view::npos) return std::nullopt;
+  std::vector<std::uint8_t> bytes;
+  int pending = -1;
+  for (const char c : text.substr(size_end)) {
+    if (c == '\n') continue;
+    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (digit < 0) return std::nullopt;
+    if (pending < 0) {
+      pending = digit;
+    } else {
+      bytes.push_back(static_cast<std::uint8_t>(pending << 4 | digit));
+      pending = -1;
+    }
+  }
+  if (pending >= 0 || bytes.empty()) return std::nullopt;
+  return bytes;
+}
+
+/// A JPEG's comment without the zeros that some programs end it with.
+std::string comment_text(const std::string& comment) { return comment.substr(0, comment.find_last_not_of('\0') + 1); }
+
+/// Whether the text is UTF-8 and not ASCII: PNG's tEXt is Latin-1, its iTXt UTF-8, a JPEG's comment either.
+bool needs_utf8(std::string_view text) {
+  bool found = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    const unsigned lead = byte(at++);
+    if (lead < 0x80) continue;
+    found = true;
+    const int more = lead >= 0xc2 && lead < 0xe0   ? 1
+                     : lead >= 0xe0 && lead < 0xf0 ? 2
+                     : lead >= 0xf0 && lead < 0xf5 ? 3
+                                                   : 0;
+    // No long forms of short codes, no surrogates, none beyond the last (RFC 3629).
+    const unsigned least = lead == 0xe0   ? 0xa0
+                           : lead == 0xf0 ? 0x90
+                                          : 0x80,
+                   most = lead == 0xed   ? 0x9f
+                          : lead == 0xf4 ? 0x8f
+                                         : 0xbf;
+    if (more == 0 || byte(at) < least || byte(at) > most) return false;
+    for (int i = 0; i < more; ++i, ++at) {
+      if ((byte(at) & 0xc0) != 0x80) return false;
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+Metadata read_jpeg_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
+  Metadata metadata;
+  Budget budget(path, max_bytes);
+  IccParts icc;
+  std::vector<std::uint8_t> photoshop;
+  std::vector<Bytes> extensions;
+  for_each_segment(file, [&](int marker, Bytes content) {
+    const auto is = [&](int number, std::string_view start) { return marker == number && starts(content, start); };
+    const auto rest = [&](std::string_view start) {
+      budget.take(content.size() + 64);  // what it costs to hold, also of very small ones
+      return content.subspan(start.size());
+    };
+    if (is(0xe0, "JFIF\0"sv) && content.size() >= 12 && !metadata.density) {
+      const std::size_t x = big_endian(content, 8, 2), y = big_endian(content, 10, 2);
+      const double unit = content[7] == 1 ? 1 / 0.0254 : 100;  // a metre's inches, or centimetres
+      const auto metres = [&](std::size_t value) {
+        return static_cast<std::uint32_t>(std::lround(static_cast<double>(value) * (content[7] == 0 ? 1 : unit)));
+      };
+      if (x > 0 && y > 0 && content[7] <= 2) metadata.density = {metres(x), metres(y), content[7] != 0};
+    } else if (is(0xe1, kExifStart) && metadata.exif.empty()) {
+      const Bytes exif = rest(kExifStart);
+      metadata.exif.assign(exif.begin(), exif.end());
+    } else if (is(0xe1, kXmpStart) && metadata.xmp.empty()) {
+      metadata.xmp = text_of(rest(kXmpStart));
+    } else if (is(0xe1, kExtensionStart)) {
+      extensions.push_back(rest(kExtensionStart));
+    } else if (is(0xe2, kIccStart)) {
+      icc.add(rest(kIccStart));
+    } else if (is(0xed, kPhotoshopStart)) {
+      const Bytes more = rest(kPhotoshopStart);
+      photoshop.insert(photoshop.end(), more.begin(), more.end());
+    } else if (marker == 0xfe) {
+      metadata.comments.push_back(text_of(rest("")));
+    } else if (is(0xe2, "MPF\0"sv)) {
+      leave_out(metadata, "further pictures");  // smaller ones, or the gain map of a picture for bright screens
+    } else if (marker >= 0xe1 && marker <= 0xef &&
+               !(is(0xee, "Adobe"sv) || is(0xe1, kExifStart) || is(0xe1, kXmpStart))) {
+      leave_out(metadata, "APP" + std::to_string(marker - 0xe0) + " data");
+    }
+  });
+
+  metadata.icc = icc.whole();
+  if (icc.damaged || icc.parts.size() != icc.count || (icc.count > 0 && !is_profile(metadata.icc))) {
+    metadata.icc.clear();
+    drop(metadata, kIccName);
+  }
+  if (auto kept = kept_resources(photoshop)) {
+    metadata.photoshop = std::move(*kept);
+  } else {
+    drop(metadata, kPhotoshopName);
+  }
+  // Each part of an extension: name (32 bytes), size of the whole, where the part begins, the part.
+  const std::string name = xmp_extension_name(metadata.xmp);
+  std::size_t filled = 0;
+  bool sized = false;
+  for (const Bytes part : extensions) {
+    if (part.size() < 40 || name.empty() || std::memcmp(part.data(), name.data(), 32) != 0) continue;
+    const std::size_t size = big_endian(part, 32, 4), begin = big_endian(part, 36, 4);
+    if (!std::exchange(sized, true)) {
+      budget.take(size);
+      metadata.xmp_extension.resize(size);
+    }
+    if (size != metadata.xmp_extension.size() || begin > size || part.size() - 40 > size - begin) continue;
+    std::copy(part.begin() + 40, part.end(), metadata.xmp_extension.begin() + static_cast<std::ptrdiff_t>(begin));
+    filled += part.size() - 40;
+  }
+  if (filled != metadata.xmp_extension.size() || (!extensions.empty() && filled == 0)) {
+    metadata.xmp_extension.clear();
+    drop(metadata, "extended XMP data");
+  }
+  return metadata;
+}
+
+Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
+  Metadata metadata;
+  Budget budget(path, max_bytes);
+  std::vector<std::uint8_t> raw_exif, raw_iptc;
+  std::string raw_xmp;
+  const auto read_text = [&](const std::string& type, Bytes data) {
+    // A keyword and a zero; zTXt: method, packed text; iTXt: whether packed, method, language, keyword again, text.
+    const auto zero_behind = [&](std::size_t from) {
+      return static_cast<std::size_t>(
+          std::find(data.begin() + static_cast<std::ptrdiff_t>(from), data.end(), std::uint8_t{0}) - data.begin());
+    };
+    const bool xmp = type == "iTXt" && starts(data, kXmpKeyword);
+    const std::size_t keyword = zero_behind(0);
+    std::string_view kind(reinterpret_cast<const char*>(data.data()), keyword);
+    kind = xmp ? "xmp" : kind.starts_with(kRawStart) ? kind.substr(kRawStart.size()) : "";
+    const bool resources = kind == "iptc" || kind == "8bim";
+    if (kind != "exif" && kind != "APP1" && kind != "xmp" && !resources) {
+      budget.take(data.size() + 64);
+      metadata.texts.push_back({type, {data.begin(), data.end()}});
+      return;
+    }
+    const char* what = kind == "xmp" ? kXmpName : resources ? kPhotoshopName : kExifName;
+    std::size_t start = keyword + 1;
+    bool packed = false;
+    if (type == "zTXt") {
+      packed = true;
+      start += 1;
+    } else if (type == "iTXt") {
+      packed = keyword + 1 < data.size() && data[keyword + 1] == 1;
+      if (keyword + 3 <= data.size()) start = zero_behind(keyword + 3) + 1;
+      if (start <= data.size()) start = zero_behind(start) + 1;
+    }
+    std::optional<std::vector<std::uint8_t>> content;
+    if (start <= data.size()) {
+      const Bytes rest = data.subspan(start);
+      if (!packed && rest.size() > budget.left()) budget.refuse();  // before it is copied
+      content = packed ? inflate(rest, budget) : std::vector<std::uint8_t>(rest.begin(), rest.end());
+    }
+    if (!content) return drop(metadata, what);
+    budget.take(content->size() + 64);
+    if (xmp) {
+      if (metadata.xmp.empty()) metadata.xmp = text_of(*content);
+      return;
+    }
+    const auto bytes = raw_profile(text_of(*content));
+    if (!bytes) return drop(metadata, what);
+    if (kind == "iptc" && starts(*bytes, kIptcStart)) {
+      raw_iptc = *bytes;
+    } else if (resources) {
+      auto kept = kept_resources(*bytes);
+      if (!kept) return drop(metadata, what);
+      metadata.photoshop = std::move(*kept);
+    } else if (kind == "xmp" || starts(*bytes, kXmpStart)) {
+      raw_xmp = text_of(Bytes(*bytes).subspan(starts(*bytes, kXmpStart) ? kXmpStart.size() : 0));
+    } else {
+      raw_exif = *bytes;
+    }
+  };
+  for (std::size_t at = 8; at + 12 <= file.size();) {
+    const std::size_t length = big_endian(file, at, 4);
+    if (length > file.size() - at - 12) break;
+    const std::string type = text_of(file.subspan(at + 4, 4));
+    const Bytes data = file.subspan(at + 8, length);
+    const Bytes checked = file.subspan(at + 4, length + 4);
+    const std::size_t sum = big_endian(file, at + 8 + length, 4);
+    at += 12 + length;
+    if (type == "IEND") break;
+    const bool text = type == "tEXt" || type == "zTXt" || type == "iTXt";
+    const bool color = type == "gAMA" || type == "cHRM" || type == "sRGB" || type == "cICP";
+    const bool known = text || color || type == "eXIf" || type == "iCCP" || type == "pHYs";
+    constexpr char kAncillary = 0x20;
+    if (!known && !(type[0] & kAncillary)) continue;
+    const char* what = !known           ? "chunk"
+                       : type == "eXIf" ? kExifName
+                       : type == "iCCP" ? kIccName
+                       : text           ? "text"
+                                        : "colour data";
+    if (crc32(0, checked.data(), static_cast<uInt>(checked.size())) != sum) {
+      // Also of unknown ones: the damage may be in the name of one that bears on the picture.
+      drop(metadata, what);
+    } else if (type == "eXIf") {
+      budget.take(data.size());
+      metadata.exif.assign(data.begin(), data.end());
+    } else if (type == "iCCP") {
+      // A name of at most 79 bytes and a zero, the method, the packed profile.
+      const auto zero = std::find(data.begin(), data.end(), std::uint8_t{0});
+      const auto start = static_cast<std::size_t>(zero - data.begin()) + 2;
+      const auto icc = start <= data.size() ? inflate(data.subspan(start), budget) : std::nullopt;
+      if (icc && is_profile(*icc)) {
+        budget.take(icc->size());
+        metadata.icc = *icc;
+      } else {
+        drop(metadata, what);
+      }
+    } else if (type == "pHYs" && data.size() == 9) {
+      const std::size_t x = big_endian(data, 0, 4), y = big_endian(data, 4, 4);
+      metadata.density = {static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), data[8] == 1};
+    } else if (color) {
+      budget.take(data.size() + 64);
+      metadata.color.push_back({type, {data.begin(), data.end()}});
+    } else if (text) {
+      read_text(type, data);
+    } else if (!known) {
+      leave_out_chunk(metadata, type, data);
+    }
+  }
+  if (metadata.exif.empty()) metadata.exif = std::move(raw_exif);
+  if (starts(metadata.exif, kExifStart)) metadata.exif.erase(metadata.exif.begin(), metadata.exif.begin() + 6);
+  if (metadata.xmp.empty()) metadata.xmp = std::move(raw_xmp);
+  if (!raw_iptc.empty() && text_of(metadata.photoshop).find(kIptcResource) == std::string::npos) {
+    if (metadata.photoshop.size() % 2 != 0) metadata.photoshop.push_back(0);  // the last one may lack it
+    put(metadata.photoshop, kIptcResource);
+    put_big_endian(metadata.photoshop, 0, 2);  // no name
+    put_big_endian(metadata.photoshop, raw_iptc.size(), 4);
+    metadata.photoshop.insert(metadata.photoshop.end(), raw_iptc.begin(), raw_iptc.end());
+    if (raw_iptc.size() % 2 != 0) metadata.photoshop.push_back(0);
+  }
+  return metadata;
+}
+
+void make_upright(Metadata& metadata, int width, int height, int orientation) {
+  if (!metadata.exif.empty() && !make_exif_upright(metadata.exif, width, height)) {
+    metadata.exif.clear();
+    drop(metadata, kExifName);
+  }
+  make_xmp_upright(metadata.xmp, width, height, orientation != 1);
+  std::string extension = metadata.xmp_extension;
+  make_xmp_upright(extension, width, height, orientation != 1);
+  if (extension != metadata.xmp_extension) {
+    metadata.xmp_extension = std::move(extension);
+    rename_xmp_extension(metadata.xmp, metadata.xmp_extension);
+  }
+  if (orientation >= 5 && metadata.density) std::swap(metadata.density->x, metadata.density->y);
+}
+
+std::vector<JpegSegment> jpeg_segments(const Metadata& metadata) {
+  constexpr int kApp1 = 0xe1, kApp2 = 0xe2, kApp13 = 0xed, kComment = 0xfe;
+  std::vector<JpegSegment> segments;
+  const auto add = [&](int marker, std::string_view start) -> std::vector<std::uint8_t>& {
+    segments.push_back({marker, {}});
+    put(segments.back().data, start);
+    return segments.back().data;
+  };
+  const auto append = [](std::vector<std::uint8_t>& to, Bytes bytes) {
+    to.insert(to.end(), bytes.begin(), bytes.end());
+  };
+  /// `use` gets part after part, each at most `most` bytes.
+  const auto in_parts = [](Bytes bytes, std::size_t most, const std::function<void(std::size_t, Bytes)>& use) {
+    for (std::size_t at = 0; at < bytes.size(); at += most)
+      use(at, bytes.subspan(at, std::min(most, bytes.size() - at)));
+  };
+  if (!metadata.exif.empty() && metadata.exif.size() <= kMostInSegment - kExifStart.size()) {
+    append(add(kApp1, kExifStart), metadata.exif);
+  }
+  SplitXmp xmp{metadata.xmp, metadata.xmp_extension};
+  if (xmp.packet.size() > kMostInSegment - kXmpStart.size() && xmp.extension.empty()) xmp = split_xmp(xmp.packet);
+  if (!xmp.packet.empty() && xmp.packet.size() <= kMostInSegment - kXmpStart.size()) {
+    put(add(kApp1, kXmpStart), xmp.packet);
+    const Bytes extension(reinterpret_cast<const std::uint8_t*>(xmp.extension.data()), xmp.extension.size());
+    in_parts(extension, kMostInSegment - kExtensionStart.size() - 40, [&](std::size_t at, Bytes part) {
+      std::vector<std::uint8_t>& data = add(kApp1, kExtensionStart);
+      put(data, xmp_extension_name(xmp.packet));
+      put_big_endian(data, extension.size(), 4);
+      put_big_endian(data, at, 4);
+      append(data, part);
+    });
+  }
+  const std::size_t icc_part = kMostInSegment - kIccStart.size() - 2;
+  const std::size_t icc_parts = (metadata.icc.size() + icc_part - 1) / icc_part;
+  if (icc_parts <= 255) {
+    in_parts(metadata.icc, icc_part, [&](std::size_t at, Bytes part) {
+      std::vector<std::uint8_t>& data = add(kApp2, kIccStart);
+      put_big_endian(data, at / icc_part + 1, 1);
+      put_big_endian(data, icc_parts, 1);
+      append(data, part);
+    });
+  }
+  in_parts(metadata.photoshop, kMostInSegment - kPhotoshopStart.size(),
+           [&](std::size_t, Bytes part) { append(add(kApp13, kPhotoshopStart), part); });
+  for (const std::string& comment : metadata.comments) put(add(kComment, ""), comment);
+  return segments;
+}
+
+std::vector<PngChunk> png_chunks(const Metadata& metadata) {
+  std::vector<PngChunk> chunks = metadata.color;
+  const auto add = [&](const char* type) -> std::vector<std::uint8_t>& {
+    chunks.push_back({type, {}});
+    return chunks.back().data;
+  };
+  if (!metadata.icc.empty()) {
+    // An sRGB chunk and a profile exclude each other.
+    std::erase_if(chunks, [](const PngChunk& chunk) { return chunk.type == "sRGB"; });
+    std::vector<std::uint8_t>& data = add("iCCP");
+    put(data, "ICC profile\0\0"sv);
+    const std::vector<std::uint8_t> packed = deflate(metadata.icc);
+    data.insert(data.end(), packed.begin(), packed.end());
+  }
+  if (metadata.density) {
+    std::vector<std::uint8_t>& data = add("pHYs");
+    put_big_endian(data, metadata.density->x, 4);
+    put_big_endian(data, metadata.density->y, 4);
+    data.push_back(metadata.density->metric ? 1 : 0);
+  }
+  if (!metadata.exif.empty()) add("eXIf") = metadata.exif;
+  if (!metadata.xmp.empty()) {
+    std::vector<std::uint8_t>& data = add("iTXt");
+    put(data, kXmpKeyword);
+    put(data, "\0\0\0\0"sv);  // not packed, no language, no keyword in it
+    put(data, metadata.xmp_extension.empty() ? metadata.xmp
+                                             : join_xmp(metadata.xmp, metadata.xmp_extension).value_or(metadata.xmp));
+  }
+  if (!metadata.photoshop.empty()) {
+    // PNG has no place of its own for it; this is what ImageMagick and ExifTool write and read.
+    std::string digits = join("\niptc\n", metadata.photoshop.size(), "\n");
+    for (const std::uint8_t byte : metadata.photoshop) {
+      digits += "0123456789abcdef"[byte >> 4];
+      digits += "0123456789abcdef"[byte & 15];
+      if (digits.size() % 73 == 72) digits += '\n';
+    }
+    digits += '\n';
+    std::vector<std::uint8_t>& data = add("zTXt");
+    put(data, "Raw profile type iptc\0\0"sv);
+    const std::vector<std::uint8_t> packed =
+        deflate(Bytes(reinterpret_cast<const std::uint8_t*>(digits.data()), digits.size()));
+    data.insert(data.end(), packed.begin(), packed.end());
+  }
+  for (const std::string& comment : metadata.comments) {
+    const std::string text = comment_text(comment);
+    if (text.find('\0') != std::string::npos) continue;
+    // Not packed, no language, no keyword in it.
+    needs_utf8(text) ? put(add("iTXt"), "Comment\0\0\0\0\0"s + text) : put(add("tEXt"), "Comment\0"s + text);
+  }
+  chunks.insert(chunks.end(), metadata.texts.begin(), metadata.texts.end());
+  return chunks;
+}
+
+void check_profile(Metadata& metadata, bool gray) {
+  if (metadata.icc.empty()) return;
+  if (std::memcmp(metadata.icc.data() + 16, gray ? "GRAY" : "RGB ", 4) == 0) return;
+  metadata.icc.clear();
+  metadata.dropped.push_back(std::string(kIccName) + " for other pixels than the picture's");
+}
+
+std::vector<std::string> metadata_left_out(const Metadata& metadata, MetadataHolder holder) {
+  std::vector<std::string> out;
+  const auto add = [&](bool there, const std::string& what) {
+    if (there) out.push_back(what);
+  };
+  const bool jpeg = holder == MetadataHolder::kJpeg, png = holder == MetadataHolder::kPng;
+  add(!metadata.exif.empty() && !png && (!jpeg || metadata.exif.size() > kMostInSegment - kExifStart.size()),
+      kExifName);
+  add(!metadata.xmp.empty() && !png &&
+          (!jpeg || (!metadata.xmp_extension.empty() && metadata.xmp.size() > kMostInSegment - kXmpStart.size())),
+      kXmpName);
+  add(png && !metadata.xmp_extension.empty() && !join_xmp(metadata.xmp, metadata.xmp_extension), "extended XMP data");
+  add(!metadata.icc.empty() && !png && (!jpeg || metadata.icc.size() > 255 * (kMostInSegment - kIccStart.size() - 2)),
+      kIccName);
+  add(!metadata.photoshop.empty() && !jpeg && !png, kPhotoshopName);
+  const bool zeros = std::any_of(metadata.comments.begin(), metadata.comments.end(), [](const std::string& comment) {
+    return comment_text(comment).find('\0') != std::string::npos;
+  });
+  add(!metadata.comments.empty() && !jpeg && (!png || zeros), "comments");
+  const bool gamma = std::any_of(metadata.color.begin(), metadata.color.end(),
+                                 [](const PngChunk& chunk) { return chunk.type != "sRGB"; });
+  add(gamma && !png && metadata.icc.empty(), "colour data (gamma)");
+  add(!metadata.texts.empty() && !png, "texts");
+  return out;
+}
+
+}  // namespace kind

@@ -1,0 +1,204 @@
+#include "infer/photo/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <sstream>
+
+#include "core/base/error.h"
+#include "core/base/machine.h"
+#include "core/base/quote.h"
+#include "core/kernels/kernels.h"
+#include "core/program/command_line.h"
+#include "core/program/program.h"
+
+namespace kind {
+namespace {
+
+/// Bytes of "1048576", "800M", "1.5G".
+std::uint64_t parse_size(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string unit(end, text.data() + text.size());
+  if (unit.size() == 2 && unit[1] == 'B') unit.pop_back();
+  const std::string units = "KMGT";
+  const std::size_t at = unit.size() == 1 ? units.find(unit) : std::string::npos;
+  check(error == std::errc() && value > 0 && value < 1e15 && (unit.empty() || at != std::string::npos),
+        "--max-mem: expected a size such as 800M or 4G, got ", Quoted{text});
+  const double bytes = value * (unit.empty() ? 1 : std::pow(1024.0, static_cast<double>(at + 1)));
+  check(bytes >= 1 && bytes < 9e18, "--max-mem: expected a size such as 800M or 4G, got ", Quoted{text});
+  return static_cast<std::uint64_t>(bytes);
+}
+
+std::vector<double> parse_ladder(const std::string& text) {
+  std::vector<double> ratios;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    check(error == std::errc() && end == part.data() + part.size() && value > 0 && value <= 100,
+          "--ladder: expected numbers above 0 and at most 100 with commas between them, got ", Quoted{part});
+    check(std::find(ratios.begin(), ratios.end(), value) == ratios.end(), "--ladder: ", part, " is there twice");
+    ratios.push_back(value);
+  }
+  check(ratios.size() <= 32, "--ladder: expected at most 32 ratios, got ", ratios.size());
+  return ratios;
+}
+
+}  // namespace
+
+std::optional<Options> parse_options(int argc, char** argv) {
+  CLI::App app("Brightens dark photographs with KinD's nets.", "kind-infer");
+  Options options;
+  app.set_version_flag(
+      "--version", [] { return version_text("kind-infer", available_isas(), current_isa()); },
+      "Print version, kernel sets and picture types");
+  app.add_option("input", options.inputs, "Photographs, or folders of them; -: the standard input")
+      ->required()
+      ->type_name("INPUT...");
+  CLI::Option* output =
+      app.add_option("-o,--output", options.output,
+                     "A file, a folder (ends in '/', exists, or several inputs), or -, the standard output")
+          ->type_name("OUTPUT");
+  app.add_option("-w,--weights", options.weights, "Model file (default: $KIND_MODEL or the shipped one)")
+      ->type_name("MODEL");
+
+  double ratio_value = 0, mean_value = 0;
+  CLI::Option* ratio = app.add_option("--ratio", ratio_value,
+                                      "How many times brighter than stretched to full range, above 0, at most 100");
+  CLI::Option* mean = app.add_option("--target-mean", mean_value,
+                                     "Mean of the result's RGB, 0 to 1; the nearest there is where none has it");
+  bool automatic_light = false;
+  CLI::Option* automatic = app.add_flag("--auto", automatic_light, "Light level from the picture alone (default)");
+  std::string ladder_text, fusion = "none";
+  CLI::Option* ladder =
+      app.add_option("--ladder", ladder_text, "Several results a picture, one for each of these ratios: 1,2,4,8")
+          ->type_name("R,R...");
+  app.add_flag("--sheet", options.sheet, "With --ladder: all of them side by side in one picture");
+  app.add_option("--strength", options.photo.strength, "0 to 1: between the input and the enhanced picture");
+  app.add_option("--denoise", options.photo.denoise, "0 to 1: between the noisy and the restored reflectance");
+  app.add_option("--fusion", fusion, "How the parts are put together: none, or as the authors' program does")
+      ->check(CLI::IsMember({"none", "official"}));
+  ratio->excludes(mean)->excludes(automatic);
+  mean->excludes(automatic);
+  ladder->excludes(ratio)->excludes(mean)->excludes(automatic);
+  for (const char* name :
+       {"--ratio", "--target-mean", "--auto", "--ladder", "--sheet", "--strength", "--denoise", "--fusion"}) {
+    app.get_option(name)->group("Light");
+  }
+
+  std::string format, chroma = "444";
+  suggest(*app.add_option("-f,--format", format, join("Type of results in a folder: ", writable_image_types()))
+               ->type_name("TYPE"),
+          {"png", "jpg", "bmp", "ppm"});
+  CLI::Option* bits =
+      app.add_option("--bits", options.photo.bits, "Bits of a sample, 8 or 16 (default: the input's)")->type_name("N");
+  CLI::Option* quality =
+      app.add_option("--quality", options.write.jpeg_quality, "Of JPEG files, 1 to 100 (default: 95)")->type_name("N");
+  app.add_option("--chroma", chroma, "Colour of JPEG files: 444 (all, default), 422 or 420 (half, a quarter)")
+      ->check(CLI::IsMember({"444", "422", "420"}))
+      ->type_name("KIND");
+  app.add_flag("--strip", options.strip, "Leave out EXIF and XMP data, colour profile and all else but the pixels");
+  app.add_option("--compare", options.compare,
+                 "Also write a page to compare the picture with its results; -o may then be left out")
+      ->type_name("PAGE.html");
+  app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")
+      ->type_name("DIR");
+  for (const char* name : {"--format", "--bits", "--quality", "--chroma", "--strip", "--compare", "--dump-maps"}) {
+    app.get_option(name)->group("Results");
+  }
+
+  app.add_flag("-r,--recursive", options.recursive, "Folders with all in them, their tree mirrored in the output");
+  CLI::Option* overwrite =
+      app.add_flag("--overwrite", options.overwrite, "Replace results that exist (never an input)");
+  app.add_flag("--skip-existing", options.skip_existing, "Pass over pictures whose results exist")->excludes(overwrite);
+  app.add_flag("--dry-run", options.dry_run, "Only say what would be written");
+  app.add_option("-j,--jobs", options.jobs, "Pictures computed at once (default: 1)")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N");
+  app.add_option("--report", options.report, "Write what became of every picture, as JSON")->type_name("FILE");
+  for (const char* name : {"--recursive", "--overwrite", "--skip-existing", "--dry-run", "--jobs", "--report"}) {
+    app.get_option(name)->group("Batches");
+  }
+
+  std::string memory;
+  CLI::Option* pixels =
+      app.add_option("--max-pixels", options.limits.max_pixels, "Refuse pictures of more pixels (default: 2^28)")
+          ->type_name("N");
+  app.add_option("--max-mem", memory, "Memory to keep to: 800M, 4G (default: four fifths of what is available)")
+      ->type_name("SIZE");
+  app.add_option("-t,--threads", options.threads,
+                 "Threads (default, and the most: all processors that the process may use)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  app.add_flag("--exact", options.exact,
+               "Smallest rounding errors: convolutions by plain sums, more than twice the time");
+  for (const char* name : {"--max-pixels", "--max-mem", "--threads", "--exact"}) app.get_option(name)->group("Limits");
+  app.footer(
+      "Exit codes: 0 all well; 1 some inputs failed; 2 all of them failed, or the command line, the model or the\n"
+      "data is wrong and nothing was done; 130, 143 stopped by SIGINT, SIGTERM.");
+  add_documents(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    app.exit(done);
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    fail(error.what(), "; see kind-infer --help");
+  }
+  for (const std::string& input : options.inputs)
+    check(!input.empty(), "input: expected a file or folder, got an empty name");
+  // What comes from an unset variable of a script is no wish for the default.
+  for (const char* name :
+       {"--output", "--weights", "--format", "--dump-maps", "--compare", "--report", "--max-mem", "--ladder"}) {
+    const CLI::Option* option = app.get_option(name);
+    check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
+  }
+  if (!format.empty()) {
+    options.format = image_format_from_extension(format);
+    // A name may say pgm of a picture that is gray; a type cannot, since some of the pictures may have colours.
+    check(options.format.has_value() && lower_extension("a." + format) != ".pgm", "--format: expected one of ",
+          writable_image_types(), ", got ", Quoted{format});
+  }
+  check(!bits->count() || options.photo.bits == 8 || options.photo.bits == 16, "--bits: expected 8 or 16, got ",
+        options.photo.bits);
+  check(!quality->count() || (options.write.jpeg_quality >= 1 && options.write.jpeg_quality <= 100),
+        "--quality: expected a number from 1 to 100, got ", options.write.jpeg_quality);
+  options.write.chroma = chroma == "420" ? Chroma::k420 : chroma == "422" ? Chroma::k422 : Chroma::k444;
+  check(!pixels->count() || options.limits.max_pixels >= 1, "--max-pixels: expected a number of 1 or more, got ",
+        options.limits.max_pixels);
+  check(output->count() || !options.compare.empty(), "--output is required; see kind-infer --help");
+  options.max_memory = memory.empty() ? available_memory() / 5 * 4 : parse_size(memory);
+  options.ladder = parse_ladder(ladder_text);
+  check(!options.sheet || ladder->count(), "--sheet: expected --ladder with it");
+  check(options.maps.empty() || (!options.sheet && !ladder->count()), "--dump-maps: there are no maps of a --ladder");
+  for (const auto& [name, value] :
+       {std::pair{"--strength", options.photo.strength}, {"--denoise", options.photo.denoise}}) {
+    check(value >= 0 && value <= 1, name, ": expected a number from 0 to 1, got ", value);
+  }
+  const auto streams = std::count(options.inputs.begin(), options.inputs.end(), "-");
+  check(streams <= 1, "-: the standard input is one picture, it can be given once");
+  if (options.to_stdout()) {
+    check(options.inputs.size() == 1, "-o -: expected one input, got ", options.inputs.size());
+    check(options.ladder.empty() || options.sheet, "-o -: expected --sheet with --ladder, since there is one output");
+  }
+  check(options.compare.empty() || options.inputs.size() == 1, "--compare: expected one input, got ",
+        options.inputs.size());
+  const std::string page = lower_extension(options.compare);
+  check(options.compare.empty() || page == ".html" || page == ".htm",
+        "--compare: expected a name that ends in .html, got ", Quoted{options.compare});
+  if (ratio->count()) {
+    check(ratio_value > 0 && ratio_value <= 100, "--ratio: expected a number above 0 and at most 100, got ",
+          ratio_value);
+    options.photo.light = {LightLevel::Mode::kRatio, ratio_value};
+  }
+  if (mean->count()) {
+    check(mean_value >= 0 && mean_value <= 1, "--target-mean: expected a number from 0 to 1, got ", mean_value);
+    options.photo.light = {LightLevel::Mode::kTargetMean, mean_value};
+  }
+  if (fusion == "official") options.photo.fusion = Fusion::kOfficial;
+  return options;
+}
+
+}  // namespace kind

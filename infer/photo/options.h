@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/image/image.h"
+#include "nets/photograph.h"
+
+namespace kind {
+
+/// The command line of kind-infer, checked.
+struct Options {
+  std::vector<std::string> inputs;  // "-": the standard input
+  std::string output;               // "-": the standard output; empty where there is only `compare`
+  std::string weights, maps, report, compare;
+  std::optional<ImageFormat> format;  // of results in a folder or on the standard output
+  PhotoOptions photo;
+  std::vector<double> ladder;  // ratios of several results a picture; empty: one
+  bool sheet = false;          // the ladder's results as one picture
+  bool recursive = false, overwrite = false, skip_existing = false, dry_run = false;
+  bool strip = false;  // results hold pixels alone
+  WriteOptions write;
+  ReadLimits limits;
+  std::uint64_t max_memory = 0;
+  int jobs = 1;
+  int threads = 0;  // 0: all
+  bool exact = false;
+
+  bool to_stdout() const { return output == "-"; }
+};
+
+/// Nothing where all that was asked for was help or the version, which is then printed. Throws Error for anything else
+/// that does not lead to work.
+std::optional<Options> parse_options(int argc, char** argv);
+
+}  // namespace kind

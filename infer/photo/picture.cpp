@@ -1,0 +1,302 @@
+#include "infer/photo/picture.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <iterator>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/quote.h"
+#include "core/files/file.h"
+#include "core/files/npy.h"
+#include "infer/photo/compare.h"
+#include "infer/photo/shrink.h"
+
+namespace kind {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Pixels of pictures that are read while another is computed.
+constexpr std::int64_t kReadAheadPixels = 16'000'000;
+/// Longest side of a picture in a sheet.
+constexpr int kSheetSide = 640;
+/// Means of results this near to --target-mean are what was asked for.
+constexpr double kMeanReached = 0.02;
+
+class Clock {
+ public:
+  explicit Clock(double& seconds) : seconds_(seconds) {}
+  ~Clock() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  Clock(const Clock&) = delete;
+  Clock& operator=(const Clock&) = delete;
+
+ private:
+  double& seconds_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+std::vector<std::uint8_t> read_stdin(std::uint64_t max_bytes) {
+  std::vector<std::uint8_t> bytes;
+  std::vector<std::uint8_t> buffer(std::size_t{1} << 16);
+  for (;;) {
+    const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    check(got >= 0, "cannot read the standard input: ", std::system_category().message(errno));
+    if (got == 0) break;
+    bytes.insert(bytes.end(), buffer.begin(), buffer.begin() + got);
+    check(bytes.size() <= max_bytes, "cannot read the standard input: it has more than ", max_bytes,
+          " bytes, the limit");
+  }
+  check(!bytes.empty(), "cannot read the standard input: it is empty");
+  return bytes;
+}
+
+void write_stdout(const std::vector<std::uint8_t>& bytes) {
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t now =
+        ::write(STDOUT_FILENO, bytes.data() + done, std::min<std::size_t>(bytes.size() - done, 1 << 20));
+    if (now < 0 && errno == EINTR) continue;
+    check(now >= 0, "cannot write to the standard output: ", std::system_category().message(errno));
+    done += static_cast<std::size_t>(now);
+  }
+}
+
+/// A map [1, c, h, w] as [h, w, c], in 0..1.
+Tensor<float> channels_last(const Tensor<float>& map) {
+  const std::int64_t c = map.shape()[1], h = map.shape()[2], w = map.shape()[3];
+  Tensor<float> result(Shape{h, w, c});
+  for (std::int64_t p = 0; p < h * w; ++p) {
+    for (std::int64_t i = 0; i < c; ++i) result[p * c + i] = kind::clipped(map[i * h * w + p]);
+  }
+  return result;
+}
+
+/// Writes the maps and adds their paths to `written`, each as soon as it is there.
+void write_maps(const Options& options, const Job& job, const Enhanced& result, std::vector<fs::path>& written) {
+  const Tensor<float>* const maps[] = {&result.reflectance, &result.illumination, &result.restored, &result.adjusted};
+  for (std::size_t i = 0; i < std::size(maps); ++i) {
+    const fs::path png = map_path(options, job, kMapNames[i], "png"), npy = map_path(options, job, kMapNames[i], "npy");
+    write_image(png.string(), to_image(*maps[i]), ImageFormat::kPng);
+    written.push_back(png);
+    write_npy(npy.string(), channels_last(*maps[i]));
+    written.push_back(npy);
+  }
+}
+
+/// What of the picture a result of these channels and bits does not hold.
+std::vector<std::string> find_losses(const Options& options, const Picture& picture, const PhotoOptions& photo) {
+  std::vector<std::string> lost;
+  if (picture.image.has_alpha() && (!photo.alpha || options.sheet)) lost.push_back("transparency");
+  if (options.photo.bits == 0 && photo.bits == 8 && picture.image.bits == 16) lost.push_back("8 of 16 bits");
+  if (options.strip) return lost;
+  lost.insert(lost.end(), picture.metadata.dropped.begin(), picture.metadata.dropped.end());
+  for (const std::string& what : metadata_left_out(picture.metadata, metadata_holder(picture.format))) {
+    lost.push_back(what);
+  }
+  return lost;
+}
+
+double mean_of_colors(const Image& image) {
+  const int colors = image.channels < 3 ? 1 : 3;
+  double sum = 0;
+  for (int y = 0; y < image.height; ++y) {
+    std::uint64_t row = 0;
+    for (int x = 0; x < image.width; ++x) {
+      for (int c = 0; c < colors; ++c) row += static_cast<std::uint64_t>(image.sample(x, y, c));
+    }
+    sum += static_cast<double>(row);
+  }
+  return sum / image.maximum() / colors / image.width / image.height;
+}
+
+/// As a result of the picture's format can be.
+PhotoOptions photo_options(const Options& options, const Picture& picture) {
+  PhotoOptions photo = options.photo;
+  if (picture.job.outputs.empty()) return photo;
+  photo.alpha = picture.format == ImageFormat::kPng;
+  // As write_image would say, but before the work.
+  check((picture.image.channels < 3 && !options.sheet) || lower_extension(picture.job.outputs[0].string()) != ".pgm",
+        "cannot write ", picture.job.outputs[0].native(), ": PGM is for gray pictures and ",
+        options.sheet ? "a sheet" : "this one", " has colours, expected ppm");
+  if (picture.format == ImageFormat::kJpeg || picture.format == ImageFormat::kBmp) {
+    check(photo.bits != 16, "cannot write ", picture.job.outputs[0].native(), ": ", image_extension(picture.format),
+          " files hold no 16-bit samples, expected png or ppm");
+    photo.bits = 8;
+  }
+  return photo;
+}
+
+WriteOptions write_options(const Options& options, const Picture& picture) {
+  WriteOptions writing = options.write;
+  writing.metadata = options.strip ? nullptr : &picture.metadata;
+  return writing;
+}
+
+std::string name_of(const Job& job) { return job.from_stdin() ? "standard input" : job.input.string(); }
+
+}  // namespace
+
+bool can_read_ahead(const Job& job, const Limits& limits) {
+  struct stat status {};
+  if (job.from_stdin()) return false;
+  if (::stat(job.input.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) return false;
+  const ImageInfo info = image_info(job.input.string(), limits.read);
+  return std::int64_t{info.width} * info.height <= kReadAheadPixels;
+}
+
+void read_picture(const Options& options, const Limits& limits, Picture& picture) {
+  const Clock clock(picture.read_seconds);
+  const Job& job = picture.job;
+  if (job.from_stdin()) {
+    const std::vector<std::uint8_t> bytes = read_stdin(limits.read.max_file_bytes);
+    picture.image = decode_image("the standard input", bytes, limits.read, &picture.metadata);
+    picture.format = image_format_from_content(bytes).value_or(ImageFormat::kPng);
+  } else {
+    picture.image = read_image(job.input.string(), limits.read, &picture.metadata);
+    if (options.to_stdout()) picture.format = image_info(job.input.string(), limits.read).format;
+  }
+  if (options.to_stdout()) {
+    picture.format = options.format.value_or(picture.format);
+  } else if (!job.outputs.empty()) {
+    picture.format = *image_format_from_extension(job.outputs[0].extension().string());
+  }
+  picture.width = picture.image.width;
+  picture.height = picture.image.height;
+  picture.read = true;
+}
+
+void enhance_picture(const Model<float>& model, const Options& options, const Limits& limits, Picture& picture,
+                     const std::function<void(double)>& progress) {
+  const Clock clock(picture.enhance_seconds);
+  PhotoOptions photo = photo_options(options, picture);
+  photo.max_bytes = limits.max_bytes;
+  photo.progress = progress;
+  if (options.sheet) check_profile(picture.metadata, false);  // sheets are RGB
+  if (!picture.job.outputs.empty()) picture.left_out = find_losses(options, picture, photo);
+  if (!options.maps.empty()) {
+    constexpr std::uint64_t kBytesPerPixel = 4 * 48;
+    const std::uint64_t needed =
+        static_cast<std::uint64_t>(picture.width) * static_cast<std::uint64_t>(picture.height) * kBytesPerPixel;
+    check(limits.max_bytes == 0 || needed <= limits.max_bytes, "--dump-maps of a picture of ", picture.width, " x ",
+          picture.height, " pixels needs ", needed >> 20, " MiB of memory, the limit is ", limits.max_bytes >> 20,
+          " MiB");
+    picture.maps = enhance(model, to_tensor(picture.image), {photo.light, photo.fusion, true, photo.denoise});
+  }
+
+  // The results, then what only the page shows.
+  std::vector<LightLevel> levels;
+  for (const double ratio : options.ladder) levels.push_back({LightLevel::Mode::kRatio, ratio});
+  if (levels.empty()) levels.push_back(photo.light);
+  const std::size_t wanted = levels.size();
+  if (!options.compare.empty() && options.ladder.empty()) {
+    for (const double ratio : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0}) {
+      const bool chosen = photo.light.mode == LightLevel::Mode::kRatio && photo.light.value == ratio;
+      if (!chosen) levels.push_back({LightLevel::Mode::kRatio, ratio});
+    }
+  }
+  const bool several = levels.size() > 1;
+  const WriteOptions writing = write_options(options, picture);
+  // Its pictures are RGB; a gray picture's profile is for other pixels.
+  const bool gray = picture.image.channels < 3;
+  ComparePage page(fs::path(name_of(picture.job)).filename().string(),
+                   gray ? std::vector<std::uint8_t>() : picture.metadata.icc);
+  std::vector<Tile> tiles;
+  if (options.sheet) tiles.push_back({shrink(picture.image, kSheetSide), ""});
+  if (!options.compare.empty()) page.set_before(picture.image);
+  const auto use = [&](std::size_t i, EnhancedPhoto result) {
+    if (!options.compare.empty()) page.add_level(result.image, result.ratio, i == 0 && options.ladder.empty());
+    if (options.sheet) tiles.push_back({shrink(result.image, kSheetSide), join("x", result.ratio)});
+    if (i >= wanted) return;
+    picture.results.push_back({result.ratio, result.strength, {}, {}, {}});
+    if (levels[i].mode == LightLevel::Mode::kTargetMean && photo.strength == 1) {
+      const double mean = mean_of_colors(result.image);
+      if (std::abs(mean - levels[i].value) > kMeanReached) picture.results.back().mean = mean;
+    }
+    if (options.sheet || picture.job.outputs.empty()) return;
+    if (several) {
+      picture.results.back().file =
+          encode_image(picture.job.outputs[i].string(), result.image, picture.format, writing);
+    } else {
+      picture.results.back().image = std::move(result.image);
+    }
+  };
+  enhance_levels(model, std::exchange(picture.image, {}), photo, levels, use);
+  if (options.sheet && !picture.job.outputs.empty()) {
+    const Image sheet = join_tiles(tiles);
+    make_upright(picture.metadata, sheet.width, sheet.height, 1);  // its sizes are other ones
+    picture.results[0].file = encode_image(picture.job.outputs[0].string(), sheet, picture.format, writing);
+  }
+  if (!options.compare.empty()) picture.page = page.html();
+}
+
+void write_picture(const Options& options, Picture& picture, Folders& folders) {
+  const Clock clock(picture.write_seconds);
+  const Job& job = picture.job;
+  const WriteOptions writing = write_options(options, picture);
+  std::vector<fs::path> written;
+  try {
+    if (into_folder(options) && !job.folder.empty()) {
+      static std::mutex one_at_a_time;
+      const std::lock_guard lock(one_at_a_time);
+      // It was there when the run began: a disk that is gone is not replaced by a folder where it was.
+      std::error_code ignored;
+      check(fs::is_directory(options.output, ignored), "cannot write ", job.outputs[0].native(), ": the folder ",
+            options.output, " is not there any more");
+      check_inside(options.output, fs::path(options.output) / job.folder);
+      if (!options.maps.empty()) check_inside(options.maps, fs::path(options.maps) / job.folder);
+      folders.make(fs::path(options.output) / job.folder);
+      if (!options.maps.empty()) folders.make(fs::path(options.maps) / job.folder);
+    }
+    if (!options.maps.empty()) write_maps(options, job, picture.maps, written);
+    for (std::size_t i = 0; i < job.outputs.size(); ++i) {
+      Picture::Result& result = picture.results[i];
+      const std::string path = job.outputs[i].string();
+      if (options.to_stdout()) {
+        if (result.file.empty()) result.file = encode_image(path, result.image, picture.format, writing);
+        write_stdout(result.file);
+      } else if (result.file.empty()) {
+        write_image(path, result.image, picture.format, writing);
+      } else {
+        write_file_atomic(path, result.file);
+      }
+      if (!options.to_stdout()) written.push_back(path);
+      result.image = {};
+      result.file = {};
+    }
+    if (!options.compare.empty()) write_file_atomic(options.compare, picture.page);
+  } catch (...) {
+    std::error_code ignored;
+    for (const fs::path& path : written) fs::remove(path, ignored);
+    throw;
+  }
+}
+
+std::string result_line(const Picture& picture) {
+  constexpr std::size_t kMaxName = 4096;
+  std::string line =
+      join(printable(name_of(picture.job), kMaxName), ": ", picture.width, "x", picture.height, ", ratio ");
+  for (std::size_t i = 0; i < picture.results.size(); ++i) {
+    line += join(i == 0 ? "" : ", ", std::round(picture.results[i].ratio * 100) / 100);
+    const double strength = picture.results[i].strength;
+    if (strength == 0) line += ", left as it is: bright already, or of one colour";
+    if (picture.results[i].mean) {
+      line += join(", mean ", std::round(*picture.results[i].mean * 100) / 100, ", the nearest to --target-mean");
+    }
+    if (strength > 0 && strength < 1) line += join(", strength ", std::round(strength * 100) / 100);
+  }
+  for (std::size_t i = 0; i < picture.left_out.size(); ++i) {
+    line += (i == 0 ? "; left out: " : ", ") + picture.left_out[i];
+  }
+  return line;
+}
+
+}  // namespace kind

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "infer/photo/plan.h"
+
+namespace kind {
+
+/// One picture on its way: read, enhanced, written, each by a function below. All throw Error.
+struct Picture {
+  Job job;
+  bool read = false;
+  int width = 0, height = 0;
+  Image image;  // empty once it is enhanced
+  Metadata metadata;
+  ImageFormat format = ImageFormat::kPng;  // of the results
+
+  struct Result {
+    double ratio = 1, strength = 1;
+    std::optional<double> mean;      // of its colours, 0..1, where it is not the one asked for
+    Image image;                     // either this ...
+    std::vector<std::uint8_t> file;  // ... or, where there are several, what is to be written
+  };
+  std::vector<Result> results;
+  Enhanced maps;
+  std::string page;                   // of --compare
+  std::vector<std::string> left_out;  // what of the picture its results do not hold
+  double read_seconds = 0, enhance_seconds = 0, write_seconds = 0;
+};
+
+/// What all works on pictures share.
+struct Limits {
+  ReadLimits read;
+  std::uint64_t max_bytes = 0;  // of the work on one picture
+};
+
+/// Whether a picture can be read before its turn: it is an ordinary file and not so large that two of its kind are too
+/// much. Throws Error where its header says that it will not be read at all.
+bool can_read_ahead(const Job& job, const Limits& limits);
+void read_picture(const Options& options, const Limits& limits, Picture& picture);
+void enhance_picture(const Model<float>& model, const Options& options, const Limits& limits, Picture& picture,
+                     const std::function<void(double)>& progress);
+/// If one of the picture's files cannot be written none of them is left. Folders that are missing are made.
+void write_picture(const Options& options, Picture& picture, Folders& folders);
+
+/// "a.png: 600x400, ratio 2.5; left out: transparency".
+std::string result_line(const Picture& picture);
+
+}  // namespace kind

@@ -1,0 +1,494 @@
+#include "layers/fused/fused_net.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <limits>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/memory.h"
+#include "core/base/parallel.h"
+#include "layers/fused/fused_gradient.h"
+
+namespace kind {
+namespace {
+
+// Pixels of a layer that one step makes for every thread (every two in large pictures, whose rows are long), and half
+// as many at the next level: enough to share out among threads and to be worth the weights' transforms, few enough to
+// stay in the cache until the next layer reads them.
+constexpr std::int64_t kStepPixels = 16 * 1024;
+// Rows of the picture that may wait for a step at a lower level, and as many more as these pixels make.
+constexpr std::int64_t kWaitingRows = 192;
+constexpr std::int64_t kWaitingPixels = 384 * 1024;
+// Pixels of a step that are worth the transform of many channels' weights.
+constexpr std::int64_t kSlicePixels = 1440;
+// Both tiles' rows divide it, so that a tile never crosses the end of a map's slots.
+constexpr std::int64_t kSlotUnit = 12;
+
+std::int64_t round_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b * b; }
+
+std::atomic<bool> recompute{false};
+
+}  // namespace
+
+bool recompute_activations() { return recompute.load(std::memory_order_relaxed); }
+void set_recompute_activations(bool on) { recompute.store(on, std::memory_order_relaxed); }
+
+ConvAlgorithm FusedNet::algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const {
+  if (node.kind != Kind::kConv || node.kernel() != 3) return ConvAlgorithm::kDirect;
+  const int level = values_[static_cast<std::size_t>(node.y)].level;
+  const std::int64_t oc = node.weight.shape()[0], ic = node.weight.shape()[1];
+  // Pictures that go through in several steps: smaller tiles let fewer rows wait, and their weights are sooner made.
+  if (!exact_kernels() && n == 1 && h * w > kWaitingPixels && weights_by_slices(ic, oc)) {
+    return ConvAlgorithm::kWinograd4;
+  }
+  return choose_algorithm(ic, oc, n, at_level(h, level), at_level(w, level), exact_kernels());
+}
+
+void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
+                        const std::vector<BlockMap>& maps, const std::vector<float*>& outputs,
+                        std::int64_t output_image, std::int64_t y0, std::int64_t y1, const float* prepared,
+                        std::int64_t first_row) const {
+  const auto map = [&](Value v) { return maps[static_cast<std::size_t>(v)]; };
+  const auto parts = [&] {
+    return node.x.size() == 1 ? BlockParts(map(node.x[0])) : BlockParts(map(node.x[0]), map(node.x[1]));
+  };
+  switch (node.kind) {
+    case Kind::kConv: {
+      const BlockTarget target{map(node.y), nullptr, nullptr, slope_};
+      return block_conv(kernels, algorithm, node.kernel(), WeightUse::kForward, parts(), node.weight.value().data(),
+                        node.bias.value().data(), &target, 1, y0, y1, prepared);
+    }
+    case Kind::kPool:
+      return block_pool(kernels, map(node.x[0]), map(node.y), y0, y1);
+    case Kind::kUp:
+      return block_up(kernels, map(node.x[0]), node.weight.value().data(), map(node.y), y0, y1);
+    case Kind::kOutput: {
+      const float slope = node.form == OutputForm::kActivatedSigmoid ? slope_ : 1.0f;
+      return block_project(kernels, node.kernel(), WeightUse::kForward, parts(), node.weight.value().data(),
+                           node.bias.value().data(), node.weight.shape()[0], !node.adds_input(), slope,
+                           outputs.data() + node.first_output, output_image, y0, y1, first_row,
+                           node.adds_input() ? &maps[0] : nullptr);
+    }
+    case Kind::kInput:
+      break;  // packed by the caller, who has the planes
+  }
+}
+
+/// The order in which a picture's rows go through the layers, and where the rows that are held lie. Found by running
+/// the counters alone: the last layer that has rows enough for a step takes its turn, so that few rows wait.
+class FusedSchedule {
+ public:
+  struct Step {
+    std::size_t node;
+    std::int64_t y0, y1;  // as run_node takes them
+  };
+
+  FusedSchedule(const FusedNet& net, const BlockKernels& kernels, std::int64_t h, std::int64_t w)
+      : net_(net), h_(h), w_(w), done_(net.nodes_.size(), 0), peak_(net.values_.size(), 0) {
+    for (const auto& node : net.nodes_) algorithms_.push_back(net.algorithm(node, 1, h, w));
+    simulate();
+    place(kernels);
+  }
+
+  const std::vector<Step>& steps() const { return steps_; }
+  ConvAlgorithm algorithm(std::size_t node) const { return algorithms_[node]; }
+  const std::vector<BlockMap>& maps() const { return maps_; }
+  std::int64_t floats() const { return floats_; }
+  void set_memory(float* memory) {
+    for (std::size_t v = 0; v < maps_.size(); ++v) maps_[v].place(memory + offsets_[v]);
+  }
+
+ private:
+  using Kind = FusedNet::Kind;
+  using Node = FusedNet::Node;
+
+  std::int64_t height(int level) const { return FusedNet::at_level(h_, level); }
+  int level_of(const Node& node) const { return node.y < 0 ? 0 : net_.values_[static_cast<std::size_t>(node.y)].level; }
+  std::int64_t rows_of(const Node& node) const { return height(level_of(node)); }
+  /// Rows of a value that have been made.
+  std::int64_t made(FusedNet::Value v) const { return made_by(producer(v)); }
+  std::size_t producer(FusedNet::Value v) const {
+    for (std::size_t i = 0;; ++i) {
+      if (net_.nodes_[i].y == v) return i;
+    }
+  }
+  std::int64_t made_by(std::size_t i) const { return done_[i]; }
+  /// Rows of its result that a node could have made by now.
+  std::int64_t possible(std::size_t i) const {
+    const Node& node = net_.nodes_[i];
+    const std::int64_t rows = rows_of(node);
+    if (node.kind == Kind::kInput) return rows;
+    std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    for (const auto x : node.x) {
+      const std::int64_t have = made(x), all = height(net_.values_[static_cast<std::size_t>(x)].level);
+      std::int64_t can = have;
+      if (node.kind == Kind::kPool) can = have == all ? rows : have / 2;
+      if (node.kind == Kind::kUp) can = std::min(rows, 2 * have);
+      if (node.kind == Kind::kConv || node.kind == Kind::kOutput) can = have == all ? rows : have - node.kernel() / 2;
+      most = std::min(most, can);
+    }
+    const std::int64_t unit = algorithm_rows(algorithms_[i]);
+    return most == rows ? rows : std::max<std::int64_t>(0, most / unit * unit);
+  }
+  std::int64_t step_rows(std::size_t i) const {
+    const int level = level_of(net_.nodes_[i]);
+    // A step at a lower level makes all rows above it wait, in the maps that skip it; many short ones transform the
+    // weights again and again. Pictures that may wait as a whole take one from the third level on.
+    const bool small = h_ * w_ <= kWaitingPixels;
+    const std::int64_t most = (small ? kWaitingPixels / w_ : kWaitingRows) >> level;
+    const std::int64_t pixels =
+        (kStepPixels >> std::min(level, 2)) * (small ? num_threads() : std::max(1, num_threads() / 2));
+    const std::int64_t wanted = small && level >= 2 ? most : pixels / FusedNet::at_level(w_, level);
+    return std::max(kSlotUnit, std::min(wanted, most) / kSlotUnit * kSlotUnit);
+  }
+  /// Rows that wait on the way down. In large pictures, what a level's layers make use of and no more, since all maps
+  /// above wait as well: a tile's rows, but from the fourth level on, where weights are transformed in each step,
+  /// enough pixels to be worth that.
+  std::int64_t pool_rows(std::size_t i) const {
+    const int level = level_of(net_.nodes_[i]);
+    if (h_ * w_ <= kWaitingPixels) return step_rows(i);
+    if (level < 3) return 6;
+    constexpr std::int64_t kUnit = 4;
+    const std::int64_t most = std::max(kWaitingRows, kWaitingPixels / w_) >> level;
+    const std::int64_t wanted = round_up(kSlicePixels, FusedNet::at_level(w_, level)) / FusedNet::at_level(w_, level);
+    return std::clamp(round_up(wanted, kUnit), kUnit, std::max(kSlotUnit, most / kUnit * kUnit));
+  }
+  /// The first row of a value that one of its readers still needs.
+  std::int64_t oldest(FusedNet::Value v) const {
+    std::int64_t first = std::numeric_limits<std::int64_t>::max();
+    for (std::size_t i = 0; i < net_.nodes_.size(); ++i) {
+      const Node& node = net_.nodes_[i];
+      if (!node.reads(v)) continue;
+      std::int64_t row = done_[i];
+      if (node.kind == Kind::kPool) row = 2 * done_[i];
+      if (node.kind == Kind::kUp) row = done_[i] / 2;
+      if (node.kind == Kind::kConv || node.kind == Kind::kOutput) row = done_[i] - node.kernel() / 2;
+      if (done_[i] == rows_of(node)) row = std::numeric_limits<std::int64_t>::max();
+      first = std::min(first, row);
+    }
+    return std::max<std::int64_t>(0, first);
+  }
+
+  void simulate() {
+    const std::size_t count = net_.nodes_.size();
+    first_use_.assign(net_.values_.size(), std::numeric_limits<std::size_t>::max());
+    last_use_.assign(net_.values_.size(), 0);
+    for (;;) {
+      std::size_t next = count;
+      for (std::size_t i = count; i-- > 0;) {
+        const std::int64_t rows = rows_of(net_.nodes_[i]), can = possible(i);
+        // Only the way down waits for whole steps: behind it rows come in steps, and go on as they come.
+        const Kind kind = net_.nodes_[i].kind;
+        const std::int64_t least = kind == Kind::kInput ? step_rows(i) : kind == Kind::kPool ? pool_rows(i) : 1;
+        if (can > done_[i] && (can - done_[i] >= least || can == rows)) {
+          next = i;
+          break;
+        }
+      }
+      if (next == count) break;
+      const Node& node = net_.nodes_[next];
+      const std::int64_t y0 = done_[next];
+      // Whole units, so that the next step starts at one; up-convolutions make two rows of one.
+      const std::int64_t y1 = std::min(possible(next), y0 + step_rows(next));
+      if (node.kind == Kind::kUp) {
+        steps_.push_back({next, y0 / 2, (y1 + 1) / 2});
+      } else {
+        steps_.push_back({next, y0, y1});
+      }
+      for (const auto x : node.x) last_use_[static_cast<std::size_t>(x)] = steps_.size();
+      if (node.adds_input()) last_use_[0] = steps_.size();
+      if (node.y >= 0) {
+        const std::size_t v = static_cast<std::size_t>(node.y);
+        peak_[v] = std::max(peak_[v], y1 - std::min(y0, oldest(node.y)));
+        first_use_[v] = std::min(first_use_[v], steps_.size());
+        last_use_[v] = steps_.size();
+      }
+      done_[next] = y1;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      check(done_[i] == rows_of(net_.nodes_[i]), "fused net: the schedule stopped at layer ", i);
+    }
+  }
+
+  // Largest first, each at the lowest place that no map in use at the same time has taken.
+  void place(const BlockKernels& kernels) {
+    const std::size_t count = net_.values_.size();
+    offsets_.assign(count, 0);
+    std::vector<std::size_t> order(count);
+    for (std::size_t v = 0; v < count; ++v) {
+      const auto& value = net_.values_[v];
+      const std::int64_t h = height(value.level);
+      maps_.emplace_back(kernels.lanes, 1, value.channels, h, FusedNet::at_level(w_, value.level),
+                         std::min(h, round_up(peak_[v], kSlotUnit)));
+      order[v] = v;
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return maps_[a].floats() > maps_[b].floats(); });
+    const auto size = [&](std::size_t v) { return round_up(maps_[v].floats(), 16); };
+    std::vector<std::size_t> placed;
+    for (const std::size_t v : order) {
+      std::int64_t at = 0;
+      for (bool moved = true; moved;) {
+        moved = false;
+        for (const std::size_t other : placed) {
+          const bool together = first_use_[v] <= last_use_[other] && first_use_[other] <= last_use_[v];
+          if (together && at < offsets_[other] + size(other) && offsets_[other] < at + size(v)) {
+            at = offsets_[other] + size(other);
+            moved = true;
+          }
+        }
+      }
+      offsets_[v] = at;
+      floats_ = std::max(floats_, at + size(v));
+      placed.push_back(v);
+    }
+  }
+
+  const FusedNet& net_;
+  const std::int64_t h_, w_;
+  std::vector<std::int64_t> done_, peak_;
+  std::vector<std::size_t> first_use_, last_use_;
+  std::vector<ConvAlgorithm> algorithms_;
+  std::vector<Step> steps_;
+  std::vector<BlockMap> maps_;
+  std::vector<std::int64_t> offsets_;
+  std::int64_t floats_ = 0;
+};
+
+/// A schedule with the memory that it runs in.
+struct FusedRun::State {
+  FusedNet net;
+  std::int64_t h, w;
+  Source source;
+  Sink sink;
+  const BlockKernels& kernels;
+  FusedSchedule schedule;
+  // The layers' weights, where they are made once for all steps.
+  std::vector<std::optional<Buffer<float>>> prepared;
+  std::size_t next = 0;
+  std::map<std::size_t, std::int64_t> outputs_made;  // rows, a node
+
+  State(const FusedNet& of, std::int64_t height, std::int64_t width)
+      : net(of),
+        h(height),
+        w(width),
+        kernels(checked_kernels(of, h, w)),
+        schedule(net, kernels, h, w),
+        prepared(of.nodes_.size()) {
+    for (std::size_t i = 0; i < net.nodes_.size(); ++i) {
+      if (net.nodes_[i].kind == FusedNet::Kind::kOutput) outputs_made[i] = 0;
+    }
+  }
+
+  static const BlockKernels& checked_kernels(const FusedNet& net, std::int64_t h, std::int64_t w) {
+    net.check_runnable(h, w);
+    return *block_kernels();
+  }
+
+  const FusedNet::Node& node(const FusedSchedule::Step& step) const { return net.nodes_[step.node]; }
+
+  std::int64_t weight_floats(std::size_t i) const {
+    const FusedNet::Node& of = net.nodes_[i];
+    if (of.kind != FusedNet::Kind::kConv) return 0;
+    return prepared_floats(kernels, schedule.algorithm(i), of.weight.shape()[1], of.weight.shape()[0]);
+  }
+
+  /// The planes begin with row `first_row`.
+  void pack(const FusedSchedule::Step& step, const float* const* planes, std::int64_t first_row) {
+    const std::int64_t channels = net.input_channels();
+    for (std::int64_t c = 0; c < channels; ++c) {
+      block_pack(planes[c], 0, 1, c, c + 1 == channels, schedule.maps()[0], step.y0, step.y1, first_row);
+    }
+  }
+  void compute(const FusedSchedule::Step& step, const std::vector<float*>& outputs, std::int64_t first_row) {
+    const FusedNet::Node& of = node(step);
+    std::optional<Buffer<float>>& weights = prepared[step.node];
+    const std::int64_t floats = weights ? 0 : weight_floats(step.node);
+    if (floats > 0) {
+      weights.emplace(floats);
+      prepare_weights(kernels, schedule.algorithm(step.node), of.weight.value().data(), of.weight.shape()[1],
+                      of.weight.shape()[0], weights->data());
+    }
+    net.run_node(kernels, of, schedule.algorithm(step.node), schedule.maps(), outputs, 0, step.y0, step.y1,
+                 weights ? weights->data() : nullptr, first_row);
+  }
+
+  /// The same with rows from the source and to the sink.
+  void stream(const FusedSchedule::Step& step) {
+    const FusedNet::Node& of = node(step);
+    const std::int64_t rows = step.y1 - step.y0;
+    const bool output = of.kind == FusedNet::Kind::kOutput;
+    if (of.kind != FusedNet::Kind::kInput && !output) return compute(step, {}, 0);
+    const std::int64_t count = output ? of.weight.shape()[0] : net.input_channels();
+    Buffer<float> buffer(count * rows * w);
+    // run_node finds a node's planes behind those of the outputs before it.
+    std::vector<float*> planes(static_cast<std::size_t>(of.first_output), nullptr);
+    for (std::int64_t c = 0; c < count; ++c) planes.push_back(buffer.data() + c * rows * w);
+    if (output) {
+      compute(step, planes, step.y0);
+      sink(of.first_output, count, step.y0, step.y1, planes.data() + of.first_output);
+    } else {
+      source(step.y0, step.y1, planes.data());
+      pack(step, planes.data(), step.y0);
+    }
+  }
+};
+
+FusedRun::FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, Source source, Sink sink, Arena& arena)
+    : state_(std::make_unique<State>(net, h, w)) {
+  check(source && sink, "fused net: a run needs a source and a sink, got none");
+  state_->source = std::move(source);
+  state_->sink = std::move(sink);
+  state_->schedule.set_memory(arena.take<float>(state_->schedule.floats()));
+}
+
+FusedRun::~FusedRun() = default;
+
+void FusedRun::advance(std::int64_t rows) {
+  State& s = *state_;
+  const auto made = [&] {
+    std::int64_t least = s.h;
+    for (const auto& [node, y] : s.outputs_made) least = std::min(least, y);
+    return least;
+  };
+  for (; s.next < s.schedule.steps().size() && made() < std::min(rows, s.h); ++s.next) {
+    const FusedSchedule::Step& step = s.schedule.steps()[s.next];
+    s.stream(step);
+    const auto at = s.outputs_made.find(step.node);
+    if (at != s.outputs_made.end()) at->second = step.y1;
+  }
+}
+
+std::uint64_t FusedRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w) {
+  const State state(net, h, w);
+  std::int64_t floats = state.schedule.floats(), rows = 0;
+  for (std::size_t i = 0; i < net.nodes_.size(); ++i) floats += state.weight_floats(i);
+  for (const FusedSchedule::Step& step : state.schedule.steps()) rows = std::max(rows, step.y1 - step.y0);
+  return static_cast<std::uint64_t>(floats + 4 * rows * w) * sizeof(float);
+}
+
+void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs,
+                   const std::vector<float*>& outputs, Arena& arena, std::vector<LayerTime>* times) const {
+  check_runnable(h, w);
+  check(static_cast<std::int64_t>(inputs.size()) == input_channels(), "fused net: expected ", input_channels(),
+        " input planes, got ", inputs.size());
+  check(static_cast<std::int64_t>(outputs.size()) == output_channels_, "fused net: expected ", output_channels_,
+        " output planes, got ", outputs.size());
+  check(std::count(inputs.begin(), inputs.end(), nullptr) == 0 &&
+            std::count(outputs.begin(), outputs.end(), nullptr) == 0,
+        "fused net: expected planes of h * w values, got a null pointer");
+  FusedRun::State state(*this, h, w);
+  state.schedule.set_memory(arena.take<float>(state.schedule.floats()));
+  if (times) {
+    times->clear();
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      times->push_back(describe(nodes_[i], state.schedule.algorithm(i), h, w));
+    }
+  }
+  for (const FusedSchedule::Step& step : state.schedule.steps()) {
+    const auto start = std::chrono::steady_clock::now();
+    if (nodes_[step.node].kind == Kind::kInput) {
+      state.pack(step, inputs.data(), 0);
+    } else {
+      state.compute(step, outputs, 0);
+    }
+    if (times) {
+      LayerTime& time = (*times)[step.node];
+      time.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      ++time.steps;
+    }
+  }
+}
+
+LayerTime FusedNet::describe(const Node& node, ConvAlgorithm algorithm, std::int64_t h, std::int64_t w) const {
+  const int level = node.y < 0 ? 0 : values_[static_cast<std::size_t>(node.y)].level;
+  LayerTime layer;
+  layer.h = at_level(h, level);
+  layer.w = at_level(w, level);
+  std::int64_t channels = 0;
+  double in = 0;
+  for (const Value x : node.x) {
+    const ValueShape& from = values_[static_cast<std::size_t>(x)];
+    channels += from.channels;
+    in += static_cast<double>(from.channels * at_level(h, from.level) * at_level(w, from.level));
+  }
+  if (node.adds_input()) in += static_cast<double>(input_sizes_[0] * h * w);
+  const std::int64_t out = node.y < 0 ? node.weight.shape()[0] : values_[static_cast<std::size_t>(node.y)].channels;
+  const double pixels = static_cast<double>(layer.h * layer.w), both = static_cast<double>(channels * out);
+  double weights = 0;
+  const std::string size = join(channels, ">", out);
+  switch (node.kind) {
+    case Kind::kInput:
+      layer.what = join("input ", out);
+      in = static_cast<double>(out) * pixels;
+      break;
+    case Kind::kPool:
+      layer.what = join("pool ", out);
+      break;
+    case Kind::kUp:
+      layer.what = join("up ", size);
+      layer.products = pixels * both;
+      weights = 4 * both;
+      break;
+    case Kind::kConv:
+    case Kind::kOutput: {
+      const std::int64_t tile = algorithm_rows(algorithm);
+      layer.what = join(node.kind == Kind::kConv ? "conv " : "output ", node.kernel(), "x", node.kernel(), " ", size,
+                        tile == 1   ? " direct"
+                        : tile == 4 ? " winograd4"
+                                    : " winograd6");
+      weights = both * static_cast<double>(node.kernel() * node.kernel());
+      const double tiles = static_cast<double>(((layer.h + tile - 1) / tile) * ((layer.w + tile - 1) / tile));
+      layer.products = tile == 1 ? pixels * weights : tiles * static_cast<double>((tile + 2) * (tile + 2)) * both;
+      layer.flops = 2 * pixels * weights;
+      break;
+    }
+  }
+  if (node.kind == Kind::kUp) layer.flops = 2 * layer.products;
+  layer.bytes = 4 * (in + weights + pixels * static_cast<double>(out));
+  return layer;
+}
+
+Variable<float> FusedNet::operator()(const std::vector<Variable<float>>& inputs) const {
+  check(inputs.size() == input_sizes_.size(), "fused net: expected ", input_sizes_.size(), " inputs, got ",
+        inputs.size());
+  check(!inputs.empty(), "fused net: it has no input, expected one");
+  const Shape& shape = inputs[0].shape();
+  check(shape.rank() != 4 || shape[0] > 0, "fused net: expected at least one picture, got n = 0 in ", shape);
+  check(shape.rank() == 4 && shape[2] > 0 && shape[3] > 0, "fused net: expected [n, ", input_sizes_[0], ", h, w], got ",
+        shape);
+  check_runnable(shape[2], shape[3]);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Shape wanted{shape[0], input_sizes_[i], shape[2], shape[3]};
+    check(inputs[i].shape() == wanted, "fused net: expected input ", i, " of shape ", wanted, ", got ",
+          inputs[i].shape());
+  }
+  std::vector<Variable<float>> leaves = inputs;
+  for (const Node& node : nodes_) {
+    if (node.weight.defined()) leaves.push_back(node.weight);
+    if (node.bias.defined()) leaves.push_back(node.bias);
+  }
+  if (Variable<float>::needs_graph(leaves)) return fused_with_gradients(*this, inputs, leaves);
+
+  const std::int64_t h = shape[2], w = shape[3], plane = h * w;
+  Tensor<float> y(Shape{shape[0], output_channels_, h, w});
+  Arena arena;
+  for (std::int64_t n = 0; n < shape[0]; ++n) {
+    std::vector<const float*> from;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      for (std::int64_t c = 0; c < input_sizes_[i]; ++c) {
+        from.push_back(inputs[i].value().data() + (n * input_sizes_[i] + c) * plane);
+      }
+    }
+    std::vector<float*> to;
+    for (std::int64_t c = 0; c < output_channels_; ++c) to.push_back(y.data() + (n * output_channels_ + c) * plane);
+    run(h, w, from, to, arena);
+  }
+  return Variable<float>(std::move(y));
+}
+
+}  // namespace kind

@@ -1,0 +1,191 @@
+#include "nets/data/pair_folder.h"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <system_error>
+
+#include "core/base/error.h"
+#include "core/config/config.h"
+#include "core/files/file.h"
+#include "core/image/image.h"
+
+namespace kind {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Numbers come first, sorted by value, so that neighbours in a sequence stay neighbours.
+struct NaturalOrder {
+  bool operator()(const std::string& a, const std::string& b) const {
+    const auto number = [](const std::string& s) {
+      return !s.empty() && s.size() < 18 &&
+             std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isdigit(c); });
+    };
+    if (number(a) != number(b)) return number(a);
+    if (number(a) && std::stoll(a) != std::stoll(b)) return std::stoll(a) < std::stoll(b);
+    return a < b;
+  }
+};
+
+using Files = std::map<std::string, std::string, NaturalOrder>;  // path by stem
+
+std::vector<std::string> pictures_in(const fs::path& folder) {
+  std::vector<std::string> paths;
+  for (const std::string& path : list_folder(folder.string())) {
+    std::error_code ignored;  // of a link in a circle, which is no picture
+    if (has_picture_name(path) && fs::is_regular_file(path, ignored)) paths.push_back(path);
+  }
+  return paths;
+}
+
+std::set<std::string> stems_in(const fs::path& folder) {
+  std::set<std::string> stems;
+  for (const std::string& path : pictures_in(folder)) stems.insert(fs::path(path).stem().string());
+  return stems;
+}
+
+/// The pictures of a folder by stem, without the prefix that LOL v2 gives them; `whole` are stems to leave as they are.
+Files list_pictures(const fs::path& folder, const std::vector<std::string>& prefixes,
+                    const std::set<std::string>& whole, std::vector<std::string>& problems) {
+  Files files;
+  for (const std::string& path : pictures_in(folder)) {
+    std::string stem = fs::path(path).stem().string();
+    for (const std::string& prefix : prefixes) {
+      if (whole.count(stem)) break;
+      // A letter behind it would make it part of a word: highway.png.
+      if (stem.size() > prefix.size() && stem.compare(0, prefix.size(), prefix) == 0 &&
+          !std::isalpha(static_cast<unsigned char>(stem[prefix.size()]))) {
+        stem = stem.substr(prefix.size());
+        break;
+      }
+    }
+    const auto [at, fresh] = files.emplace(stem, path);
+    if (!fresh) problems.push_back(stem + ": both " + at->second + " and " + path + " have this name");
+  }
+  return files;
+}
+
+/// Whether there is such a folder; throws where that cannot be told.
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  check(fs::status_known(status), "data: ", path.native(), ": ", [&] { return error.message(); });
+  return fs::is_directory(status);
+}
+
+/// The first of the names that is a folder in root; empty where none is.
+fs::path find_folder(const fs::path& root, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (is_folder(root / name)) return root / name;
+  }
+  return {};
+}
+
+fs::path bright_folder(const fs::path& root) { return find_folder(root, {"high", "High", "Normal", "normal"}); }
+
+void check_folder(const std::string& root) {
+  check(is_folder(root), "data: there is no folder ", root,
+        "; the LOL data set is had from its authors' page (https://daooshee.github.io/BMVC2018website/): point to its "
+        "folder of low/ and high/ with --data DIR. To train without it: kind-train configs/quick.json darkens the "
+        "photographs in docs/samples");
+}
+
+}  // namespace
+
+PairFolder find_pairs(const std::string& root) {
+  check_folder(root);
+  const fs::path low_folder = find_folder(root, {"low", "Low"}), high_folder = bright_folder(root);
+  check(!low_folder.empty() && !high_folder.empty(), "data: expected folders low/ and high/ (or Low/ and Normal/) in ",
+        root, low_folder.empty() ? ", found no dark one" : ", found no bright one",
+        "; bright photographs alone train with \"synthesize\" in data");
+  PairFolder folder{root, {}, {}};
+  // Twins of the very same name are no matter of prefixes: low-light-1.png in both folders.
+  const Files low = list_pictures(low_folder, {"low"}, stems_in(high_folder), folder.problems);
+  const Files high = list_pictures(high_folder, {"high", "normal"}, stems_in(low_folder), folder.problems);
+  for (const auto& [stem, path] : low) {
+    const auto twin = high.find(stem);
+    if (twin == high.end()) {
+      folder.problems.push_back(stem + ": " + path + " has no twin in " + high_folder.string());
+    } else {
+      folder.pairs.push_back({stem, path, twin->second});
+    }
+  }
+  for (const auto& [stem, path] : high) {
+    if (!low.count(stem)) folder.problems.push_back(stem + ": " + path + " has no twin in " + low_folder.string());
+  }
+  check(!folder.pairs.empty() || !folder.problems.empty(), "data: there are no pictures in ", root);
+  return folder;
+}
+
+PairFolder find_bright(const std::string& root) {
+  check_folder(root);
+  const fs::path high = bright_folder(root), from = high.empty() ? fs::path(root) : high;
+  PairFolder folder{root, {}, {}};
+  for (const auto& [stem, path] : list_pictures(from, {"high", "normal"}, {}, folder.problems)) {
+    folder.pairs.push_back({stem, "", path});
+  }
+  check(!folder.pairs.empty() || !folder.problems.empty(), "data: there are no pictures in ", from.native());
+  return folder;
+}
+
+std::map<std::string, std::string> pictures_by_stem(const std::string& folder, const std::set<std::string>& names,
+                                                    std::vector<std::string>& problems) {
+  check(is_folder(folder), "there is no folder ", folder);
+  const Files files = list_pictures(folder, {"low", "high", "normal"}, names, problems);
+  check(!files.empty(), "there are no pictures in ", folder);
+  return {files.begin(), files.end()};
+}
+
+void check_no_problems(const std::string& root, const std::vector<std::string>& problems) {
+  // A forgotten folder makes hundreds of problems of one kind: the first of them say it, and a line stays a line.
+  constexpr std::size_t kListed = 20;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(problems.size(), kListed); ++i) text += (i == 0 ? "" : "; ") + problems[i];
+  if (problems.size() > kListed) text += "; and " + std::to_string(problems.size() - kListed) + " more";
+  check(problems.empty(), "data: ", root, ": ", problems.size(), problems.size() == 1 ? " pair is" : " pairs are",
+        " unusable: ", text);
+}
+
+std::optional<Split> read_split(const PairFolder& folder) {
+  const std::string file = (fs::path(folder.root) / "split.json").string();
+  std::error_code error;
+  if (!fs::exists(file, error) && !error) return std::nullopt;
+  return read_split_file(folder, file);
+}
+
+Split read_split_file(const PairFolder& folder, const std::string& file) {
+  const nlohmann::json lists = read_json_file(file);
+  check(lists.is_object(), file, ": expected an object of lists \"train\", \"validation\", \"test\"");
+  try {
+    check_known_keys(lists, {"train", "validation", "test"}, "");
+  } catch (const Error& unknown) {
+    fail(file, ": ", unknown.what());
+  }
+  std::map<std::string, std::size_t> by_stem;
+  for (std::size_t i = 0; i < folder.pairs.size(); ++i) by_stem[folder.pairs[i].stem] = i;
+  Split split;
+  std::set<std::string> used;
+  const std::pair<const char*, std::vector<std::size_t>*> parts[] = {
+      {"train", &split.train}, {"validation", &split.validation}, {"test", &split.test}};
+  for (const auto& [name, indices] : parts) {
+    const auto list = lists.find(name);
+    if (list == lists.end()) continue;
+    check(list->is_array(), file, ": ", name, ": expected a list of names");
+    for (const nlohmann::json& entry : *list) {
+      check(entry.is_string() || entry.is_number_unsigned(), file, ": ", name, ": expected names, got ",
+            [&] { return entry.dump(); });
+      const std::string stem = entry.is_string() ? entry.get<std::string>() : entry.dump();
+      const auto found = by_stem.find(stem);
+      check(found != by_stem.end(), file, ": ", name, ": there is no pair ", stem);
+      check(used.insert(stem).second, file, ": ", name, ": pair ", stem, " is listed twice");
+      indices->push_back(found->second);
+    }
+    std::sort(indices->begin(), indices->end());
+  }
+  return split;
+}
+
+}  // namespace kind

@@ -1,0 +1,250 @@
+#include "train/report/report.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+
+#include "core/config/config.h"
+#include "tests/support/errors.h"
+#include "tests/train/report_folder.h"
+
+namespace kind::testing {
+namespace {
+
+using Catch::Contains;
+
+Report report_of(const std::string& folder, const std::string& reference = "") {
+  return make_report(read_records({folder}), reference);
+}
+
+const ReportColumn& column(const std::vector<ReportColumn>& columns, const std::string& name) {
+  const auto at = std::find_if(columns.begin(), columns.end(), [&](const ReportColumn& c) { return c.name == name; });
+  REQUIRE(at != columns.end());
+  return *at;
+}
+
+std::size_t occurrences(const std::string& text, const std::string& what) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
+/// The fields of a CSV line without line breaks in it.
+std::vector<std::string> fields(const std::string& line) {
+  std::vector<std::string> result(1);
+  bool quoted = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '"') {
+      if (quoted && i + 1 < line.size() && line[i + 1] == '"') {
+        result.back() += line[i++];
+      } else {
+        quoted = !quoted;
+      }
+    } else if (line[i] == ',' && !quoted) {
+      result.emplace_back();
+    } else {
+      result.back() += line[i];
+    }
+  }
+  return result;
+}
+
+TEST_CASE("make_report: estimates over seeds, differences by seed and picture") {
+  const TempDir dir;
+  put_sweep_records(dir / "sweep");
+  const Report report = report_of(dir / "sweep");
+  CHECK(report.records.title == "weights");
+  REQUIRE(report.records.points.size() == 3);
+  const ReportColumn& psnr = column(report.figures, "psnr");
+  CHECK(psnr.direction == Direction::kHigher);
+  CHECK(psnr.cells[0].estimate.mean == Approx(11.5 + 1.0 / 3));
+  CHECK(psnr.cells[0].estimate.half == Approx(student_quantile(0.05, 1) * 0.5));
+  CHECK((psnr.cells[2].estimate.count == 1 && !psnr.cells[2].estimate.interval));
+  // 1.001 and 1.002 more in all pictures: far apart means, yet a sure difference.
+  CHECK(psnr.cells[1].difference.estimate.mean == Approx(1.0015));
+  CHECK(psnr.cells[1].difference.estimate.count == 6);
+  CHECK((psnr.cells[1].best && psnr.cells[1].significant && mark_of(psnr, psnr.cells[1]) == "+"));
+  CHECK_FALSE(psnr.cells[0].best);
+  // The third has one seed, over three pictures that all differ by the same 0.2.
+  CHECK(psnr.cells[2].difference.estimate.mean == Approx(0.2));
+  CHECK(psnr.cells[2].difference.estimate.count == 3);
+  const ReportColumn& gray = column(report.figures, "illumination_std");
+  CHECK((gray.direction == Direction::kNone && !gray.cells[0].best && gray.cells[1].adjusted_p == 1));
+
+  const ReportColumn& term = column(report.terms, "decom/reconstruction");
+  CHECK(term.cells[0].estimate.mean == Approx(0.5));  // of the last step of ten
+  CHECK((term.cells[1].best && mark_of(term, term.cells[1]) == "+"));
+  CHECK(column(report.terms, "decom/smooth").cells[0].estimate.mean == Approx(10));
+
+  const Report other = report_of(dir / "sweep", "w=10");
+  CHECK(other.reference == 2);
+  CHECK(column(other.figures, "psnr").cells[0].difference.estimate.mean == Approx(-0.2));
+  CHECK(report_of(dir / "sweep", "p1").reference == 1);
+  CHECK_THAT(error_of([&] { report_of(dir / "sweep", "p7"); }), Contains("no point \"p7\""));
+}
+
+TEST_CASE("report_csv and report_markdown") {
+  const TempDir dir;
+  put_sweep_records(dir / "sweep");
+  const Report report = report_of(dir / "sweep");
+  std::istringstream csv(report_csv(report));
+  std::vector<std::vector<std::string>> rows;
+  for (std::string line; std::getline(csv, line);) {
+    REQUIRE(line.back() == '\r');
+    rows.push_back(fields(line.substr(0, line.size() - 1)));
+    CHECK(rows.back().size() == rows[0].size());
+  }
+  CHECK(rows.size() == 1 + 3 * 5);
+  CHECK(rows[0][2] == "w");
+  CHECK(rows[6][1] == "w=1 <b>, \"x\"");
+  CHECK(rows[6][3] == "2 done");
+  CHECK(rows[6][4] == "psnr");
+  CHECK(std::stod(rows[6][6]) == Approx(12.5015 + 1.0 / 3));
+  CHECK(rows[6].back() == "+");
+  CHECK(rows[11][3] == "1 done, 1 failed");
+
+  const std::string markdown = report_markdown(report);
+  CHECK_THAT(markdown, Contains("| w=0.1 (reference) | 2 done | 11.83 ± ") && Contains(" ▲ |") &&
+                           Contains("p2-s2 failed: stage decom, step 3"));
+  // 1.001 with one seed and 1.002 with the other, in every picture: Student's t with one degree of freedom.
+  CHECK_THAT(markdown, Contains("Differences from w=0.1 [95% interval]") &&
+                           Contains("\n| w=1 <b>, \"x\" | +1 [+0.995, +1.01] ▲ |"));
+  // A sweep of which nothing is done yet has its points, too.
+  put_plan(dir / "empty");
+  const Report empty = report_of(dir / "empty");
+  CHECK(occurrences(report_csv(empty), "2 not begun") == 3);
+  CHECK_THAT(report_page(empty, {}), Contains("2 not begun") && !Contains("<h2>Differences"));
+  CHECK_THAT(report_markdown(empty), !Contains("Differences"));
+}
+
+TEST_CASE("report_page: one page that needs nothing else") {
+  const TempDir dir;
+  put_sweep_records(dir / "sweep");
+  const std::string whole = report_page(report_of(dir / "sweep"), {});
+  // Pictures' data may spell anything.
+  const std::string page = std::regex_replace(whole, std::regex("base64,[A-Za-z0-9+/=]*"), "base64,");
+  CHECK(page.find("http") == std::string::npos);
+  CHECK(page.find("src=") == std::string::npos);
+  CHECK(page.find("@import") == std::string::npos);
+  CHECK(page.find("NaN") == std::string::npos);
+  CHECK(occurrences(page, "the loss is nan &amp; &lt;more&gt;") == 1);
+  CHECK(occurrences(page, "nan") == 1);  // in the reason alone
+  CHECK(page.find("w=1 <b>") == std::string::npos);
+  CHECK_THAT(page, Contains("w=1 &lt;b&gt;, &quot;x&quot;") && Contains("1 done, 1 failed") && Contains("▲"));
+  for (const char* tag : {"table", "figure", "svg", "div", "ul", "select", "style", "script", "p", "h2", "h3"}) {
+    INFO(tag);
+    CHECK(occurrences(page, std::string("<") + tag + ">") + occurrences(page, std::string("<") + tag + " ") ==
+          occurrences(page, std::string("</") + tag + ">"));
+  }
+  // Print shows no titles: differences from the reference have a table of their own, without the reference.
+  const std::string differences = page.substr(page.find("<h2>Differences</h2>"));
+  CHECK_THAT(
+      differences.substr(0, differences.find("<h2>", 4)),
+      Contains(">+1 <span class=\"up\">▲</span> <small>[+0.995, +1.01]</small></td>") && !Contains("<td>w=0.1</td>"));
+  // Two grays make two pictures, however often they are shown.
+  CHECK(occurrences(page, "data:image/jpeg;base64,") == 2);
+  CHECK(occurrences(page, "data-pic=\"1|R|") == 3);
+  CHECK(occurrences(page, "data-pic=\"2|L|") == 3);
+  const std::string only = report_page(report_of(dir / "sweep"), {{"2"}, 2});
+  CHECK(occurrences(only, "data-pic=\"1|R|") == 0);
+  CHECK_THAT(error_of([&] { report_page(report_of(dir / "sweep"), {{"3"}, 2}); }), Contains("they show 1, 2"));
+}
+
+TEST_CASE("reports show colour slope, of runs that have it") {
+  const TempDir dir;
+  const auto figures = [](double slope, double hue) {
+    return nlohmann::json{
+        {"color_slope", slope}, {"hue", hue}, {"chroma_error", hue / 2}, {"delta_e", 7}, {"chroma", 1}};
+  };
+  put_record(dir / "old", 1, 20, 40, 0.5, {{"chroma", 1.01}});
+  put_record(dir / "pale", 1, 20, 41, 0.5, figures(0.64, 12));
+  put_record(dir / "strong", 1, 20, 42, 0.5, figures(1.5, 9));
+  put_record(dir / "true", 1, 20, 43, 0.5, figures(0.9, 6));
+  const Report report = make_report(read_records({dir / "old", dir / "pale", dir / "strong", dir / "true"}), "pale");
+  std::vector<std::string> names;
+  for (const ReportColumn& c : report.figures) names.push_back(c.name);
+  CHECK(names == std::vector<std::string>{"psnr", "ssim", "delta_e", "color_slope", "hue", "chroma_error",
+                                          "illumination_std", "chroma"});
+  const ReportColumn &slope = column(report.figures, "color_slope"), &hue = column(report.figures, "hue");
+  CHECK(slope.cells[0].estimate.count == 0);
+  CHECK((!slope.cells[1].best && !slope.cells[2].best && slope.cells[3].best));
+  CHECK(slope.cells[3].difference.estimate.mean == Approx(0.26));
+  CHECK((hue.direction == Direction::kLower && hue.cells[3].best));
+  // The old ratio decides nothing.
+  const ReportColumn& chroma = column(report.figures, "chroma");
+  CHECK(chroma.direction == Direction::kNone);
+  for (const ReportCell& cell : chroma.cells) CHECK((cell.estimate.count == 1 && !cell.best));
+  CHECK_THAT(report_markdown(report), Contains("| - | - | - | - | 0.1 | 1.01 ≠ |"));
+  // Nearer to 1 is better; on the other side of it neither is, for the test is of the difference alone.
+  CHECK(mark_of(slope, slope.cells[3]) == "+");
+  CHECK(mark_of(slope, slope.cells[2]) == "*");
+  const Report other = make_report(read_records({dir / "old", dir / "pale", dir / "strong", dir / "true"}), "true");
+  CHECK(mark_of(column(other.figures, "color_slope"), column(other.figures, "color_slope").cells[1]) == "-");
+  const std::string page = report_page(report, {});
+  CHECK_THAT(page, Contains("decom: color_slope by step") && !Contains("chroma by step"));
+  const Report old = make_report(read_records({dir / "old"}), "");
+  CHECK_THAT(report_page(old, {}), Contains("decom: psnr by step") && !Contains("color_slope"));
+}
+
+TEST_CASE("report_page: points of one axis of words are named by it") {
+  const TempDir dir;
+  put_plan(dir / "sweep");
+  nlohmann::json plan = read_json_file(dir / "sweep/sweep.json");
+  plan["axes"] = {{{"name", "left out"}, {"values", {"nothing", "a_b", "c"}}}};
+  const char* const names[] = {"nothing", "a_b", "c"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    plan["points"][i]["label"] = std::string("left out=") + names[i];
+    plan["points"][i]["values"] = {{"left out", names[i]}};
+    for (int seed = 1; seed <= 2; ++seed) {
+      const std::string run = "sweep/p" + std::to_string(i) + "-s" + std::to_string(seed);
+      put_record(dir / run, seed, 12 + static_cast<double>(i), 40);
+    }
+  }
+  dir.put("sweep/sweep.json", plan.dump());
+  const std::string page = report_page(report_of(dir / "sweep"), {});
+  CHECK_THAT(page, Contains("<th>left out</th><th>runs</th>") && Contains("<tr><td>a_<wbr>b</td>"));
+  // Compared with the first, in pairs; the axis by itself would say the same again.
+  CHECK_THAT(page, Contains("From left out=nothing") && !Contains("Effect of each axis"));
+}
+
+TEST_CASE("read_records: parts of a sweep and single runs") {
+  const TempDir dir;
+  put_sweep_records(dir / "here");
+  put_plan(dir / "there");
+  put_record(dir / "there/p2-s2", 2, 12, 40);
+  const Records joined = read_records({dir / "here/", dir / "there"});
+  CHECK(joined.points.size() == 3);
+  CHECK(joined.runs.size() == 6);
+  for (const RunRecord& run : joined.runs) CHECK(run.state == RunRecord::State::kDone);
+
+  put_record(dir / "a", 1, 10, 40);
+  put_record(dir / "b", 2, 10, 40);
+  put_record(dir / "c", 1, 10, 41);
+  const Records singles = read_records({dir / "a", dir / "b", dir / "c"});
+  REQUIRE(singles.points.size() == 2);
+  CHECK(singles.points[0].runs.size() == 2);
+  CHECK((singles.points[0].label == "a" && singles.points[1].label == "c"));
+  CHECK(read_records({dir / "here", dir / "c"}).points.size() == 4);
+
+  CHECK_THAT(error_of([&] { read_records({dir.path()}); }), Contains("neither a sweep"));
+  std::filesystem::remove(dir / "a/model.safetensors");
+  CHECK(read_records({dir / "a"}).runs[0].state == RunRecord::State::kUnfinished);
+  CHECK(read_records({dir / "a"}).runs[0].reason == "at step 10");
+  std::ofstream(dir / "a/metrics.jsonl", std::ios::app) << R"({"stage": "dec)";  // cut short by a kill
+  CHECK(read_records({dir / "a"}).runs[0].stages[0].steps.size() == 10);
+  std::ofstream(dir / "b/metrics.jsonl", std::ios::app) << "{\"stage\": 3}\n";
+  CHECK_THAT(error_of([&] { read_records({dir / "b"}); }), Contains("b/metrics.jsonl: line 13"));
+  for (const char* config : {"[1]", R"({"seed": 1, "data": 8})"}) {
+    std::ofstream(dir / "c/config.json") << config;
+    CHECK_THAT(error_of([&] { read_records({dir / "c"}); }),
+               Contains("c/config.json: it is not what kind-train writes"));
+  }
+  std::ofstream(dir / "here/sweep.json") << "{\"name\": \"x\"}";
+  CHECK_THAT(error_of([&] { read_records({dir / "here"}); }), Contains("here/sweep.json"));
+}
+
+}  // namespace
+}  // namespace kind::testing

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "train/report/run_record.h"
+#include "train/report/statistics.h"
+
+/// Reports on runs and sweeps: the figures here and in report_tables.cpp, the page in report_page.cpp.
+namespace kind {
+
+/// What is better.
+enum class Direction { kHigher, kLower, kNearOne, kNone };
+
+struct ReportCell {
+  Estimate estimate;         // over seeds
+  Difference difference;     // from the reference point
+  double adjusted_p = 1;     // by Holm, for the number of points compared
+  bool best = false;         // of all points
+  bool significant = false;  // differs from the reference: adjusted_p < 0.05
+};
+
+/// A figure of every point.
+struct ReportColumn {
+  std::string name;
+  Direction direction = Direction::kNone;
+  std::vector<ReportCell> cells;  // in the order of the points
+};
+
+struct Report {
+  Records records;
+  std::size_t reference = 0;          // the point that the others are compared with
+  std::vector<ReportColumn> figures;  // of the last validation
+  std::vector<ReportColumn> terms;    // raw loss terms at the ends of their stages, "STAGE/TERM"
+};
+
+/// Runs that are done make the estimates. Differences are paired by seed and, for figures, by picture. `reference` is a
+/// point's name or label, or empty for the first one; throws Error where there is no such point.
+Report make_report(Records records, const std::string& reference);
+
+/// "+" better than the reference, "-" worse, "*" different where neither is better, "" otherwise.
+std::string mark_of(const ReportColumn& column, const ReportCell& cell);
+/// "3 done", "2 done, 1 failed".
+std::string state_of(const Report& report, const PointRecord& point);
+
+/// A line for each point and figure: point, label, axes, runs, figure, mean, 95% interval, difference and its interval,
+/// p, adjusted p, mark. RFC 4180, numbers with all digits.
+std::string report_csv(const Report& report);
+/// Three tables, figures, their differences from the reference, and terms, and the runs that failed.
+std::string report_markdown(const Report& report);
+
+struct PageOptions {
+  std::vector<std::string> pictures;  // stems; empty: the first `count` that all points show
+  std::size_t count = 2;
+};
+
+/// One page that needs nothing else: tables, curves, contributions, effects of axes, pictures. Throws Error where a
+/// picture that was asked for is on no sheet.
+std::string report_page(const Report& report, const PageOptions& options);
+/// What every such page begins with.
+inline constexpr std::string_view kReportPageStart =
+    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"generator\" "
+    "content=\"kind-report\">";
+
+}  // namespace kind

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "train/stages/stage.h"
+
+namespace kind {
+
+/// What a stage trains, by its nets: the planes of a sample, where samples come from, and the loss of a batch of them.
+class StageKind {
+ public:
+  virtual ~StageKind() = default;
+
+  virtual std::int64_t planes() const = 0;
+  virtual std::unique_ptr<StageSampler> sampler(const StageConfig& config, const Model<float>& model,
+                                                const Pairs& pairs, FrozenDecomposition& frozen) const = 0;
+  virtual Loss<float> loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch) const = 0;
+};
+
+/// Stages on pictures: the decomposition net alone, or restoration and adjustment (and decomposition) by their output.
+const StageKind& decomposition_stage();
+const StageKind& joint_stage();
+/// Stages on the maps of a frozen decomposition.
+const StageKind& restoration_stage();
+const StageKind& adjustment_stage();
+
+/// The ratio that adjustment is given to turn the dark illumination of a crop into the bright one, or the reverse.
+/// `form` is "paper" or "official", as of StageConfig's `ratio`.
+double ratio_of_crop(const std::string& form, const Tensor<float>& low, const Tensor<float>& high, bool upwards);
+
+}  // namespace kind

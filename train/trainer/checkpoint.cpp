@@ -1,0 +1,88 @@
+#include "train/trainer/checkpoint.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "core/base/error.h"
+#include "core/files/file.h"
+
+namespace kind {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kModelSuffix = ".safetensors";
+constexpr const char* kStateSuffix = ".state.safetensors";
+constexpr const char* kPrefix = "step-";
+
+const std::string& metadata(const SafeTensors& content, const std::string& key) {
+  const auto found = content.metadata.find(key);
+  check(found != content.metadata.end(), content.source, ": this is no checkpoint: its metadata has no key \"", key,
+        "\"");
+  return found->second;
+}
+
+template <class C>
+C parse_metadata(const SafeTensors& content, const std::string& key) {
+  const std::string source = content.source + ": metadata \"" + key + "\"";
+  return parse_config<C>(parse_json(metadata(content, key), source), source);
+}
+
+}  // namespace
+
+std::string Checkpoints::model_path(std::int64_t step) const { return join(folder_, "/", kPrefix, step, kModelSuffix); }
+
+std::string Checkpoints::state_path(std::int64_t step) const { return join(folder_, "/", kPrefix, step, kStateSuffix); }
+
+std::vector<std::int64_t> Checkpoints::steps(const std::string& suffix) const {
+  std::vector<std::int64_t> found;
+  std::error_code error;
+  if (!fs::exists(folder_, error) && !error) return found;
+  const std::string prefix = kPrefix;
+  for (const std::string& path : list_folder(folder_)) {
+    const std::string name = fs::path(path).filename().string();
+    if (name.size() <= prefix.size() + suffix.size() || name.compare(0, prefix.size(), prefix) != 0 ||
+        name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) {
+      continue;
+    }
+    const std::string number = name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
+    if (number.size() < 18 && number.find_first_not_of("0123456789") == std::string::npos) {
+      found.push_back(std::stoll(number));
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::optional<std::int64_t> Checkpoints::newest() const {
+  const std::vector<std::int64_t> all = steps(kStateSuffix);
+  return all.empty() ? std::nullopt : std::optional(all.back());
+}
+
+void Checkpoints::keep_last(std::int64_t count) const {
+  const std::vector<std::int64_t> states = steps(kStateSuffix);
+  if (states.empty()) return;
+  const std::size_t kept = std::min(states.size(), static_cast<std::size_t>(count));
+  const std::int64_t oldest = states[states.size() - kept];
+  std::error_code ignored;  // an old checkpoint that cannot be removed does no harm
+  for (const std::int64_t step : states) {
+    if (step < oldest) fs::remove(state_path(step), ignored);
+  }
+  // Models without a state, too, which a run leaves that is killed between the two.
+  for (const std::int64_t step : steps(kModelSuffix)) {
+    if (step < oldest || !std::binary_search(states.begin(), states.end(), step)) fs::remove(model_path(step), ignored);
+  }
+}
+
+void put_state(const RunState& state, const ModelConfig& model, SafeTensors& content) {
+  content.metadata["state"] = to_json(state).dump();
+  content.metadata["model"] = to_json(model).dump();
+}
+
+RunState get_state(const SafeTensors& content, ModelConfig& model) {
+  model = parse_metadata<ModelConfig>(content, "model");
+  return parse_metadata<RunState>(content, "state");
+}
+
+}  // namespace kind

@@ -1,0 +1,560 @@
+#include "train/trainer/trainer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <memory>
+#include <system_error>
+
+#include "core/base/error.h"
+#include "core/base/parallel.h"
+#include "core/files/file.h"
+#include "core/kernels/kernels.h"
+#include "nets/model_path.h"
+#include "train/trainer/checkpoint.h"
+#include "train/trainer/optimizer.h"
+#include "train/stages/loader.h"
+#include "train/trainer/validation.h"
+
+namespace kind {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+std::string hexadecimal(std::uint64_t value) {
+  std::ostringstream out;
+  out << std::hex << value;
+  return out.str();
+}
+
+/// Where the model is that is used when none is named, the shipped one or $KIND_MODEL, for a message.
+std::string default_model() {
+  try {
+    return " (kind-infer uses " + find_model() + ")";
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+/// Takes one net of a file. `wanted` is the form that the stage trains (null where the net is not the stage's own); a
+/// net that is there already is replaced by its own stage only.
+template <class Net, class Config>
+void take_net(const std::string& where, const std::optional<Net>& from, const std::optional<Config>& from_config,
+              const std::optional<Config>& wanted, std::optional<Net>& to, std::optional<Config>& to_config) {
+  if (!from || (to && !wanted)) return;
+  if (wanted) {
+    Config form = *from_config;
+    form.initializer = wanted->initializer;
+    check(
+        to_json(form) == to_json(*wanted), where, ": the net in it has another form (",
+        [&] { return to_json(form).dump(); }, ") than the config asks for (", [&] { return to_json(*wanted).dump(); },
+        ")");
+  }
+  to = from;
+  to_config = from_config;
+}
+
+}  // namespace
+
+void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& model) {
+  const std::string where = "stages." + stage.name;
+  if (stage.init) {
+    std::error_code error;  // other than "not there" is for reading to complain of
+    if (!fs::exists(*stage.init, error) && !error) {
+      fail(where, ".init: there is no file ", *stage.init, "; train it first, or name another model with --set stages.",
+           stage.name, ".init='\"MODEL\"'", default_model());
+    }
+    const Model<float> other = load_model<float>(*stage.init);
+    const std::string source = where + ".init: " + *stage.init;
+    check(other.config.input.stretch == model.config.input.stretch, source, ": its input.stretch is ",
+          other.config.input.stretch ? "true" : "false", ", the config's is not");
+    if (!model.config.input.mirror) model.config.input.mirror = other.config.input.mirror;
+    each_net(model, [&](auto& config, auto& net) {
+      using Config = typename std::remove_cvref_t<decltype(config)>::value_type;
+      take_net(source, of_net<Config>(other), of_net<Config>(other.config), of_net<Config>(stage.net), net, config);
+    });
+    if (!model.config.light) model.config.light = other.config.light;
+  }
+  each_net(model, [&](auto& config, auto& net) {
+    using Config = typename std::remove_cvref_t<decltype(config)>::value_type;
+    if (of_net<Config>(stage.net) && !net) config = of_net<Config>(stage.net);
+  });
+  model.build(seed);
+  check(model.decomposition.has_value(), where,
+        ": this stage needs a trained decomposition net; name a model that has one as its \"init\" (kind-train "
+        "configs/decom.json makes one)");
+}
+
+namespace {
+
+/// What two configs of the same run may differ in: where the data lies and how much memory is used.
+ordered_json comparable(const TrainConfig& config) {
+  ordered_json json = to_json(config);
+  erase_places(json["data"]);
+  return json;
+}
+
+/// The JSON path of the first difference.
+std::string first_difference(const ordered_json& a, const ordered_json& b, const std::string& path) {
+  if (a.type() != b.type() || !a.is_structured() || a.size() != b.size()) return path;
+  for (auto it = a.begin(); it != a.end(); ++it) {
+    if (a.is_array()) {
+      const std::size_t i = static_cast<std::size_t>(it - a.begin());
+      if (a[i] != b[i]) return first_difference(a[i], b[i], join(path, "[", i, "]"));
+    } else if (!b.contains(it.key()) || *it != b[it.key()]) {
+      return b.contains(it.key()) ? first_difference(*it, b[it.key()], key_path(path, it.key()))
+                                  : key_path(path, it.key());
+    }
+  }
+  return path;
+}
+
+/// metrics.jsonl or pictures.jsonl, a line at a time, each on disk before the next.
+class Metrics {
+ public:
+  /// Lines of steps after `step` (and validations of it, where one is still due) are left over from a killed run; they
+  /// will be written again.
+  Metrics(const std::string& path, std::int64_t step, bool validation_due) : path_(path) {
+    std::string kept;
+    std::ifstream old(path);
+    for (std::string line; std::getline(old, line);) {
+      const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
+      if (entry.is_discarded() || !entry.is_object()) continue;
+      const std::int64_t at = entry.value("step", std::int64_t{0});
+      if (at > step || (at == step && validation_due && !entry.contains("loss"))) continue;
+      kept += line + "\n";
+    }
+    check(!old.bad(), "cannot read ", path, ": the disk failed");
+    write_file_atomic(path, kept);
+    size_ = kept.size();
+    out_.open(path, std::ios::app);
+    check(out_.is_open(), path, ": cannot be written");
+  }
+
+  void add(const ordered_json& entry) {
+    const std::string line = entry.dump() + "\n";
+    errno = 0;
+    out_ << line << std::flush;
+    if (!out_.good()) {
+      const std::string reason = errno == 0 ? "is the disk full?" : std::system_category().message(errno);
+      std::error_code ignored;
+      fs::resize_file(path_, size_, ignored);  // no half of a line
+      fail("cannot write ", path_, ": ", reason);
+    }
+    size_ += line.size();
+  }
+
+ private:
+  std::string path_;
+  std::uintmax_t size_ = 0;
+  std::ofstream out_;
+};
+
+/// Exchanges averaged and trained weights for a scope.
+class UseAverages {
+ public:
+  explicit UseAverages(WeightAverage* averages) : averages_(averages) {
+    if (averages_) averages_->swap();
+  }
+  ~UseAverages() {
+    if (averages_) averages_->swap();
+  }
+  UseAverages(const UseAverages&) = delete;
+  UseAverages& operator=(const UseAverages&) = delete;
+
+ private:
+  WeightAverage* averages_;
+};
+
+class Run {
+ public:
+  Run(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
+      const std::string& shared_maps = "")
+      : config_(config),
+        out_(out),
+        shared_maps_(shared_maps),
+        callbacks_(callbacks),
+        checkpoints_(out),
+        seed_(static_cast<std::uint64_t>(config.seed)),
+        pairs_(config.data, largest_patch(config), seed_) {
+    model_.config.input = config.input;
+    state_.data = hexadecimal(pairs_.fingerprint());
+    if (resume) load_newest();
+    check_inits();
+  }
+
+  bool run() {
+    open_folder();
+    for (; state_.stage < static_cast<std::int64_t>(config_.stages.size()); ++state_.stage) {
+      if (!run_stage(config_.stages[static_cast<std::size_t>(state_.stage)])) return false;
+      state_.stage_step = 0;
+      state_.best.reset();
+    }
+    if (config_.fit_light && !fit_light_rule()) return false;
+    save_model(out_ + "/model.safetensors", model_);
+    callbacks_.message("finished: " + out_ + "/model.safetensors");
+    return true;
+  }
+
+  std::string plan() const {
+    std::string text = join(pairs_.train().size(), " pairs to train on, ", pairs_.validation().size(), " held back");
+    for (const StageConfig& stage : config_.stages) {
+      text += join("\nstage ", stage.name, ": ", total_steps(stage, pairs_.train().size()), " steps of ", stage.batch,
+                   " x ", stage.patch, "x", stage.patch, ", ", epoch_steps(stage, pairs_.train().size()), " an epoch");
+    }
+    return text;
+  }
+
+ private:
+  static std::int64_t largest_patch(const TrainConfig& config) {
+    std::int64_t largest = 1;
+    for (const StageConfig& stage : config.stages) largest = std::max(largest, stage.patch);
+    return largest;
+  }
+
+  /// Walks through the stages that are still to begin without training, so that a missing model is found before the
+  /// first step.
+  void check_inits() const {
+    Model<float> model = model_;  // shares the weights, which beginning a stage replaces but never changes
+    const std::size_t first = loaded_ ? static_cast<std::size_t>(state_.stage) + 1 : 0;
+    for (std::size_t i = first; i < config_.stages.size(); ++i) begin_stage(config_.stages[i], seed_, model);
+  }
+
+  void load_newest() {
+    const std::optional<std::int64_t> newest = checkpoints_.newest();
+    const fs::path config_file = fs::path(out_) / "config.json";
+    std::error_code error;  // other than "not there" is for reading to complain of
+    if (fs::exists(config_file, error) || error) {
+      const TrainConfig before = parse_config<TrainConfig>(read_json_file(config_file.string()), config_file.string());
+      const ordered_json a = comparable(before), b = comparable(config_);
+      check(
+          a == b, out_, ": the run in it was started with another config (", [&] { return first_difference(a, b, ""); },
+          " differs); resume it with the same one, which ", config_file.native(),
+          " holds, or start another with --out");
+    }
+    if (!newest) {
+      callbacks_.message(out_ + ": there is no checkpoint to go on from; the run begins at its start");
+      return;
+    }
+    check(fs::exists(config_file), out_,
+          ": there are checkpoints in it but no config.json to compare this config with; put it back, or start another "
+          "run with --out (a checkpoint's model serves as \"init\")");
+    const SafeTensors content = read_safetensors(checkpoints_.state_path(*newest));
+    state_ = get_state(content, model_.config);
+    check(state_.data == hexadecimal(pairs_.fingerprint()), out_,
+          ": the run in it was trained on other pictures than those in ", [&] { return roots(); });
+    check(state_.stage < static_cast<std::int64_t>(config_.stages.size()), content.source, ": there is no stage ",
+          state_.stage);
+    model_.build(seed_);
+    assign_parameters(content, model_.parameters());
+    loaded_ = content;
+    callbacks_.message(join("resuming at step ", state_.step));
+  }
+
+  std::string roots() const {
+    std::string text;
+    for (const SourceConfig& source : config_.data.all()) text += (text.empty() ? "" : ", ") + source.root;
+    return text;
+  }
+
+  void open_folder() {
+    std::error_code error;
+    for (const char* name : {"/checkpoints", "/sheets"}) {
+      fs::create_directories(out_ + name, error);
+      check(!error, out_, name, ": cannot be made: ", [&] { return error.message(); });
+    }
+    // Temporary files of a run that was killed while it wrote.
+    for (const std::string& folder : {out_, checkpoints_.folder(), out_ + "/sheets"}) {
+      for (const fs::path path : list_folder(folder)) {
+        if (path.filename().string().rfind(".kind-", 0) == 0 && path.extension() == ".tmp") fs::remove(path, error);
+      }
+    }
+    write_file_atomic(out_ + "/config.json", to_json(config_).dump(2) + "\n");
+    metrics_ = std::make_unique<Metrics>(out_ + "/metrics.jsonl", state_.step, state_.validation_due);
+    pictures_ = std::make_unique<Metrics>(out_ + "/pictures.jsonl", state_.step, state_.validation_due);
+  }
+
+  FrozenDecomposition& frozen() {
+    if (!frozen_) {
+      frozen_ = std::make_unique<FrozenDecomposition>(
+          model_, pairs_, static_cast<std::size_t>(config_.data.memory_mb) << 20, out_, shared_maps_);
+    }
+    return *frozen_;
+  }
+
+  bool run_stage(const StageConfig& stage) {
+    if (!loaded_) begin_stage(stage, seed_, model_);
+    const bool trains_decomposition = stage.net.decomposition.has_value();
+    if (trains_decomposition) frozen_.reset();
+    const std::unique_ptr<StageSampler> sampler = make_sampler(stage, model_, pairs_, frozen());
+    const Parameters<float> parameters = stage_parameters(stage, model_);
+    BatchLoader loader(stage, pairs_, *sampler, seed_, static_cast<std::uint64_t>(state_.stage),
+                       total_steps(stage, pairs_.train().size()));
+    Optimizer optimizer(stage.optimizer, parameters);
+    std::unique_ptr<WeightAverage> average;
+    if (stage.ema) average = std::make_unique<WeightAverage>(*stage.ema, parameters);
+    if (loaded_) {
+      optimizer.load(*loaded_, state_.stage_step);
+      if (average) average->load(*loaded_);
+      loaded_.reset();
+    }
+    const std::int64_t total = total_steps(stage, pairs_.train().size());
+    callbacks_.message(join("stage ", stage.name, ": ", total, " steps of ", stage.batch, " x ", stage.patch, "x",
+                            stage.patch, ", ", pairs_.train().size(), " pairs"));
+    const auto started = std::chrono::steady_clock::now();
+    const std::int64_t first = state_.stage_step;
+    double paused = 0;     // seconds spent on validation
+    bool changed = false;  // since the newest checkpoint
+    while (true) {
+      const bool last = state_.stage_step == total;
+      if (state_.validation_due) {
+        loader.wait();
+        const auto before = std::chrono::steady_clock::now();
+        if (!validate_step(stage, trains_decomposition ? nullptr : &frozen(), average.get())) {
+          if (changed) save_checkpoint(stage, optimizer, average.get());
+          return false;
+        }
+        changed = true;
+        paused += std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+      }
+      if (changed && (last || state_.stage_step % stage.checkpoints.every == 0)) {
+        save_checkpoint(stage, optimizer, average.get());
+        changed = false;
+      }
+      if (last) break;
+      if (callbacks_.stop()) {
+        if (changed) save_checkpoint(stage, optimizer, average.get());
+        return false;
+      }
+      TrainProgress progress = train_step(stage, loader, parameters, optimizer, average.get(), total);
+      changed = true;
+      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
+      const double per_step = (elapsed.count() - paused) / static_cast<double>(state_.stage_step - first);
+      progress.images_per_s = static_cast<double>(stage.batch) / std::max(per_step, 1e-9);
+      progress.seconds_left = per_step * static_cast<double>(total - state_.stage_step);
+      if (state_.stage_step % stage.log_every == 0 || state_.stage_step == total) log_step(progress);
+      callbacks_.progress(progress);
+      const std::int64_t every = stage.validation.every;
+      state_.validation_due =
+          every > 0 && !pairs_.validation().empty() && (state_.stage_step % every == 0 || state_.stage_step == total);
+    }
+    if (average) average->swap();  // the averages are the stage's result
+    return true;
+  }
+
+  TrainProgress train_step(const StageConfig& stage, BatchLoader& loader, const Parameters<float>& parameters,
+                           Optimizer& optimizer, WeightAverage* average, std::int64_t total) {
+    TrainProgress progress;
+    const double factor = schedule_factor(stage.schedule, state_.stage_step, total);
+    for (const Parameter<float>& parameter : parameters) Variable<float>(parameter.variable).zero_grad();
+    {
+      const Tensor<float> batch = loader.take(state_.stage_step);
+      Loss<float> loss = stage_loss(stage, model_, batch);
+      progress.total_loss = static_cast<double>(loss.total.value().item());
+      for (const LossTerm& term : loss.terms) check_finite(stage, state_.step + 1, "loss term " + term.name, term.raw);
+      check_finite(stage, state_.step + 1, "the loss", progress.total_loss);
+      progress.terms = std::move(loss.terms);
+      loss.total.backward();
+    }
+    const double norm = gradient_norm(parameters);
+    check_finite(stage, state_.step + 1, "the gradient's norm", norm);
+    if (stage.clip_norm && norm > *stage.clip_norm) {
+      scale_gradients(parameters, static_cast<float>(*stage.clip_norm / norm));
+    }
+    optimizer.step(factor);
+    if (average) average->update(state_.stage_step);
+    progress.stage = stage.name;
+    progress.epoch = state_.stage_step / epoch_steps(stage, pairs_.train().size());
+    progress.stage_step = ++state_.stage_step;
+    progress.stage_steps = total;
+    progress.step = ++state_.step;
+    progress.learning_rate = stage.optimizer.learning_rate * factor;
+    return progress;
+  }
+
+  void check_finite(const StageConfig& stage, std::int64_t step, std::string_view what, double value) const {
+    if (std::isfinite(value)) return;
+    const std::optional<std::int64_t> newest = checkpoints_.newest();
+    throw NotFinite(join("stage ", stage.name, ", step ", step, ": ", what, " is ", value, "; the run has stopped, ",
+                         newest ? join("its last good checkpoint is ", checkpoints_.model_path(*newest))
+                                : std::string("before its first checkpoint"),
+                         ". A lower learning rate, or clip_norm, may help"));
+  }
+
+  void log_step(const TrainProgress& progress) {
+    ordered_json entry{
+        {"stage", progress.stage}, {"step", progress.step}, {"epoch", progress.epoch}, {"lr", progress.learning_rate}};
+    entry["loss"]["total"] = progress.total_loss;
+    for (const LossTerm& term : progress.terms) {
+      entry["loss"][term.name] = {{"raw", term.raw}, {"weighted", term.weighted}};
+    }
+    entry["images_per_s"] = progress.images_per_s;
+    metrics_->add(entry);
+  }
+
+  /// What the best model is chosen by: the PSNR, with several sources the mean over their sets, each counting the same.
+  static std::optional<double> psnr_of(const ValidationResult& result) {
+    double sum = 0, count = 0;
+    for (const auto& [set, figures] : result.sets) {
+      const auto psnr = figures.find("psnr");
+      if (psnr != figures.end()) sum += psnr->second, count += 1;
+    }
+    if (count > 0) return sum / count;
+    const auto psnr = result.means.find("psnr");
+    return psnr == result.means.end() ? std::nullopt : std::optional<double>(psnr->second);
+  }
+
+  bool validate_step(const StageConfig& stage, FrozenDecomposition* frozen, WeightAverage* average) {
+    const UseAverages use(average);
+    const std::optional<ValidationResult> result = validate(model_, pairs_, frozen, stage.validation, callbacks_.stop);
+    if (!result) return false;
+    for (const auto& [name, value] : result->means) check_finite(stage, state_.step, "the validation's " + name, value);
+    if (stage.validation.sheet_rows > 0) {
+      finish_sheet();
+      const std::string path = join(out_, "/sheets/", stage.name, "-step-", state_.step, ".png");
+      sheet_ = std::async(std::launch::async, [path, sheet = result->sheet] {
+        const SerialScope serial;
+        write_image(path, sheet, ImageFormat::kPng);
+      });
+    }
+    const std::optional<double> psnr = psnr_of(*result);
+    if (psnr && (!state_.best || *psnr > *state_.best)) {
+      state_.best = psnr;
+      save_model(out_ + "/best.safetensors", model_);
+    }
+    ordered_json entry{{"stage", stage.name}, {"step", state_.step}};
+    std::string text = join("stage ", stage.name, ", step ", state_.stage_step, ": validation");
+    entry["validation"] = ordered_json::object();
+    for (const auto& [name, value] : result->means) {
+      entry["validation"][name] = value;
+      text += join(" ", name, "=", std::round(value * 1e4) / 1e4);
+    }
+    for (const auto& [set, figures] : result->sets) {
+      entry["sets"][set] = figures;
+      text += join("\n  ", set, ":");
+      for (const auto& [name, value] : figures) text += join(" ", name, "=", std::round(value * 1e4) / 1e4);
+    }
+    ordered_json pictures{{"stage", stage.name}, {"step", state_.step}};
+    for (const auto& [stem, figures] : result->pictures) pictures["pictures"][stem] = figures;
+    for (const ValidationResult::SheetRow& row : result->rows) {
+      pictures["sheet"].push_back(
+          {{"picture", row.stem}, {"top", row.top}, {"height", row.height}, {"width", row.width}});
+    }
+    pictures_->add(pictures);
+    metrics_->add(entry);
+    callbacks_.message(text);
+    state_.validation_due = false;
+    return true;
+  }
+
+  /// Waits for the sheet that is being written beside the steps; throws what kept it from being written.
+  void finish_sheet() {
+    if (sheet_.valid()) sheet_.get();
+  }
+
+  void save_checkpoint(const StageConfig& stage, const Optimizer& optimizer, WeightAverage* average) {
+    // A last step may have spoilt them, and no loss has seen them since.
+    for (const Parameter<float>& parameter : model_.parameters()) {
+      const Tensor<float>& value = parameter.variable.value();
+      for (std::int64_t i = 0; i < value.size(); ++i) {
+        check_finite(stage, state_.step, parameter.name, static_cast<double>(value[i]));
+      }
+    }
+    {
+      const UseAverages use(average);
+      save_model(checkpoints_.model_path(state_.step), model_);
+    }
+    SafeTensors content;
+    put_state(state_, model_.config, content);
+    for (const Parameter<float>& parameter : model_.parameters()) {
+      content.put_tensor(parameter.name, parameter.variable.value());
+    }
+    optimizer.save(content);
+    if (average) average->save(content);
+    try {
+      finish_sheet();  // the state says that the validation is done, which is the sheet too
+      write_safetensors(checkpoints_.state_path(state_.step), content);
+    } catch (...) {
+      // Half of a checkpoint goes, but never the model of a state that is there.
+      std::error_code ignored;
+      if (!fs::exists(checkpoints_.state_path(state_.step), ignored)) {
+        fs::remove(checkpoints_.model_path(state_.step), ignored);
+      }
+      throw;
+    }
+    checkpoints_.keep_last(stage.checkpoints.keep_last);
+  }
+
+  /// The level of a bright picture is its mean. Exposures between the two of a pair and the bright picture itself have
+  /// the same; so the rule learns to leave bright pictures as they are.
+  bool fit_light_rule() {
+    constexpr double kShares[] = {0, 0.5, 1}, kOtherWeight = 0.25;
+    std::vector<LightSample> samples;
+    double highest_ratio = 1;
+    for (const std::size_t index : pairs_.train()) {
+      if (callbacks_.stop()) return false;
+      const Tensor<float> dark = to_tensor(pairs_.pictures(index).low), target = to_tensor(pairs_.pictures(index).high);
+      double level = 0;
+      for (std::int64_t i = 0; i < target.size(); ++i) level += static_cast<double>(target[i]);
+      level = std::max(level / static_cast<double>(target.size()), 1e-3);
+      const InputRange low_range = input_range(dark, model_.config.input),
+                       high_range = input_range(target, model_.config.input);
+      const Tensor<float> low = reduced_for_light(net_input(dark, model_.config.input)),
+                          high = reduced_for_light(net_input(target, model_.config.input));
+      // Each source counts as much as training draws from it; 1 where there is one.
+      const Pairs::Source& source = pairs_.sources()[pairs_.all()[index].source];
+      const double weight = static_cast<double>(source.turns) / static_cast<double>(Pairs::kTurns) *
+                            (static_cast<double>(pairs_.train().size()) / static_cast<double>(source.train.size()));
+      for (const double share : kShares) {
+        const auto between = [share](float a, float b) { return exposure_between(a, b, static_cast<float>(share)); };
+        Tensor<float> picture(low.shape());
+        for (std::int64_t i = 0; i < low.size(); ++i) picture[i] = between(low[i], high[i]);
+        const InputRange range{between(low_range.low, high_range.low), between(low_range.span, high_range.span)};
+        samples.push_back({light_statistics(picture, range), level, share > 0 ? kOtherWeight * weight : weight});
+      }
+      highest_ratio = std::max(highest_ratio, frozen().ratio(index).up);
+    }
+    model_.config.light = fit_light(samples);
+    model_.config.light->highest_ratio = std::min(highest_ratio, 100.0);
+    return true;
+  }
+
+  const TrainConfig& config_;
+  std::string out_, shared_maps_;
+  const TrainCallbacks& callbacks_;
+  Checkpoints checkpoints_;
+  std::uint64_t seed_;
+  Pairs pairs_;
+  Model<float> model_;
+  RunState state_;
+  std::optional<SafeTensors> loaded_;  // the checkpoint, until its stage has taken what it needs
+  std::unique_ptr<FrozenDecomposition> frozen_;
+  std::unique_ptr<Metrics> metrics_, pictures_;
+  std::future<void> sheet_;
+};
+
+}  // namespace
+
+bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
+           const std::string& shared_maps) {
+  set_exact_kernels(config.exact);
+  set_recompute_activations(config.recompute_activations);
+  std::error_code ignored;
+  for (const char* name : {"config.json", "metrics.jsonl", "checkpoints"}) {
+    check(resume || !fs::exists(fs::path(out) / name, ignored), out,
+          ": there is a run in it; go on with it with --resume, or name another folder with --out");
+  }
+  return Run(config, out, resume, callbacks, shared_maps).run();
+}
+
+std::string plan_training(const TrainConfig& config) {
+  const TrainCallbacks silent{[](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }};
+  return Run(config, "", false, silent).plan();
+}
+
+}  // namespace kind
