@@ -8,7 +8,7 @@ namespace kind {
 
 void NetConfig::validate(const std::string& path) const {
   const int count = decomposition.has_value() + restoration.has_value() + adjustment.has_value();
-  check(count == 1 || together(), path,
+  check(count == 1 || joint(), path,
         ": expected one of \"decomposition\", \"restoration\", \"adjustment\", or the last two together, with or "
         "without the first; got ",
         count);
