@@ -68,16 +68,15 @@ struct ImageLossConfig
   template <class V>
   void fields(V& v) {
     TermList::fields(v);
-    v.field(
-        "gt_mean", gt_mean,
-        "nets trained together: the nearer a picture's mean is to its target's, the more the terms above compare it "
-        "scaled to the target's mean. So light and content are learned apart.");
+    v.field("gt_mean", gt_mean,
+            "joint training: the nearer a picture's mean is to its target's, the more the terms above compare it "
+            "scaled to the target's mean. So light and content are learned apart.");
   }
   /// Throws Error unless some term has a weight greater than 0.
   void validate(const std::string& path) const { check_learned(learns(), names(), path); }
 };
 
-/// What keeps the parts of an output R_hat L_hat, trained together, near the reflectance and illumination that the
+/// What keeps the parts of a jointly trained output R_hat L_hat near the reflectance and illumination that the
 /// decomposition finds in the bright picture.
 struct PartsLossConfig : TermList<ReflectanceDistance, IlluminationDistance> {};
 

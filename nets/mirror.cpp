@@ -13,7 +13,7 @@ void check_margin(std::int64_t margin) {
         margin);
 }
 
-/// A row of w values with its mirror images on both sides.
+/// A row of w values with reflection padding on both sides.
 void put_mirrored_row(const float* from, std::int64_t w, std::int64_t margin, float* to) {
   for (std::int64_t x = 0; x < margin; ++x) {
     to[x] = from[mirrored_index(x - margin, w)];

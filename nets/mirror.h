@@ -12,13 +12,13 @@ namespace kind {
 /// mirror images, edges twice: ..., 1, 0, 0, 1, ..., size - 1, size - 1, size - 2, ... Throws Error for sizes below 1.
 std::int64_t mirrored_index(std::int64_t i, std::int64_t size);
 
-/// x [n, c, h, w] with `margin` rows and columns of its mirror image on each side: [n, c, h + 2 margin, w + 2 margin].
+/// x [n, c, h, w] with `margin` rows and columns of reflection padding on each side: [n, c, h + 2 margin, w + 2 margin].
 /// Throws Error for other shapes or a negative margin, as the next one does.
 Tensor<float> mirrored(const Tensor<float>& x, std::int64_t margin);
 /// x [n, c, h, w] without `margin` rows and columns on each side.
 Tensor<float> cropped(const Tensor<float>& x, std::int64_t margin);
 
-/// FusedRun on a picture continued by `margin` rows and columns of its mirror image on each side, which are cut from
+/// FusedRun on a picture continued by `margin` rows and columns of reflection padding on each side, which are cut from
 /// the outputs: convolutions that pad with zeros make a line along a picture's border that is none there. Source and
 /// sink see the picture as it is.
 class MirroredRun {

@@ -425,7 +425,7 @@ class Work {
   const PhotoOptions& options_;
   Image photo_;
   const bool gray_;                            // so is the result, also where it is stored as RGB
-  const std::int64_t h_, w_, plane_, margin_;  // margin_: of mirror image around the nets' inputs
+  const std::int64_t h_, w_, plane_, margin_;  // margin_: reflection padding around the nets' inputs
   FusedNet decomposition_, adjustment_;
   std::optional<FusedNet> restoration_;
   std::size_t left_;  // results still to come

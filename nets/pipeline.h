@@ -17,7 +17,7 @@ Tensor<float> net_input(Tensor<float> picture, const InputConfig& config);
 InputRange input_range(const Tensor<float>& picture, const InputConfig& config);
 
 /// The nets of a model on whole pictures, one [1, c, h, w] at a time, without gradients: each gets `input.mirror` rows
-/// and columns of its inputs' mirror image around them. All share their memory. The model must outlive it. Throws Error
+/// and columns of reflection padding around its inputs. All share their memory. The model must outlive it. Throws Error
 /// where the model lacks the net, or for maps of other shapes.
 class PictureNets {
  public:

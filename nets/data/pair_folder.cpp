@@ -88,7 +88,7 @@ fs::path bright_folder(const fs::path& root) { return find_folder(root, {"high",
 
 void check_folder(const std::string& root) {
   check(is_folder(root), "data: there is no folder ", root,
-        "; the LOL data set is had from its authors' page (https://daooshee.github.io/BMVC2018website/): point to its "
+        "; the LOL data set is available from its authors' page (https://daooshee.github.io/BMVC2018website/): point to its "
         "folder of low/ and high/ with --data DIR. To train without it: kind-train configs/quick.json darkens the "
         "photographs in docs/samples");
 }

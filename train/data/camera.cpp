@@ -141,7 +141,7 @@ class QuickNormal {
 };
 
 /// One channel a pixel, as a Bayer sensor sees it: green where row + column is odd, else red or blue by the row, all
-/// moved by (dy, dx). There is a pixel of mirror image around it, which keeps the pattern.
+/// moved by (dy, dx). It has a pixel of reflection padding, which keeps the pattern.
 class Mosaic {
  public:
   Mosaic(int width, int height, Random& random)

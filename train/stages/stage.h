@@ -38,7 +38,7 @@ class StageSampler {
 
   /// Planes [stage_planes, size, size] of a pair's crop at (y, x):
   ///   decomposition: I_low, I_high;  restoration: R_low, L_low, target, L_high;  adjustment: source, ratio map, target
-  ///   trained together: input, I_high, target, ratio map, level map (of the target, 1 where it is the bright picture)
+  ///   joint training: input, I_high, target, ratio map, level map (of the target, 1 where it is the bright picture)
   /// Draws from `random` what else a sample decides by chance.
   virtual Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random,
                                std::uint64_t draw = 0) = 0;

@@ -50,14 +50,13 @@ void StageConfig::validate(const std::string& path) const {
   } else {
     check(i.empty(), here, ": ", listed(i.names()), " compare an output with a target; the decomposition net has none");
   }
-  check(net.joint() || losses.parts.empty(), here, ": ", listed(losses.parts.names()),
-        " are terms of restoration and adjustment trained together");
-  check(net.joint() || !i.gt_mean, here, ": gt_mean is for restoration and adjustment trained together");
+  check(net.joint() || losses.parts.empty(), here, ": ", listed(losses.parts.names()), " are terms of joint training");
+  check(net.joint() || !i.gt_mean, here, ": gt_mean is for joint training of restoration and adjustment");
   for (const auto& [key, value] : {std::pair("brighter_inputs", augment.brighter_inputs),
                                    {"darker_targets", augment.darker_targets},
                                    {"mixup", augment.mixup}}) {
     check(net.joint() || value == 0, key_path(key_path(path, "augment"), key),
-          ": is for restoration and adjustment trained together");
+          ": is for joint training of restoration and adjustment");
   }
   for (const auto& [key, value] : {std::pair("color_shuffle", augment.color_shuffle),
                                    {"color_jitter", augment.color_jitter},
@@ -65,10 +64,10 @@ void StageConfig::validate(const std::string& path) const {
                                    {"lamps", augment.lamps},
                                    {"noisy_inputs", augment.noisy_inputs}}) {
     check(net.joint() || net.decomposition || value == 0, key_path(key_path(path, "augment"), key),
-          ": is for stages that are given pictures, not maps: decomposition, or nets trained together");
+          ": is for stages that are given pictures, not maps: decomposition, or joint training");
   }
   check(!ratio_gradient || (net.joint() && net.decomposition), key_path(path, "ratio_gradient"),
-        ": is for all three nets trained together; elsewhere the ratio has no gradient");
+        ": is for joint training of all three nets; elsewhere the ratio has no gradient");
   if (net.adjustment && !net.restoration) {
     i.each([&](const auto& term) {
       if constexpr (requires { term.needs_rgb(); }) {

@@ -129,36 +129,36 @@ struct AugmentConfig {
   template <class V>
   void fields(V& v) {
     v.field("brighter_inputs", brighter_inputs,
-            "nets trained together: share of samples whose input is an exposure between the two pictures, their "
+            "joint training: share of samples whose input is an exposure between the two pictures, their "
             "geometric mean with a random weight. So pictures that are hardly dark are learned, too.",
             between(0, 1));
     v.field("darker_targets", darker_targets,
-            "nets trained together: share of samples whose target and ratio are lowered by one random factor from 0.3 "
+            "joint training: share of samples whose target and ratio are lowered by one random factor from 0.3 "
             "to 1. So the ratio is learned to choose the light.",
             between(0, 1));
     v.field("color_shuffle", color_shuffle,
-            "decomposition, or nets trained together: share of samples whose red, green and blue change places, in all "
+            "decomposition and joint training: share of samples whose red, green and blue change places, in all "
             "pictures alike. So colors are learned that the pairs have few of.",
             between(0, 1));
     v.field("color_jitter", color_jitter,
-            "decomposition, or nets trained together: share of samples whose colors are turned about the gray axis by "
+            "decomposition and joint training: share of samples whose colors are turned about the gray axis by "
             "any angle and stretched by 0 to 1.6, in all pictures alike. So the input's color is what tells the "
             "output's.",
             between(0, 1));
     v.field("gray_inputs", gray_inputs,
-            "decomposition, or nets trained together: share of samples of which all pictures become gray. So gray is "
+            "decomposition and joint training: share of samples of which all pictures become gray. So gray is "
             "learned to stay gray.",
             between(0, 1));
     v.field("mixup", mixup,
-            "nets trained together: share of samples that are mixed with the next one of their batch, pictures, ratio "
+            "joint training: share of samples that are mixed with the next one of their batch, pictures, ratio "
             "and level alike, by a random weight.",
             between(0, 1));
     v.field("lamps", lamps,
-            "decomposition, or nets trained together: share of samples that get round lamps, a bright window or a "
+            "decomposition and joint training: share of samples that get round lamps, a bright window or a "
             "bright border, in all pictures alike. So what shines in the dark is learned, which the pairs lack.",
             between(0, 1));
     v.field("noisy_inputs", noisy_inputs,
-            "decomposition, or nets trained together: share of samples whose input gets white noise, of a standard "
+            "decomposition and joint training: share of samples whose input gets white noise, of a standard "
             "deviation from 0 to 0.06. So grain is learned that is stronger than the pairs'.",
             between(0, 1));
   }
@@ -215,7 +215,7 @@ struct StageConfig {
         "picture (picture), for which decomposition must be frozen.",
         one_of("paper", "official", "picture"));
     v.field("ratio_gradient", ratio_gradient,
-            "all three nets trained together: the loss's gradient passes through the ratio, too, so decomposition "
+            "joint training of all three nets: the loss's gradient passes through the ratio, too, so decomposition "
             "learns illuminations whose ratio tells the light that adjustment needs.");
     v.field("augment", augment, "Samples that are changed by chance.");
     earlier_fields(v, "augment", augment);

@@ -314,7 +314,7 @@ TEST_CASE("the whole picture's ratio is given to its crops where the config says
          std::set<float>{static_cast<float>(ratio_between(low, high)), static_cast<float>(ratio_between(high, low))}));
 }
 
-TEST_CASE("samples of nets trained together: both pictures as the net sees them, the bright one as it is, the ratio") {
+TEST_CASE("samples of joint training: both pictures as the net sees them, the bright one as it is, the ratio") {
   // Without the stretch, which would make both pictures of these pairs the same.
   Setup s(2, R"({"restoration": {}, "adjustment": {}})", R"({"square": {}})");
   const Pairs::Pictures& pictures = s.pairs->pictures(1);
@@ -526,7 +526,7 @@ TEST_CASE("ratios with a gradient are those without, and their gradients those o
   }
 }
 
-TEST_CASE("the loss of nets trained together is that of R_hat L_hat, and every net of the stage learns") {
+TEST_CASE("the loss of joint training is that of R_hat L_hat, and every net of the stage learns") {
   for (const std::string kind : {"frozen, paper", "frozen, picture", "all"}) {
     INFO(kind);
     const bool all = kind == "all", of_picture = kind == "frozen, picture";

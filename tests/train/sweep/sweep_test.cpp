@@ -6,8 +6,8 @@
 
 #include "tests/support/errors.h"
 #include "tests/support/temp_dir.h"
-#include "train/trainer/config.h"
 #include "train/sweep/sweep_run.h"
+#include "train/trainer/config.h"
 
 namespace kind::testing {
 namespace {

@@ -134,18 +134,18 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
              Contains("stages[0].ratio: \"picture\""));
   CHECK_THAT(refused(with_stage(two, R"({"ssim": {}})", R"({"patch": 10})")), Contains("stages[0].patch"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", R"({"brighter_inputs": 0.1})")),
-             Contains("stages[0].augment.brighter_inputs: is for restoration and adjustment trained together"));
+             Contains("stages[0].augment.brighter_inputs: is for joint training of restoration and adjustment"));
   CHECK_THAT(refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}})", R"({"mixup": 0.1})")),
-             Contains("stages[0].augment.mixup: is for restoration and adjustment trained together"));
+             Contains("stages[0].augment.mixup: is for joint training of restoration and adjustment"));
   CHECK_THAT(refused(with_stage(two, R"({"square": {}})", R"({"ratio_gradient": true})")),
-             Contains("stages[0].ratio_gradient: is for all three nets trained together"));
+             Contains("stages[0].ratio_gradient: is for joint training of all three nets"));
   CHECK_THAT(
       refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}, "chroma": {}})")),
       Contains("stages[0].losses: square, gradient, ssim, color, chroma, saturation and edge compare an output"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}, "blurred_reconstruction": {}})")),
              Contains("mutual_consistency and blurred_reconstruction are terms of the decomposition net only"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}, "gt_mean": {}})")),
-             Contains("stages[0].losses: gt_mean is for restoration and adjustment trained together"));
+             Contains("stages[0].losses: gt_mean is for joint training of restoration and adjustment"));
   CHECK_THAT(refused(with_stage(two, R"({"gt_mean": {}})")), Contains("at least one term"));
   CHECK(refused(with_stage(two, R"({"saturation": {}, "edge": {}, "gt_mean": {}})")) == "no error");
   CHECK(refused(with_stage(three, R"({"chroma": {}, "blurred_reconstruction": {}})")) == "no error");

@@ -285,8 +285,7 @@ TEST_CASE("a run stopped again and again goes on to the same bytes", "[slow]") {
   CHECK(snapshot(dir / "pieces") == whole);
 }
 
-TEST_CASE("nets trained together: from a run's own nets, the same bytes for any threads and however often stopped",
-          "[slow]") {
+TEST_CASE("joint training: from a run's own nets, the same bytes for any threads and however often stopped", "[slow]") {
   const TempDir dir;
   put_scenes(dir / "data", 6);
   json config = config_of(dir / "data", {kDecom, kRestore, kAdjust, kFinetune, kFinetune});
