@@ -20,8 +20,9 @@
 #include "core/kernels/kernels.h"
 #include "core/program/program.h"
 #include "nets/pipeline.h"
-#include "train/trainer/optimizer.h"
 #include "train/stages/stage.h"
+#include "train/trainer/config.h"
+#include "train/trainer/optimizer.h"
 
 namespace {
 

@@ -10,8 +10,9 @@
 #include "core/base/parallel.h"
 #include "core/base/random.h"
 #include "core/program/program.h"
-#include "train/trainer/optimizer.h"
 #include "train/stages/stage.h"
+#include "train/trainer/config.h"
+#include "train/trainer/optimizer.h"
 
 namespace {
 

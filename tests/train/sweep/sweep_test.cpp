@@ -71,7 +71,7 @@ TEST_CASE("plan_sweep: axes cross, zip or go one at a time") {
   CHECK_FALSE(each.points[0].values[1]);
   CHECK((each.points[3].values[1] == json("both") && !each.points[3].values[0]));
   const TrainConfig both = parse_config<TrainConfig>(each.runs[3].config, "run");
-  CHECK((both.stages[1].losses.image.square->norm == "l1" && both.stages[2].losses.image.square->norm == "l1"));
+  for (const std::size_t stage : {1, 2}) CHECK(both.stages[stage].losses.image.get<Square>()->norm == Norm::kL1);
 }
 
 TEST_CASE("plan_sweep: runs are points by seeds, with budget, set and data") {
@@ -87,7 +87,7 @@ TEST_CASE("plan_sweep: runs are points by seeds, with budget, set and data") {
     CHECK(config.data.root == "pictures");
     CHECK((config.stages[0].steps == 7 && config.stages[1].steps == 2 && config.stages[2].steps == 7));
     CHECK((config.stages[0].batch == 4 && config.stages[2].patch == 64));
-    CHECK(config.stages[0].losses.decomposition.mutual_consistency->c == (run.point < 2 ? 1 : 10));
+    CHECK(config.stages[0].losses.decomposition.get<MutualConsistency>()->c == (run.point < 2 ? 1 : 10));
   }
 }
 

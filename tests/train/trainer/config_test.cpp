@@ -78,13 +78,13 @@ TEST_CASE("the authors' configs train as the authors did") {
   CHECK((adjust.batch == 10 && adjust.patch == 48 && adjust.epochs == 2000));
   for (const StageConfig& s : {decom, restore, adjust}) CHECK(s.optimizer.learning_rate == 1e-4);
   const DecompositionLossConfig& losses = decom.losses.decomposition;
-  REQUIRE((losses.reconstruction && losses.reflectance_similarity && losses.illumination_smoothness &&
-           losses.mutual_consistency));
-  CHECK(losses.reconstruction->weight == 1);
-  CHECK(losses.reflectance_similarity->weight == 0.01);
-  CHECK(losses.illumination_smoothness->weight == 0.15);
-  CHECK(losses.mutual_consistency->weight == 0.2);
-  CHECK(losses.mutual_consistency->c == 10);
+  REQUIRE((losses.get<Reconstruction>() && losses.get<ReflectanceSimilarity>() &&
+           losses.get<IlluminationSmoothness>() && losses.get<MutualConsistency>()));
+  CHECK(losses.get<Reconstruction>()->weight == 1);
+  CHECK(losses.get<ReflectanceSimilarity>()->weight == 0.01);
+  CHECK(losses.get<IlluminationSmoothness>()->weight == 0.15);
+  CHECK(losses.get<MutualConsistency>()->weight == 0.2);
+  CHECK(losses.get<MutualConsistency>()->c == 10);
 }
 
 TEST_CASE("train config: what does not fit together is refused by its path") {
