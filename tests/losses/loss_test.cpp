@@ -137,10 +137,12 @@ TEST_CASE("every term that a config can have is computed, and learned from", "[l
     REQUIRE(loss.terms.size() == 1);
     CHECK(loss.terms[0].name == name);
   }
-  const auto quiet = parsed<ImageLossConfig>(json::parse(R"({"square": {"weight": 0}, "edge": {"weight": 0}})"));
+  auto quiet = parsed<ImageLossConfig>(json::parse(R"({"square": {}, "edge": {"weight": 0}})"));
   std::vector<std::string> names;
   quiet.each([&](const auto& term) { names.push_back(term.kName); });
   CHECK(names == std::vector<std::string>{"square", "edge"});
+  CHECK(quiet.learns());
+  quiet.get<kind::Square>()->weight = 0;
   CHECK(!quiet.learns());
   CHECK(!quiet.empty());
   CHECK(ImageLossConfig{}.empty());
