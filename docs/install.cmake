@@ -16,7 +16,7 @@ install(TARGETS kind_c EXPORT kind-c-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES nets/c/kind.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY core layers losses nets DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kind
-        FILES_MATCHING PATTERN "*.h" PATTERN "nets/c/kind.h" EXCLUDE PATTERN "nets/pretrained" EXCLUDE)
+        FILES_MATCHING PATTERN "*.h" PATTERN "nets/c/kind.h" EXCLUDE PATTERN "core/program" EXCLUDE PATTERN "nets/pretrained" EXCLUDE)
 
 set(KIND_MODEL ${CMAKE_INSTALL_DATADIR}/kind/kind.safetensors)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kind)

@@ -8,7 +8,7 @@ namespace kind {
 
 // The terms that compare a net's output x with its target t, both [n, c, h, w] in 0..1 (Zhang et al., "Kindling the
 // Darkness", arXiv 1905.04161, sections 3.2 and 3.3; the colour term is from elsewhere). Every term is a scalar. They
-// throw Error naming the term and the shapes where those do not fit. A term that, as it is configured, takes RGB alone
+// throw Error naming the term (the parts' terms: square) and the shapes where those do not fit. A term that, as it is configured, takes RGB alone
 // says so with needs_rgb(), one that needs pictures of some size with smallest_side().
 
 /// Mean squared (l2) or absolute (l1) difference.

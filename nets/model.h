@@ -15,7 +15,7 @@ struct InputConfig {
   bool stretch = true;
   std::optional<std::int64_t> mirror = {};
 
-  /// Rows and columns of reflection padding around each net's input.
+  /// Rows and columns of reflection padding, edge pixels repeated, around each net's input.
   std::int64_t margin() const { return mirror.value_or(0); }
 
   template <class V>
@@ -23,11 +23,12 @@ struct InputConfig {
     v.field("stretch", stretch,
             "Whether each picture is stretched so that its smallest value becomes 0 and its largest 1, as in the "
             "authors' program.");
-    v.field("mirror", mirror,
-            "Rows and columns of reflection padding around each net's input; they are cut from its "
-            "output. Without them zeros stand outside of the picture, which leaves a line along its border. null: as "
-            "the model in init has it, else 0.",
-            between(0, 64));
+    v.field(
+        "mirror", mirror,
+        "Rows and columns of reflection padding (edge pixels repeated) around each net's input; they are cut from its "
+        "output. Without them zeros stand outside of the picture, which leaves a line along its border. null: as "
+        "the model in init has it, else 0.",
+        between(0, 64));
   }
 };
 

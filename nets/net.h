@@ -11,8 +11,8 @@
 #include "layers/fused/fused_net.h"
 #include "layers/initializer.h"
 
-/// A net is described once, layer by layer, by `describe(builder)` of its config, and that list of layers is all there
-/// is: builders draw the parameters from it, run it on the public operations with gradients, and write it down as a
+/// A net is described once, layer by layer, by `describe(builder)` of its config, and everything else is derived
+/// from that list: builders draw the parameters from it, run it on the public operations with gradients, and write it down as a
 /// fused net. A builder has a type Value, a layer's result, and
 ///
 ///   Value input(channels)                          the net's inputs, concatenated: channels of each

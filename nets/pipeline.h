@@ -124,7 +124,11 @@ inline float clipped(float value) { return value < 0 ? 0.0f : value > 1 ? 1.0f :
 inline void clip_color(float& red, float& green, float& blue) {
   const float greatest = std::max(red, std::max(green, blue));
   if (greatest > 1) {
-    const float luma = std::min(0.2126f * red + 0.7152f * green + 0.0722f * blue, 1.0f);
+    const float luma = 0.2126f * red + 0.7152f * green + 0.0722f * blue;
+    if (luma >= 1) {
+      red = green = blue = 1;
+      return;
+    }
     const float share = (1 - luma) / (greatest - luma);
     red = luma + share * (red - luma);
     green = luma + share * (green - luma);

@@ -81,6 +81,28 @@ Spares& spares() {
 
 void release_arena(void* data) { ::operator delete (data, std::align_val_t{kHugePage}); }
 
+/// Keeps a block, for which smaller ones make room where that is enough: what is kept should serve the largest work.
+bool keep_spare(void* data, std::size_t bytes) noexcept {
+  Spares& s = spares();
+  const std::lock_guard<std::mutex> lock(s.mutex);
+  std::size_t smaller = 0;
+  for (const Spares::Block& block : s.blocks) smaller += block.bytes < bytes ? block.bytes : 0;
+  if (bytes > kMostHeld || s.held - smaller + bytes > kMostHeld) return false;
+  while (s.held + bytes > kMostHeld) {
+    s.held -= s.blocks.front().bytes;
+    release_arena(s.blocks.front().data);
+    s.blocks.erase(s.blocks.begin());
+  }
+  try {
+    const auto larger = [](std::size_t size, const Spares::Block& block) { return size < block.bytes; };
+    s.blocks.insert(std::upper_bound(s.blocks.begin(), s.blocks.end(), bytes, larger), {data, bytes});
+  } catch (...) {
+    return false;  // no memory for the list
+  }
+  s.held += bytes;
+  return true;
+}
+
 }  // namespace
 
 std::size_t block_bytes(std::int64_t count, std::size_t size) {
@@ -133,25 +155,7 @@ void Arena::clear() noexcept {
   if (!data_) return;
   void* const data = std::exchange(data_, nullptr);
   const std::size_t bytes = std::exchange(bytes_, 0);
-  Spares& s = spares();
-  const std::lock_guard<std::mutex> lock(s.mutex);
-  // Smaller ones make room: what is kept should serve the largest work that there was.
-  while (!s.blocks.empty() && s.held + bytes > kMostHeld && s.blocks.front().bytes < bytes) {
-    s.held -= s.blocks.front().bytes;
-    release_arena(s.blocks.front().data);
-    s.blocks.erase(s.blocks.begin());
-  }
-  if (s.held + bytes <= kMostHeld) {
-    try {
-      const auto larger = [](std::size_t size, const Spares::Block& block) { return size < block.bytes; };
-      s.blocks.insert(std::upper_bound(s.blocks.begin(), s.blocks.end(), bytes, larger), {data, bytes});
-      s.held += bytes;
-      return;
-    } catch (...) {
-      // No memory for the list: the block goes back to the system instead.
-    }
-  }
-  release_arena(data);
+  if (!keep_spare(data, bytes)) release_arena(data);
 }
 
 void* Arena::take_bytes(std::size_t bytes) {
@@ -169,7 +173,7 @@ void* Arena::take_bytes(std::size_t bytes) {
       s.blocks.erase(found);
       return data_;
     }
-    // None serves: the new block shall not come on top of them.
+    // None serves. They are freed first, so that the new block does not add to them.
     for (const Spares::Block& block : s.blocks) release_arena(block.data);
     s.blocks.clear();
     s.held = 0;

@@ -238,7 +238,7 @@ struct Reader {
     const auto now = in.find(group);
     if (now != in.end() && now->is_object() && now->contains(name)) {
       fail_at(key_path(path, name),
-              "is given twice, here and in \"" + group + "\", where it belongs; leave this one out");
+              "is given twice, here and as " + key_path(group, name) + ", where it belongs; leave this one out");
     }
     read_value(*found, value, key_path(path, name), limits...);
   }

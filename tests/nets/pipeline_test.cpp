@@ -237,6 +237,8 @@ TEST_CASE("clip_color keeps hue and luma of colours that are too bright, and lea
   CHECK((clip({1.5f, 1.5f, 1.5f}) == Color{1, 1, 1}));
   CHECK((clip({1.2f, 1.1f, 1.0f}) == Color{1, 1, 1}));
   CHECK((clip({1.0f, 1.0f, 1.0000001f}) == Color{1, 1, 1}));
+  const float infinity = std::numeric_limits<float>::infinity();
+  CHECK((clip({0.5f, infinity, 0.5f}) == Color{1, 1, 1}));
   const float nan = std::numeric_limits<float>::quiet_NaN();
   CHECK(std::isnan(clip({0.5f, nan, 0.5f})[1]));
   // A bright blue sky: red : green : blue stays what it is beyond the gray.

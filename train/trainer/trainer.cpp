@@ -15,9 +15,9 @@
 #include "core/files/file.h"
 #include "core/kernels/kernels.h"
 #include "nets/model_path.h"
+#include "train/stages/loader.h"
 #include "train/trainer/checkpoint.h"
 #include "train/trainer/optimizer.h"
-#include "train/stages/loader.h"
 #include "train/trainer/validation.h"
 
 namespace kind {
