@@ -309,10 +309,7 @@ int run_command_line(int argc, char** argv) {
                  "Score nothing; make a model for niqe from a folder of good photographs")
       ->type_name("DIR");
   app.add_option("-o,--output", options.output, "Where --fit-niqe writes its model")->type_name("FILE");
-  app.add_option("-t,--threads", options.threads,
-                 "Threads (default, and the most: all processors that the process may use)")
-      ->check(CLI::Range(1, 1024))
-      ->type_name("N");
+  add_threads_option(app, options.threads);
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
   app.footer("Exit codes: 0 all well; 2 the command line, the model or the data is wrong.");

@@ -1,3 +1,4 @@
+// Long because it has four verbs, each with its options and its work.
 // kind-weights: looks into files of weights and makes model files from others.
 
 #include <CLI/CLI.hpp>

@@ -74,9 +74,10 @@ void each_net(AnyModel& model, const Use& use) {
   use(model.config.adjustment, model.adjustment);
 }
 
-/// The member of `holder` that belongs to a net's config, a std::optional: holders name them as ModelConfig does.
+/// The member of `holder` that belongs to the net whose config the second argument is, for each_net: a std::optional,
+/// since holders name them as ModelConfig does.
 template <class Config, class Holder>
-auto& of_net(Holder& holder) {
+auto& of_net(Holder& holder, const std::optional<Config>&) {
   if constexpr (std::is_same_v<Config, DecompositionConfig>) {
     return holder.decomposition;
   } else if constexpr (std::is_same_v<Config, RestorationConfig>) {

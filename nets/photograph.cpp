@@ -1,3 +1,5 @@
+// Long because the bands of three nets that run behind one another share their rows.
+
 #include "nets/photograph.h"
 
 #include <algorithm>

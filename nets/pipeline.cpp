@@ -1,3 +1,5 @@
+// Long because the steps on a whole picture (nets, automatic light, product, fusion) share their means and products.
+
 #include "nets/pipeline.h"
 
 #include <algorithm>

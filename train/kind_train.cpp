@@ -15,11 +15,11 @@
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
+#include "train/sweep/branch.h"
+#include "train/sweep/sweep_run.h"
 #include "train/trainer/checkpoint.h"
 #include "train/trainer/export_pairs.h"
 #include "train/trainer/profile.h"
-#include "train/sweep/branch.h"
-#include "train/sweep/sweep_run.h"
 #include "train/trainer/trainer.h"
 
 namespace {
@@ -245,10 +245,7 @@ int main(int argc, char** argv) {
     app.add_flag("--resume", options.resume,
                  "Go on from the last checkpoint in the run's folder; begin where there is none");
     app.add_option("--seed", options.seed, "Seed of everything random")->check(CLI::NonNegativeNumber)->type_name("N");
-    app.add_option("-t,--threads", options.threads,
-                   "Threads (default, and the most: all processors that the process may use)")
-        ->check(CLI::Range(1, 1024))
-        ->type_name("N");
+    add_threads_option(app, options.threads);
     app.add_flag("--dry-run,--list", options.dry_run,
                  "Train nothing: check everything and print the resolved config, or the runs of a sweep");
     CLI::Option* profile_flag = app.add_flag("--profile-losses", options.profile,

@@ -1,3 +1,5 @@
+// Long because reading, writing and documenting are templates over one list of fields and share its traits.
+
 #pragma once
 
 #include <concepts>

@@ -1,3 +1,4 @@
+// Long because every rule of the format is checked where it is read, before memory is taken.
 // The format: https://github.com/huggingface/safetensors#format. Eight bytes of header length (little-endian), the
 // header (a JSON object), the tensors' bytes one after the other.
 

@@ -1,3 +1,6 @@
+// Long because JPEG and PNG carry the same kinds of metadata: one budget, one list of names and one set of rules serve
+// reading and writing of both.
+
 #include "core/image/metadata.h"
 
 #include <zlib.h>

@@ -1,3 +1,6 @@
+// Long because both tile sizes and the forward, input-gradient and weight-gradient passes share the slicing of tiles and
+// transformed weights.
+
 #include <unistd.h>
 
 #include <algorithm>

@@ -323,6 +323,12 @@ std::string man_page(const CLI::App& app, const std::string& page_template, cons
                   version);
 }
 
+void add_threads_option(CLI::App& app, int& threads) {
+  app.add_option("-t,--threads", threads, "Threads (default, and the most: all processors that the process may use)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+}
+
 void suggest(CLI::Option& option, const std::vector<std::string>& values) {
   option.check(CLI::Validator([](std::string&) { return std::string(); }, "{" + join_with(values, ",") + "}"));
 }

@@ -15,6 +15,9 @@ namespace kind {
 /// To be called once all other options and verbs are there.
 void add_documents(CLI::App& app);
 
+/// The option -t, --threads of every program that computes, 1 to 1024; `threads` stays as it is where it is not given.
+void add_threads_option(CLI::App& app, int& threads);
+
 /// Values that an option takes, for --help, the manual page and completion. Others are not refused here.
 void suggest(CLI::Option& option, const std::vector<std::string>& values);
 

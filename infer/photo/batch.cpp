@@ -1,3 +1,5 @@
+// Long because a picture's way from reading to writing, with what becomes of its failures, is one class.
+
 #include "infer/photo/batch.h"
 
 #include <sys/ioctl.h>

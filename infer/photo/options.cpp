@@ -128,10 +128,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
           ->type_name("N");
   app.add_option("--max-mem", memory, "Memory to keep to: 800M, 4G (default: four fifths of what is available)")
       ->type_name("SIZE");
-  app.add_option("-t,--threads", options.threads,
-                 "Threads (default, and the most: all processors that the process may use)")
-      ->check(CLI::Range(1, 1024))
-      ->type_name("N");
+  add_threads_option(app, options.threads);
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
   for (const char* name : {"--max-pixels", "--max-mem", "--threads", "--exact"}) app.get_option(name)->group("Limits");

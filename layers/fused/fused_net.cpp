@@ -1,3 +1,5 @@
+// Long because the order of rows, the layout of memory and the run itself work on one another's state.
+
 #include "layers/fused/fused_net.h"
 
 #include <algorithm>

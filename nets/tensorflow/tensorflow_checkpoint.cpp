@@ -1,3 +1,4 @@
+// Long because both layers of the format are read and checked here, and nobody else needs either.
 // The format: TensorFlow's tensor_bundle (tensorflow/core/util/tensor_bundle,
 // tensorflow/core/protobuf/tensor_bundle.proto) inside a table of LevelDB (its doc/table_format.md); values are
 // protocol buffers.

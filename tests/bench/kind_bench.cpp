@@ -18,6 +18,7 @@
 #include "core/base/parallel.h"
 #include "core/base/quote.h"
 #include "core/kernels/kernels.h"
+#include "core/program/command_line.h"
 #include "core/program/program.h"
 #include "nets/pipeline.h"
 #include "train/stages/stage.h"
@@ -257,10 +258,7 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--batch", options.batch, "Pictures at once (default: 1; of train: 10, restoration 4)")
       ->check(CLI::Range(1, 4096))
       ->type_name("B");
-  app.add_option("-t,--threads", options.threads,
-                 "Threads (default, and the most: all processors that the process may use)")
-      ->check(CLI::Range(1, 1024))
-      ->type_name("N");
+  add_threads_option(app, options.threads);
   app.add_flag("--exact", options.exact,
                "Smallest rounding errors: convolutions by plain sums, more than twice the time");
   app.add_flag("--recompute", options.recompute, "Train as with recompute_activations");

@@ -1,3 +1,4 @@
+// Long because it is one table of every bad argument.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <functional>

@@ -1,3 +1,5 @@
+// Long because the page's style and script are in it: a report is one file.
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

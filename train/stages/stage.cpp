@@ -17,8 +17,7 @@ const StageKind& kind_of(const NetConfig& net) {
 Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model) {
   Parameters<float> all;
   each_net(model, [&](const auto& form, const auto& net) {
-    using Config = typename std::remove_cvref_t<decltype(form)>::value_type;
-    if (!of_net<Config>(config.net)) return;
+    if (!of_net(config.net, form)) return;
     all.insert(all.end(), net.value().parameters().begin(), net.value().parameters().end());
   });
   return all;

@@ -1,3 +1,5 @@
+// Long because a run's state, checkpoints and stages are one class that stops and goes on anywhere.
+
 #include "train/trainer/trainer.h"
 
 #include <algorithm>
@@ -75,14 +77,12 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
           other.config.input.stretch ? "true" : "false", ", the config's is not");
     if (!model.config.input.mirror) model.config.input.mirror = other.config.input.mirror;
     each_net(model, [&](auto& config, auto& net) {
-      using Config = typename std::remove_cvref_t<decltype(config)>::value_type;
-      take_net(source, of_net<Config>(other), of_net<Config>(other.config), of_net<Config>(stage.net), net, config);
+      take_net(source, of_net(other, config), of_net(other.config, config), of_net(stage.net, config), net, config);
     });
     if (!model.config.light) model.config.light = other.config.light;
   }
   each_net(model, [&](auto& config, auto& net) {
-    using Config = typename std::remove_cvref_t<decltype(config)>::value_type;
-    if (of_net<Config>(stage.net) && !net) config = of_net<Config>(stage.net);
+    if (of_net(stage.net, config) && !net) config = of_net(stage.net, config);
   });
   model.build(seed);
   check(model.decomposition.has_value(), where,

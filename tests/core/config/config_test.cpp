@@ -1,3 +1,5 @@
+// Long because one struct with a field of every type serves all cases.
+
 #include "core/config/config.h"
 
 #include <catch2/catch.hpp>
