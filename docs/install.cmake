@@ -18,6 +18,9 @@ install(FILES nets/c/kind.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY core layers losses nets DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kind
         FILES_MATCHING PATTERN "*.h" PATTERN "nets/c/kind.h" EXCLUDE PATTERN "core/program" EXCLUDE PATTERN "nets/pretrained" EXCLUDE)
 
+install(DIRECTORY ${KIND_MOVED_HEADERS_DIR}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kind
+        PATTERN "program.h" EXCLUDE PATTERN "command_line.h" EXCLUDE PATTERN "nets/kind.h" EXCLUDE)
+
 set(KIND_MODEL ${CMAKE_INSTALL_DATADIR}/kind/kind.safetensors)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kind)
 foreach(language c cpp)

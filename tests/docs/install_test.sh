@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install_test.sh SOURCE BUILD CMAKE GENERATOR CXX: installs what is built, moves it, and builds both examples against
+# install_test.sh SOURCE BUILD CMAKE GENERATOR CXX: installs what is built, moves it, and builds the examples against
 # it outside of the tree; their results are those of kind-infer.
 set -euo pipefail
 source=$1 build=$2 cmake=$3 cxx=$5
@@ -38,6 +38,14 @@ examples/enhance-c dark.ppm c.ppm 3 2>said
 same c.ppm three.ppm
 examples/enhance-cpp "$photo" cpp.png 2>/dev/null
 same cpp.png auto.png
+
+examples/classifier 2>losses >right
+awk '{exit !($1 > 95)}' right || fail "the classifier of docs/examples is right for $(cat right) only"
+
+# Headers at their earlier paths.
+(cd usr/include/kind && grep -rl '// moved$' . | sed 's|^\./\(.*\)$|#include "\1"|') >moved.cpp
+[ "$(wc -l <moved.cpp)" -ge 10 ] || fail "the headers that moved are not at their earlier paths"
+"$cxx" -std=c++20 -fsyntax-only -Iusr/include/kind moved.cpp || fail "headers at their earlier paths cannot be included"
 
 # A project in C alone.
 mkdir c-only
