@@ -42,7 +42,53 @@ Tensor<T> padded(const Tensor<T>& x, int axis, std::int64_t before, std::int64_t
   return y;
 }
 
+/// y[..., i_k, ...] = x[..., i_axes[k], ...]
+template <class T>
+Tensor<T> permuted(const Tensor<T>& x, const std::vector<int>& axes) {
+  const int rank = x.shape().rank();
+  std::vector<std::int64_t> strides(static_cast<std::size_t>(rank), 1), sides, steps;
+  for (int i = rank - 2; i >= 0; --i) {
+    strides[static_cast<std::size_t>(i)] = strides[static_cast<std::size_t>(i + 1)] * x.shape()[i + 1];
+  }
+  for (const int axis : axes) {
+    sides.push_back(x.shape()[axis]);
+    steps.push_back(strides[static_cast<std::size_t>(axis)]);
+  }
+  Tensor<T> y{Shape(sides)};
+  std::vector<std::int64_t> at(static_cast<std::size_t>(rank), 0);
+  std::int64_t from = 0;
+  for (std::int64_t i = 0; i < y.size(); ++i) {
+    y[i] = x[from];
+    for (int k = rank - 1; k >= 0; --k) {
+      const auto axis = static_cast<std::size_t>(k);
+      from += steps[axis];
+      if (++at[axis] < sides[axis]) break;
+      from -= steps[axis] * sides[axis];
+      at[axis] = 0;
+    }
+  }
+  return y;
+}
+
 }  // namespace
+
+template <class T>
+Variable<T> permute(const Variable<T>& x, const std::vector<int>& axes) {
+  const int rank = x.shape().rank();
+  check(static_cast<int>(axes.size()) == rank, "permute: expected ", rank, " axes for ", x.shape(), ", got ",
+        axes.size());
+  std::vector<int> order, back(axes.size(), -1);
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    const int axis = x.shape().normalize_axis(axes[i]);
+    check(back[static_cast<std::size_t>(axis)] < 0, "permute: axis ", axis, " is named twice");
+    back[static_cast<std::size_t>(axis)] = static_cast<int>(i);
+    order.push_back(axis);
+  }
+  return Variable<T>::from_op(permuted(x.value(), order), {x},
+                              [back](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
+                                if (inputs[0].requires_grad()) inputs[0].add_grad(permuted(g, back));
+                              });
+}
 
 template <class T>
 Variable<T> concat(const std::vector<Variable<T>>& parts, int axis) {
@@ -107,6 +153,7 @@ Variable<T> reshape(const Variable<T>& x, const Shape& shape) {
   template Variable<T> concat(const std::vector<Variable<T>>&, int);                \
   template Variable<T> slice(const Variable<T>&, int, std::int64_t, std::int64_t);  \
   template Variable<T> pad(const Variable<T>&, int, std::int64_t, std::int64_t, T); \
+  template Variable<T> permute(const Variable<T>&, const std::vector<int>&);        \
   template Variable<T> reshape(const Variable<T>&, const Shape&);
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)

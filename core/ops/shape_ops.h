@@ -19,6 +19,11 @@ Variable<T> slice(const Variable<T>& x, int axis, std::int64_t begin, std::int64
 template <class T>
 Variable<T> pad(const Variable<T>& x, int axis, std::int64_t before, std::int64_t after, T value = T(0));
 
+/// The axes in another order: axis i of the result is axis axes[i] of x. The gradient goes back the same way. Throws Error
+/// unless `axes` names each axis of x once.
+template <class T>
+Variable<T> permute(const Variable<T>& x, const std::vector<int>& axes);
+
 /// The same elements under another shape of the same size.
 template <class T>
 Variable<T> reshape(const Variable<T>& x, const Shape& shape);
