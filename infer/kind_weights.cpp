@@ -287,6 +287,7 @@ void merge(const std::vector<std::string>& paths, const Output& output) {
           own.input.stretch ? "true" : "false", ", that of ", sources.front().path,
           " is not; nets trained on different inputs do not work together");
     if (!config.input.mirror) config.input.mirror = own.input.mirror;
+    if (!config.input.outliers) config.input.outliers = own.input.outliers;
     if (own.light) {
       check(!config.light || kind::to_json(*config.light) == kind::to_json(*own.light), source.path,
             ": its rule for the light level differs from that of ", light);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <numeric>
 
 #include "core/base/error.h"
 
@@ -13,11 +14,23 @@ namespace {
 constexpr double kFloor = 1e-3;         // keeps the logarithm of black finite
 constexpr double kBrightPicture = 0.3;  // from here on a picture's own mean says how bright it is meant to be
 
-/// The value below which a fraction of all lie; moves the values about.
-double quantile(std::vector<float>& values, double fraction) {
-  const auto at = static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1) + 0.5);
-  std::nth_element(values.begin(), values.begin() + at, values.end());
-  return static_cast<double>(values[static_cast<std::size_t>(at)]);
+/// The value below which a fraction of all lie, by their weights, 1 each where there are none.
+double quantile(std::vector<float> values, const std::vector<float>& weights, double fraction) {
+  if (weights.empty()) {
+    const auto at = static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1) + 0.5);
+    std::nth_element(values.begin(), values.begin() + at, values.end());
+    return static_cast<double>(values[static_cast<std::size_t>(at)]);
+  }
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) { return values[i] < values[j]; });
+  double all = 0, below = 0;
+  for (const float weight : weights) all += static_cast<double>(weight);
+  for (const std::size_t i : order) {
+    below += static_cast<double>(weights[i]);
+    if (below > fraction * all) return static_cast<double>(values[i]);
+  }
+  return static_cast<double>(values[order.back()]);
 }
 
 void check_picture(const Tensor<float>& picture) {
@@ -26,42 +39,90 @@ void check_picture(const Tensor<float>& picture) {
         "light: expected a picture [1, 3, h, w], got ", shape);
 }
 
-double log_of(double value) { return std::log(value + kFloor); }
+double log_of(double value) { return std::log(std::max(value, 0.0) + kFloor); }
 
 }  // namespace
 
-Reduction::Reduction(std::int64_t h, std::int64_t w) : h_(h), w_(w), rows_(h), columns_(w) {
+std::int64_t reduction_factor(std::int64_t h, std::int64_t w) {
   constexpr std::int64_t kMostPixels = 8192, kLongestSide = 0x7fffffff;
   check(h >= 1 && h <= kLongestSide && w >= 1 && w <= kLongestSide, "light: expected sides from 1 to ", kLongestSide,
         ", got ", h, " and ", w);
-  while (rows_ * columns_ > kMostPixels) {
-    ++factor_;
-    rows_ = (h + factor_ - 1) / factor_;
-    columns_ = (w + factor_ - 1) / factor_;
-  }
-  sums_.assign(static_cast<std::size_t>(3 * rows_ * columns_), 0.0);
+  std::int64_t factor = 1;
+  while (((h + factor - 1) / factor) * ((w + factor - 1) / factor) > kMostPixels) ++factor;
+  return factor;
 }
 
-void Reduction::add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes) {
+Reduction::Reduction(std::int64_t h, std::int64_t w)
+    : h_(h), w_(w), factor_(reduction_factor(h, w)), rows_((h + factor_ - 1) / factor_),
+      columns_((w + factor_ - 1) / factor_) {
+  sums_.assign(static_cast<std::size_t>(3 * rows_ * columns_), 0.0);
+  weights_.assign(static_cast<std::size_t>(rows_ * columns_), 0.0);
+}
+
+void Reduction::add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes, const float* weights) {
   check(0 <= y0 && y0 <= y1 && y1 <= h_, "light: expected rows of a picture of ", h_, ", got ", y0, " to ", y1);
   check(planes && planes[0] && planes[1] && planes[2], "light: expected three planes, got a null pointer");
   for (std::int64_t c = 0; c < 3; ++c) {
     for (std::int64_t y = y0; y < y1; ++y) {
       const float* from = planes[c] + (y - y0) * w_;
       double* to = sums_.data() + (c * rows_ + y / factor_) * columns_;
-      for (std::int64_t x = 0; x < w_; ++x) to[x / factor_] += static_cast<double>(from[x]);
+      if (weights) {
+        const float* weight = weights + (y - y0) * w_;
+        for (std::int64_t x = 0; x < w_; ++x) {
+          to[x / factor_] += static_cast<double>(weight[x]) * static_cast<double>(from[x]);
+        }
+      } else {
+        for (std::int64_t x = 0; x < w_; ++x) to[x / factor_] += static_cast<double>(from[x]);
+      }
+    }
+  }
+  weighted_ = weighted_ || weights;
+  for (std::int64_t y = y0; y < y1; ++y) {
+    double* to = weights_.data() + y / factor_ * columns_;
+    for (std::int64_t x = 0; x < w_; ++x) {
+      to[x / factor_] += weights ? static_cast<double>(weights[(y - y0) * w_ + x]) : 1.0;
     }
   }
 }
 
+/// Pixels that a pixel of the reduced picture is made of.
+double Reduction::cell(std::int64_t i) const {
+  const std::int64_t y = i / columns_ % rows_, x = i % columns_;
+  return static_cast<double>(std::min(factor_, h_ - y * factor_) * std::min(factor_, w_ - x * factor_));
+}
+
 Tensor<float> Reduction::take() const {
   Tensor<float> picture(Shape{1, 3, rows_, columns_});
+  const std::vector<float> mean = mean_color();
+  const std::int64_t plane = rows_ * columns_;
   for (std::int64_t i = 0; i < picture.size(); ++i) {
-    const std::int64_t y = i / columns_ % rows_, x = i % columns_;
-    const std::int64_t count = std::min(factor_, h_ - y * factor_) * std::min(factor_, w_ - x * factor_);
-    picture[i] = static_cast<float>(sums_[static_cast<std::size_t>(i)] / static_cast<double>(count));
+    const double weight = weights_[static_cast<std::size_t>(i % plane)];
+    picture[i] = weight > 0 ? static_cast<float>(sums_[static_cast<std::size_t>(i)] / weight)
+                            : mean[static_cast<std::size_t>(i / plane)];
   }
   return picture;
+}
+
+std::vector<float> Reduction::weights() const {
+  std::vector<float> means;
+  if (!weighted_) return means;
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    means.push_back(static_cast<float>(weights_[i] / cell(static_cast<std::int64_t>(i))));
+  }
+  return means;
+}
+
+std::vector<float> Reduction::mean_color() const {
+  double all = 0;
+  for (const double weight : weights_) all += weight;
+  std::vector<float> mean(3, 0.0f);
+  if (all == 0) return mean;
+  for (std::size_t c = 0; c < 3; ++c) {
+    double sum = 0;
+    for (std::size_t i = 0; i < weights_.size(); ++i) sum += sums_[c * weights_.size() + i];
+    mean[c] = static_cast<float>(sum / all);
+  }
+  return mean;
 }
 
 Tensor<float> reduced_for_light(const Tensor<float>& picture) {
@@ -86,49 +147,63 @@ const char* const LightStatistics::kNames[LightStatistics::kCount] = {"log 25th 
 
 namespace {
 
-/// The mean difference of neighbours of a map [h, w], across plus down; 0 where there are none.
-double mean_step(const std::vector<float>& map, std::int64_t h, std::int64_t w) {
-  double across = 0, down = 0;
-  for (std::int64_t y = 0; y < h; ++y) {
-    const float* const row = map.data() + y * w;
-    for (std::int64_t x = 0; x + 1 < w; ++x) across += static_cast<double>(std::abs(row[x + 1] - row[x]));
-    if (y + 1 == h) break;
-    for (std::int64_t x = 0; x < w; ++x) down += static_cast<double>(std::abs(row[x + w] - row[x]));
+/// The mean difference of neighbours, dx columns and dy rows apart, of a map [h, w], by the smaller of their weights; 0
+/// where there are none.
+double mean_step(const std::vector<float>& map, std::int64_t h, std::int64_t w, std::int64_t dx, std::int64_t dy,
+                 const std::vector<float>& weights) {
+  double sum = 0, all = 0;
+  for (std::int64_t y = 0; y < h - dy; ++y) {
+    for (std::int64_t x = 0; x < w - dx; ++x) {
+      const auto i = static_cast<std::size_t>(y * w + x), j = static_cast<std::size_t>((y + dy) * w + x + dx);
+      const double weight = weights.empty() ? 1.0 : static_cast<double>(std::min(weights[i], weights[j]));
+      sum += weight * static_cast<double>(std::abs(map[j] - map[i]));
+      all += weight;
+    }
   }
-  return across / static_cast<double>(std::max<std::int64_t>(h * (w - 1), 1)) +
-         down / static_cast<double>(std::max<std::int64_t>((h - 1) * w, 1));
+  return all > 0 ? sum / all : 0;
 }
 
 }  // namespace
 
-LightStatistics light_statistics(const Tensor<float>& picture, InputRange range) {
+LightStatistics light_statistics(const Tensor<float>& picture, InputRange range, const std::vector<float>& weights) {
   check_picture(picture);
   const Shape& shape = picture.shape();
   const std::int64_t h = shape[2], w = shape[3], count = h * w;
   // The middle half of each side, as cameras weigh it when they meter; one pixel at least.
   const std::int64_t top = h / 4, bottom = std::max(h - h / 4, top + 1), left = w / 4,
                      right = std::max(w - w / 4, left + 1);
+  check(weights.empty() || static_cast<std::int64_t>(weights.size()) == count, "light: expected ", count,
+        " weights, got ", weights.size());
   std::vector<float> values(static_cast<std::size_t>(count));
-  double sum = 0, centre = 0, saturation = 0;
+  double sum = 0, centre = 0, saturation = 0, all = 0, all_centre = 0;
   for (std::int64_t y = 0; y < h; ++y) {
     for (std::int64_t x = 0; x < w; ++x) {
       const std::int64_t i = y * w + x;
       const float r = picture[i], g = picture[count + i], b = picture[2 * count + i];
       const float value = std::max({r, g, b});
       values[static_cast<std::size_t>(i)] = value;
-      sum += static_cast<double>(value);
-      if (y >= top && y < bottom && x >= left && x < right) centre += static_cast<double>(value);
-      saturation += static_cast<double>(value - std::min({r, g, b}));
+      const double weight = weights.empty() ? 1.0 : static_cast<double>(weights[static_cast<std::size_t>(i)]);
+      check(weight >= 0, "light: expected weights from 0, got ", weight);
+      sum += weight * static_cast<double>(value);
+      all += weight;
+      if (y >= top && y < bottom && x >= left && x < right) {
+        centre += weight * static_cast<double>(value);
+        all_centre += weight;
+      }
+      saturation += weight * static_cast<double>(value - std::min({r, g, b}));
     }
   }
-  const double plain_mean = sum / static_cast<double>(count), mean = log_of(plain_mean);
-  const double step = log_of(mean_step(values, h, w) / std::max(plain_mean, kFloor));
+  check(all > 0, "light: expected a weight above 0");
+  const double plain_mean = sum / all, mean = log_of(plain_mean);
+  if (all_centre == 0) centre = plain_mean, all_centre = 1;  // nothing to see in it
+  const double steps = mean_step(values, h, w, 1, 0, weights) + mean_step(values, h, w, 0, 1, weights);
+  const double step = log_of(steps / std::max(plain_mean, kFloor));
   const double given = log_of(static_cast<double>(range.low) + static_cast<double>(range.span) * plain_mean);
-  const double lowest = quantile(values, 0.05), low = quantile(values, 0.25), high = quantile(values, 0.75),
-               highest = quantile(values, 0.95);
+  const double lowest = quantile(values, weights, 0.05), low = quantile(values, weights, 0.25),
+               high = quantile(values, weights, 0.75), highest = quantile(values, weights, 0.95);
   return {{log_of(low), log_of(high), log_of(highest), mean,
-           log_of(centre / static_cast<double>((bottom - top) * (right - left))),
-           std::max(0.0, mean - std::log(kBrightPicture)), saturation / static_cast<double>(count), log_of(lowest),
+           log_of(centre / all_centre), std::max(0.0, mean - std::log(kBrightPicture)), saturation / all,
+           log_of(lowest),
            step, given}};
 }
 

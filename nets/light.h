@@ -10,23 +10,44 @@ namespace kind {
 /// The part of a picture's range that is stretched to 0..1: x becomes (x - low) / span.
 struct InputRange {
   float low = 0, span = 1;
+
+  /// A value as the nets see it. What lies below the range is 0; what lies above it goes on past 1, more and more slowly,
+  /// up to 1.25, so that a lamp far brighter than all else is not all that the nets see.
+  float stretched(float value) const {
+    constexpr float kBeyond = 0.25f;
+    const float x = (value - low) / span;
+    if (x > 1) return 1 + kBeyond * (x - 1) / (x - 1 + kBeyond);
+    return x < 0 ? 0 : x;
+  }
 };
 
+/// The least factor for which ceil(h / factor) * ceil(w / factor) is at most 8192. Throws Error for sides below 1 or above
+/// 2^31 - 1.
+std::int64_t reduction_factor(std::int64_t h, std::int64_t w);
+
 /// A picture of h x w pixels made small for choosing its light, from rows as they come: each pixel is the mean of
-/// factor x factor of them (fewer at the right and lower ends), with the least factor that gives at most 8192 pixels.
+/// factor x factor of them (fewer at the right and lower ends), with reduction_factor's factor.
 class Reduction {
  public:
   /// Throws Error for sides below 1 or above 2^31 - 1.
   Reduction(std::int64_t h, std::int64_t w);
-  /// Rows y0 <= y < y1 of the three planes, w values a row; from the first row to the last. Throws Error for other rows
-  /// than the picture's.
-  void add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes);
-  /// [1, 3, ceil(h / factor), ceil(w / factor)], once all rows were there.
+  /// Rows y0 <= y < y1 of the three planes, w values a row, and their weights, 0 or more (null: 1 each); from the first
+  /// row to the last. Throws Error for other rows than the picture's.
+  void add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes, const float* weights = nullptr);
+  /// [1, 3, ceil(h / factor), ceil(w / factor)], once all rows were there. Where nothing has a weight stands the mean
+  /// colour of all.
   Tensor<float> take() const;
+  /// The mean weight of what each of these pixels is made of, row by row; empty where all rows came without.
+  std::vector<float> weights() const;
+  /// Red, green and blue, the mean of all by their weights; 0 where nothing has any.
+  std::vector<float> mean_color() const;
 
  private:
+  double cell(std::int64_t i) const;
+
   std::int64_t h_, w_, factor_ = 1, rows_, columns_;
-  std::vector<double> sums_;
+  std::vector<double> sums_, weights_;
+  bool weighted_ = false;
 };
 /// The same of a picture [1, 3, h, w]; throws Error for other shapes.
 Tensor<float> reduced_for_light(const Tensor<float>& picture);
@@ -40,9 +61,11 @@ struct LightStatistics {
   double values[kCount];
 };
 
-/// Statistics of a picture [1, 3, h, w] in 0..1, as the nets see it, reduced; `range` is what was stretched to that.
-/// Throws Error for other shapes.
-LightStatistics light_statistics(const Tensor<float>& picture, InputRange range = {});
+/// Statistics of a picture [1, 3, h, w], as the nets see it, reduced; `range` is what was stretched to that. Each pixel
+/// counts by its weight (none given: 1 each). Throws Error for other shapes, another number of weights, or weights that
+/// are negative or all 0.
+LightStatistics light_statistics(const Tensor<float>& picture, InputRange range = {},
+                                 const std::vector<float>& weights = {});
 
 /// The automatic light level, which is the mean of the output's RGB: log level = bias + sum of weights[i] *
 /// statistics[i], limited to [log lowest, log highest]. Without a fit (fit_light) it is the same for all pictures.

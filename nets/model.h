@@ -13,8 +13,15 @@ namespace kind {
 /// How a picture becomes the nets' input.
 struct InputConfig {
   bool stretch = true;
+  std::optional<double> outliers = {};
   std::optional<std::int64_t> mirror = {};
 
+  /// For the bright picture of a pair.
+  InputConfig of_reference() const {
+    InputConfig config = *this;
+    config.outliers = 0;
+    return config;
+  }
   /// Rows and columns of reflection padding, edge pixels repeated, around each net's input.
   std::int64_t margin() const { return mirror.value_or(0); }
 
@@ -23,6 +30,12 @@ struct InputConfig {
     v.field("stretch", stretch,
             "Whether each picture is stretched so that its smallest value becomes 0 and its largest 1, as in the "
             "authors' program.");
+    v.field("outliers", outliers,
+            "Share of the values at either end of the range that the stretch of a picture to be enhanced passes over; each "
+            "end is the mean of the next values, three times as many. So a hot pixel or a far lamp is no reason for "
+            "another result. Bright pictures that a dark one is compared with are always stretched by their full range. "
+            "null: as the model in init has it, else 0, as in the authors' program.",
+            between(0, 0.05));
     v.field(
         "mirror", mirror,
         "Rows and columns of reflection padding (edge pixels repeated) around each net's input; they are cut from its "

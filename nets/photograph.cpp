@@ -10,7 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
-#include "nets/light.h"
+#include "nets/metering.h"
 #include "nets/mirror.h"
 
 namespace kind {
@@ -70,6 +70,17 @@ void copy_alpha(const Image& photo, Image& result) {
   });
 }
 
+/// The frame of a picture, and all the rest, into a result of any kind.
+void copy_frame(const Image& photo, Image& result) {
+  std::vector<float> row(static_cast<std::size_t>(3 * photo.width));
+  float* const planes[] = {row.data(), row.data() + photo.width, row.data() + 2 * photo.width};
+  for (int y = 0; y < photo.height; ++y) {
+    get_rows(photo, y, y + 1, planes);
+    put_rows(result, y, y + 1, planes);
+  }
+  copy_alpha(photo, result);
+}
+
 /// One picture on its way through the nets.
 class Work {
  public:
@@ -86,11 +97,12 @@ class Work {
         adjustment_(model.adjustment->fused()),
         left_(levels) {
     if (model.restoration) restoration_.emplace(model.restoration->fused());
-    if (model.config.input.stretch) find_range();
+    transparent_ = photo_.has_alpha() && any_transparent();
+    meter();
   }
 
   bool fused() const {
-    return options_.fusion == Fusion::kNone && decomposition_.runnable() && adjustment_.runnable() &&
+    return options_.fusion != Fusion::kOfficial && decomposition_.runnable() && adjustment_.runnable() &&
            (!restoration_ || restoration_->runnable());
   }
 
@@ -100,7 +112,7 @@ class Work {
     const std::uint64_t result = one.data.size() * pixels;
     const bool in_place = levels.size() == 1 && one.channels == photo_.channels && one.bits == photo_.bits;
     const std::uint64_t images = photo_.data.size() + (in_place ? 0 : result);
-    if (!fused()) return {images + pixels * 4 * (options_.fusion == Fusion::kNone ? 40 : 48), 0};
+    if (!fused()) return {images + pixels * 4 * (options_.fusion == Fusion::kOfficial ? 48 : 40), 0};
     const std::uint64_t decompose = MirroredRun::bytes(decomposition_, h_, w_, margin_),
                         restore = restoration_ ? MirroredRun::bytes(*restoration_, h_, w_, margin_) : 0,
                         adjust = MirroredRun::bytes(adjustment_, h_, w_, margin_);
@@ -130,37 +142,72 @@ class Work {
     bands ? run_bands(levels, use) : run_held(levels, use);
   }
 
+  /// Through enhance().
+  Enhanced whole(const LightLevel& level, bool maps) const {
+    Tensor<float> picture(Shape{1, 3, h_, w_});
+    float* const planes[] = {picture.data(), picture.data() + plane_, picture.data() + 2 * plane_};
+    visible_rows(0, h_, planes);
+    return enhance(model_, std::move(picture), metered_, {level, options_.fusion, maps, options_.denoise});
+  }
+
  private:
   using Planes = const float* const*;
 
   // ---- the picture's samples
 
-  /// min and max over the colours' values, as net_input takes them: both are of samples, whose order values keep.
-  void find_range() {
-    std::vector<float> rows(static_cast<std::size_t>(3 * w_));
-    float low = 1, high = 0;
+  bool any_transparent() const {
     for (int y = 0; y < h_; ++y) {
-      read_rows(y, y + 1, rows.data());
-      const auto [least, most] = std::minmax_element(rows.begin(), rows.end());
-      low = std::min(low, *least);
-      high = std::max(high, *most);
+      for (int x = 0; x < w_; ++x) {
+        if (photo_.sample(x, y, photo_.channels - 1) < photo_.maximum()) return true;
+      }
     }
-    constexpr float kSmallestSpan = 0.001f;
-    low_ = low;
-    span_ = std::max(high - low, kSmallestSpan);
-    stretch_ = true;
+    return false;
+  }
+  void read_opacity(std::int64_t y0, std::int64_t y1, float* opacity) const {
+    const auto maximum = static_cast<float>(photo_.maximum());
+    for (int y = static_cast<int>(y0); y < y1; ++y) {
+      for (int x = 0; x < w_; ++x) {
+        *opacity++ = static_cast<float>(photo_.sample(x, y, photo_.channels - 1)) / maximum;
+      }
+    }
+  }
+  void meter() {
+    Meter meter(h_, w_, model_.config.input);
+    std::vector<float> rows(static_cast<std::size_t>(3 * kBand * w_)), opacity;
+    if (transparent_) opacity.resize(static_cast<std::size_t>(kBand * w_));
+    for (std::int64_t y = 0; y < h_; y += kBand) {
+      const std::int64_t end = std::min(y + kBand, h_), count = (end - y) * w_;
+      read_rows(y, end, rows.data());
+      if (transparent_) read_opacity(y, end, opacity.data());
+      const float* const planes[] = {rows.data(), rows.data() + count, rows.data() + 2 * count};
+      meter.add_rows(y, end, planes, transparent_ ? opacity.data() : nullptr);
+    }
+    metered_ = {meter.range(), meter.reduced(), meter.weights()};
+    hidden_color_ = meter.mean_color();
   }
   void read_rows(std::int64_t y0, std::int64_t y1, float* rows) const {
     float* const planes[] = {rows, rows + (y1 - y0) * w_, rows + 2 * (y1 - y0) * w_};
     get_rows(photo_, static_cast<int>(y0), static_cast<int>(y1), planes);
   }
+  /// With the mean colour of what is visible wherever nothing is.
+  void visible_rows(std::int64_t y0, std::int64_t y1, float* const* planes) const {
+    get_rows(photo_, static_cast<int>(y0), static_cast<int>(y1), planes);
+    if (!transparent_) return;
+    for (std::int64_t y = y0; y < y1; ++y) {
+      for (int x = 0; x < w_; ++x) {
+        if (photo_.sample(x, static_cast<int>(y), photo_.channels - 1) > 0) continue;
+        for (std::size_t c = 0; c < 3; ++c) planes[c][(y - y0) * w_ + x] = hidden_color_[c];
+      }
+    }
+  }
   /// Rows as the nets see them.
   void input_rows(std::int64_t y0, std::int64_t y1, float* const* planes) const {
-    get_rows(photo_, static_cast<int>(y0), static_cast<int>(y1), planes);
-    if (!stretch_) return;
+    visible_rows(y0, y1, planes);
+    if (!model_.config.input.stretch) return;
+    const InputRange range = metered_.range;
     parallel_for((y1 - y0) * w_, kGrain, [&](std::int64_t begin, std::int64_t end) {
       for (int c = 0; c < 3; ++c) {
-        for (std::int64_t i = begin; i < end; ++i) planes[c][i] = (planes[c][i] - low_) / span_;
+        for (std::int64_t i = begin; i < end; ++i) planes[c][i] = range.stretched(planes[c][i]);
       }
     });
   }
@@ -187,16 +234,26 @@ class Work {
   void put_together(std::int64_t y0, std::int64_t y1, Planes restored, Planes reflectance, const float* light,
                     Image& result) {
     const std::int64_t count = (y1 - y0) * w_;
-    std::vector<float> out(static_cast<std::size_t>(3 * count)), before;
-    if (strength_ < 1) {
-      before.resize(out.size());
-      read_rows(y0, y1, before.data());
-    }
+    std::vector<float> out(static_cast<std::size_t>(3 * count));
     multiply(count, restored, reflectance, light, out.data());
-    const auto share = static_cast<float>(strength_);
-    for (std::size_t i = 0; i < before.size(); ++i) out[i] = before[i] + share * (out[i] - before[i]);
+    mix(y0, y1, choice_, out.data());
+    if (options_.strength < 1) {
+      LightChoice share;
+      share.mixed = options_.strength;
+      mix(y0, y1, share, out.data());
+    }
     const float* const planes[] = {out.data(), out.data() + count, out.data() + 2 * count};
     (gray_ ? put_gray_rows : put_rows)(result, static_cast<int>(y0), static_cast<int>(y1), planes);
+  }
+  /// The picture's own rows into `out`, three planes of the enhanced ones.
+  void mix(std::int64_t y0, std::int64_t y1, const LightChoice& choice, float* out) const {
+    if (!choice.local && choice.mixed == 1) return;
+    const std::int64_t count = (y1 - y0) * w_;
+    std::vector<float> before(static_cast<std::size_t>(3 * count));
+    read_rows(y0, y1, before.data());
+    const float* const from[] = {before.data(), before.data() + count, before.data() + 2 * count};
+    float* const to[] = {out, out + count, out + 2 * count};
+    mix_rows(choice, y0, y1, from, to, w_);
   }
   void multiply(std::int64_t count, Planes restored, Planes reflectance, const float* light, float* out) const {
     const auto share = static_cast<float>(options_.denoise);
@@ -221,26 +278,14 @@ class Work {
     copy_alpha(photo_, result);
     return result;
   }
-  EnhancedPhoto give_result(Image& result, AutomaticLight light) {
-    return {result.data.empty() ? std::move(photo_) : std::move(result), light.ratio, light.strength};
+  EnhancedPhoto give_result(Image& result, double ratio) {
+    return {result.data.empty() ? std::move(photo_) : std::move(result), ratio, automatic_ ? choice_.strength : 1};
   }
   Image& target(Image& result) { return result.data.empty() ? photo_ : result; }
 
-  AutomaticLight automatic() const {
-    Reduction reduction(h_, w_);
-    std::vector<float> rows(static_cast<std::size_t>(3 * kBand * w_));
-    for (std::int64_t y = 0; y < h_; y += kBand) {
-      const std::int64_t end = std::min(y + kBand, h_), count = (end - y) * w_;
-      read_rows(y, end, rows.data());
-      const float* const planes[] = {rows.data(), rows.data() + count, rows.data() + 2 * count};
-      reduction.add_rows(y, end, planes);
-    }
-    return automatic_light(model_, reduction.take(), {low_, span_});
-  }
-  /// The ratio and strength of a level that is not a mean.
-  AutomaticLight light_of(const LightLevel& level) const {
-    if (level.mode == LightLevel::Mode::kAuto) return automatic();
-    return {level.value, 1};
+  void choose(const LightLevel& level) {
+    choice_ = choose_light(model_, metered_, h_, w_, level, options_.fusion);
+    automatic_ = level.mode == LightLevel::Mode::kAuto;
   }
 
   /// Adjustment of the whole picture, whose rows of L_hat go to `use(y0, y1, rows)`.
@@ -303,17 +348,17 @@ class Work {
       return std::vector<const float*>{&planes[skip], &planes[size + skip], &planes[2 * size + skip]};
     };
     for (std::size_t i = 0; i < levels.size(); ++i) {
-      const AutomaticLight chosen = light_of(levels[i]);
-      strength_ = options_.strength * chosen.strength;
-      double ratio = chosen.ratio;
+      choose(levels[i]);
       if (levels[i].mode == LightLevel::Mode::kTargetMean) {
-        ratio = ratio_for_mean(levels[i].value, [&](double trial) {
+        const double found = ratio_for_mean(levels[i].value, [&](double trial) {
           double sums[3] = {};
+          choice_.set_ratio(trial);
           adjust(illumination, trial, [&](std::int64_t y0, std::int64_t y1, const float* light) {
             const std::int64_t count = (y1 - y0) * w_;
             std::vector<float> out(static_cast<std::size_t>(3 * count));
             multiply(count, at_row(restored, y0).data(), reflectance.empty() ? nullptr : at_row(reflectance, y0).data(),
                      light, out.data());
+            mix(y0, y1, choice_, out.data());
             for (std::int64_t c = 0; c < 3; ++c) {
               for (std::int64_t p = 0; p < count; ++p)
                 sums[c] += static_cast<double>(out[static_cast<std::size_t>(c * count + p)]);
@@ -321,13 +366,14 @@ class Work {
           });
           return mean_of_planes(sums, plane_);
         });
+        choice_.set_ratio(found);
       }
       Image result = take_result();
-      adjust(illumination, ratio, [&](std::int64_t y0, std::int64_t y1, const float* light) {
+      adjust(illumination, choice_.ratio, [&](std::int64_t y0, std::int64_t y1, const float* light) {
         put_together(y0, y1, at_row(restored, y0).data(),
                      reflectance.empty() ? nullptr : at_row(reflectance, y0).data(), light, target(result));
       });
-      use(i, give_result(result, {ratio, chosen.strength}));
+      use(i, give_result(result, choice_.ratio));
     }
   }
 
@@ -336,12 +382,10 @@ class Work {
     for (std::size_t i = 0; i < levels.size(); ++i) expect(kDecompose + kAdjust + (restoration_ ? kRestore : 0));
     arena_.clear();
     for (std::size_t i = 0; i < levels.size(); ++i) {
-      const AutomaticLight chosen = light_of(levels[i]);
-      strength_ = options_.strength * chosen.strength;
-      const double ratio = chosen.ratio;
+      choose(levels[i]);
       Image result = take_result();
-      run_chain(ratio, target(result));
-      use(i, give_result(result, {ratio, chosen.strength}));
+      run_chain(choice_.ratio, target(result));
+      use(i, give_result(result, choice_.ratio));
     }
   }
 
@@ -407,9 +451,9 @@ class Work {
   /// Through enhance(), where the nets cannot run as rows go by.
   void run_whole(const std::vector<LightLevel>& levels, const std::function<void(std::size_t, EnhancedPhoto)>& use) {
     for (std::size_t i = 0; i < levels.size(); ++i) {
-      const Enhanced enhanced =
-          enhance(model_, to_tensor(photo_), {levels[i], options_.fusion, false, options_.denoise});
-      strength_ = options_.strength;  // the level's own is in the output already
+      const Enhanced enhanced = whole(levels[i], false);
+      choice_ = {};  // what is mixed is in the output already
+      choice_.strength = enhanced.strength;
       Image result = take_result();
       for (std::int64_t y = 0; y < h_; y += kBand) {
         const std::int64_t end = std::min(y + kBand, h_), count = (end - y) * w_;
@@ -419,7 +463,7 @@ class Work {
         put_together(y, end, planes, nullptr, ones.data(), target(result));
       }
       if (options_.progress) options_.progress(static_cast<double>(i + 1) / static_cast<double>(levels.size()));
-      use(i, give_result(result, {enhanced.ratio, enhanced.strength}));
+      use(i, give_result(result, enhanced.ratio));
     }
   }
 
@@ -431,11 +475,13 @@ class Work {
   FusedNet decomposition_, adjustment_;
   std::optional<FusedNet> restoration_;
   std::size_t left_;  // results still to come
-  float low_ = 0, span_ = 1;
-  bool stretch_ = false;
+  bool transparent_ = false;  // in places
+  MeteredPicture metered_;
+  std::vector<float> hidden_color_;  // stands for what is fully transparent
   double expected_ = 0, done_ = 0;
   std::int64_t adjusted_to_ = 0;
-  double strength_ = 1;  // of the level at hand
+  LightChoice choice_;  // for the level at hand
+  bool automatic_ = true;
   Arena arena_;
 };
 
@@ -468,7 +514,49 @@ void enhance_levels(const Model<float>& model, Image photo, const PhotoOptions& 
   check(use != nullptr, "enhancing: expected a function that takes the results, got none");
   for (const LightLevel& level : levels) check_light(level);
   const NoGrad no_grad;
-  Work(model, std::move(photo), options, levels.size()).run(levels, use);
+  const PictureArea area = framed_area(photo);
+  if (area.width() == photo.width && area.height() == photo.height) {
+    return Work(model, std::move(photo), options, levels.size()).run(levels, use);
+  }
+  Image whole = empty_result(photo, options), part = cut_out(photo, area);
+  copy_frame(photo, whole);
+  photo = {};
+  PhotoOptions inside = options;
+  if (options.max_bytes > 0) {
+    check(whole.data.size() < options.max_bytes, "a picture of ", whole.width, " x ", whole.height,
+          " pixels does not fit into the limit of memory, ", options.max_bytes, " bytes");
+    inside.max_bytes -= whole.data.size();
+  }
+  Work(model, std::move(part), inside, levels.size()).run(levels, [&](std::size_t i, EnhancedPhoto result) {
+    Image framed = whole;
+    put_back(result.image, area, framed);
+    result.image = std::move(framed);
+    use(i, std::move(result));
+  });
+}
+
+Enhanced photo_maps(const Model<float>& model, const Image& photo, const PhotoOptions& options) {
+  check_options(model, photo, options);
+  check_light(options.light);
+  const NoGrad no_grad;
+  const PictureArea area = framed_area(photo);
+  if (area.width() == photo.width && area.height() == photo.height) {
+    return Work(model, photo, options, 1).whole(options.light, true);
+  }
+  Enhanced maps = Work(model, cut_out(photo, area), options, 1).whole(options.light, true);
+  const Tensor<float> picture = to_tensor(photo), light = Tensor<float>::full(Shape{1, 1, photo.height, photo.width}, 1);
+  for (Tensor<float>* const map : {&maps.reflectance, &maps.illumination, &maps.restored, &maps.adjusted, &maps.output}) {
+    Tensor<float> framed = (map->shape()[1] == 3 ? picture : light).clone();
+    for (std::int64_t c = 0; c < framed.shape()[1]; ++c) {
+      for (std::int64_t y = 0; y < area.height(); ++y) {
+        const float* const from = map->data() + (c * area.height() + y) * area.width();
+        std::copy_n(from, area.width(),
+                    framed.data() + (c * photo.height + area.top + y) * photo.width + area.left);
+      }
+    }
+    *map = std::move(framed);
+  }
+  return maps;
 }
 
 PhotoMemory photo_memory(const Model<float>& model, const Image& photo, const PhotoOptions& options,

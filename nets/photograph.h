@@ -12,7 +12,7 @@ namespace kind {
 /// How a picture is enhanced, and as what its result is made.
 struct PhotoOptions {
   LightLevel light = {};
-  Fusion fusion = Fusion::kNone;
+  Fusion fusion = Fusion::kAuto;
   double denoise = 1;   // 0..1, see EnhanceOptions
   double strength = 1;  // 0..1: how far from the picture to the enhanced one the result lies
   int bits = 0;         // of the result's samples, 8 or 16; 0: as the picture's
@@ -30,20 +30,26 @@ struct PhotoOptions {
 struct EnhancedPhoto {
   Image image;
   double ratio = 1;     // what adjustment was given
-  double strength = 1;  // of the automatic light, see automatic_light
+  double strength = 1;  // of the automatic light, see choose_light
 };
 
 /// The whole method on a picture of any kind, any size from 1x1. The nets get its samples in full precision, gray in
 /// all three channels. The result has the picture's channels: gray stays gray (BT.601 of the nets' RGB), also where it
 /// is stored as RGB whose channels are equal in every pixel; alpha is the picture's, bit for bit where the bits are the
-/// same. Pictures with colour come out the same as by enhance() and to_image(), bit for bit, in less memory. Throws
-/// Error as enhance() does, and where options.max_bytes do not suffice.
+/// same. What is fully transparent has no part in anything: the nets see the mean colour of all else there. Plain frames and
+/// letterbox bars (framed_area) stay as they are. Opaque pictures with colour and without a frame come out the same as by
+/// enhance() and to_image(), bit for bit, in less memory. Throws Error as enhance() does, and where options.max_bytes do
+/// not suffice.
 EnhancedPhoto enhance_photo(const Model<float>& model, Image photo, const PhotoOptions& options = {});
 
 /// The picture at several light levels, each of which `use` is given as soon as it is done; options.light is not looked
 /// at. Decomposition and restoration, nearly all of the work, are done once where memory suffices.
 void enhance_levels(const Model<float>& model, Image photo, const PhotoOptions& options,
                     const std::vector<LightLevel>& levels, const std::function<void(std::size_t, EnhancedPhoto)>& use);
+
+/// The maps behind the result that enhance_photo makes. On a frame the reflectance is the picture and the light 1.
+/// options.strength, bits and memory are not looked at. Throws Error as enhance_photo does.
+Enhanced photo_maps(const Model<float>& model, const Image& photo, const PhotoOptions& options);
 
 /// What work on a picture of these sides takes, without weights and files: with its maps in memory (faster), and in
 /// bands of rows (0 where that cannot be).

@@ -35,6 +35,21 @@ double mean_of(const Tensor<float>& picture) {
   return mean_of_planes(sums, plane);
 }
 
+/// Of all values, each with its pixel's weight, of which one is above 0.
+double mean_of(const Tensor<float>& picture, const std::vector<float>& weights) {
+  const std::int64_t plane = picture.size() / 3;
+  double sum = 0, all = 0;
+  for (std::int64_t c = 0; c < 3; ++c) {
+    double of_plane = 0;
+    for (std::int64_t i = 0; i < plane; ++i) {
+      of_plane += static_cast<double>(weights[static_cast<std::size_t>(i)]) * static_cast<double>(picture[c * plane + i]);
+    }
+    sum += of_plane;
+  }
+  for (const float weight : weights) all += static_cast<double>(weight);
+  return sum / (3 * all);
+}
+
 /// b = a + share * (b - a)
 void blend(const Tensor<float>& a, double share_of_b, Tensor<float>& b) {
   const auto share = static_cast<float>(share_of_b);
@@ -91,32 +106,38 @@ Tensor<float> put_together(const Tensor<float>& input, const Enhanced& maps, Fus
 Tensor<float> stretched(Tensor<float> picture, InputRange range) {
   Tensor<float> result = picture.unique() ? picture : Tensor<float>(picture.shape());
   parallel_for(picture.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) result[i] = (picture[i] - range.low) / range.span;
+    for (std::int64_t i = begin; i < end; ++i) result[i] = range.stretched(picture[i]);
   });
   return result;
 }
 
-/// The indices of a picture's brightest twentieth, by max(R, G, B).
-std::vector<std::int64_t> brightest(const Tensor<float>& picture) {
+/// The indices of the brightest twentieth, by max(R, G, B), of the pixels whose weight is at least half of the greatest.
+std::vector<std::int64_t> brightest(const Tensor<float>& picture, const std::vector<float>& weights) {
   const std::int64_t plane = picture.size() / 3;
-  std::vector<std::int64_t> pixels(static_cast<std::size_t>(plane));
-  std::iota(pixels.begin(), pixels.end(), std::int64_t{0});
+  const float least = *std::max_element(weights.begin(), weights.end()) / 2;
+  std::vector<std::int64_t> pixels;
+  for (std::int64_t i = 0; i < plane; ++i) {
+    if (weights[static_cast<std::size_t>(i)] >= least) pixels.push_back(i);
+  }
   const auto value = [&](std::int64_t i) { return std::max({picture[i], picture[plane + i], picture[2 * plane + i]}); };
   // Equal values in the order of the pixels, so that the choice is the same everywhere.
   std::stable_sort(pixels.begin(), pixels.end(), [&](std::int64_t i, std::int64_t j) { return value(i) > value(j); });
-  pixels.resize(static_cast<std::size_t>(std::max<std::int64_t>(1, plane / 20)));
+  pixels.resize(std::max<std::size_t>(1, pixels.size() / 20));
   return pixels;
 }
 
 /// How much there is to be seen in a picture, 0..1: 0 where red, green and blue each are all but the same everywhere, 1
-/// from 12 of 255 steps on. What the stretch makes of less is noise, or false colors of an even surface.
+/// from 12 of 255 steps on. What the stretch makes of less is noise, or false colors of an even surface. A few of the
+/// values at either end say nothing.
 double content_of(const Tensor<float>& picture) {
-  constexpr double kNothing = 2.0 / 255, kEnough = 12.0 / 255;
-  const std::int64_t plane = picture.size() / 3;
+  constexpr double kNothing = 2.0 / 255, kEnough = 12.0 / 255, kFew = 0.0025;
+  const std::int64_t plane = picture.size() / 3, few = static_cast<std::int64_t>(kFew * static_cast<double>(plane));
   double contrast = 0;
   for (std::int64_t c = 0; c < 3; ++c) {
-    const auto [least, most] = std::minmax_element(picture.data() + c * plane, picture.data() + (c + 1) * plane);
-    contrast = std::max(contrast, static_cast<double>(*most - *least));
+    std::vector<float> values(picture.data() + c * plane, picture.data() + (c + 1) * plane);
+    std::sort(values.begin(), values.end());
+    contrast = std::max(contrast, static_cast<double>(values[static_cast<std::size_t>(plane - 1 - few)] -
+                                                      values[static_cast<std::size_t>(few)]));
   }
   return std::clamp((contrast - kNothing) / (kEnough - kNothing), 0.0, 1.0);
 }
@@ -251,6 +272,7 @@ void PictureNets::run(const FusedNet& net, const std::vector<const Tensor<float>
 InputRange input_range(const Tensor<float>& picture, const InputConfig& config) {
   check_picture(picture);
   if (!config.stretch) return {};
+  if (config.outliers.value_or(0) > 0) return meter(picture, config).range;
   const auto [low, high] = std::minmax_element(picture.data(), picture.data() + picture.size());
   return {*low, std::max(*high - *low, kSmallestSpan)};
 }
@@ -262,38 +284,90 @@ Tensor<float> net_input(Tensor<float> picture, const InputConfig& config) {
   return stretched(std::move(picture), range);
 }
 
-AutomaticLight automatic_light(const Model<float>& model, const Tensor<float>& reduced, InputRange range) {
-  constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9;
-  check(model.decomposition.has_value() && model.adjustment.has_value(),
-        "model: it has no decomposition or no adjustment net, which the automatic light needs");
-  check_picture(reduced);
+LightChoice choose_light(const Model<float>& model, const MeteredPicture& picture, std::int64_t h, std::int64_t w,
+                         const LightLevel& light, Fusion fusion) {
+  constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9, kLowestLevel = 0.02, kHighestLevel = 0.95;
+  check_light(light);
+  check_picture(picture.reduced);
+  const InputRange range = picture.range;
   check(std::isfinite(range.low) && std::isfinite(range.span) && range.span > 0,
         "range: expected finite numbers and a span above 0, got ", range.low, " and ", range.span);
-  const LightConfig light = model.config.light.value_or(LightConfig{});
-  const double given = mean_of(reduced);
-  const Tensor<float> input = stretched(reduced.clone(), range);
-  const LightStatistics statistics = light_statistics(input, range);
-  const double level = automatic_level(light, statistics), limit = level_limit(light, statistics);
-  AutomaticLight chosen;
-  chosen.strength = std::clamp(2 * (1 - given / level), 0.0, 1.0) * content_of(reduced);
-  // By mixing and not by the ratio, which would take the light from the stars, too.
-  if (given < level) chosen.strength *= std::clamp((limit - given) / (level - given), 0.0, 1.0);
-  if (chosen.strength == 0) return chosen;
+  const bool automatic = light.mode == LightLevel::Mode::kAuto;
+  LightChoice choice;
+  if (light.mode == LightLevel::Mode::kRatio) choice.ratio = light.value;
+  // Who asks for less light than there is means all of the picture.
+  const bool mixes = fusion == Fusion::kAuto && (light.mode != LightLevel::Mode::kRatio || light.value > 1);
+  if (!automatic && !mixes) return choice;
+
+  check(model.decomposition.has_value() && model.adjustment.has_value(),
+        "model: it has no decomposition or no adjustment net, which the light is chosen with");
+  const LightConfig rule = model.config.light.value_or(LightConfig{});
+  const Tensor<float> input = stretched(picture.reduced.clone(), range);
+  const LightStatistics statistics = light_statistics(input, range, picture.weights);
+  const double brighter = std::exp2(light.stops / 2.2), limit = level_limit(rule, statistics) * brighter;
+  const double level = light.stops == 0
+                           ? automatic_level(rule, statistics)
+                           : std::clamp(automatic_level(rule, statistics) * brighter, kLowestLevel, kHighestLevel);
+  std::vector<float> weights = picture.weights;
+  if (weights.empty()) weights.assign(static_cast<std::size_t>(input.size() / 3), 1.0f);
+  double used = 0;
+  if (mixes) {
+    choice.local = std::make_shared<LocalStrength>(picture.reduced, h, w, range, level, brighter);
+    const std::vector<float> dark = choice.local->weights();
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] *= dark[i];
+  }
+  for (const float weight : weights) used += static_cast<double>(weight);
+  if (used == 0) {
+    // Nothing is dark.
+    choice.local = nullptr;
+    choice.strength = choice.mixed = automatic ? 0 : 1;
+    return choice;
+  }
+  const double given = mean_of(picture.reduced, weights);
+  if (automatic) {
+    choice.mixed = content_of(picture.reduced);
+    if (!choice.local) choice.mixed *= std::clamp(2 * (1 - given / level), 0.0, 1.0);
+    // By mixing and not by the ratio, which would take the light from the stars, too.
+    if (given < level) choice.mixed *= std::clamp((limit - given) / (level - given), 0.0, 1.0);
+    choice.strength = choice.mixed;
+    if (choice.mixed == 0) return choice;
+  }
+
   PictureNets nets(model);
   auto [restored, illumination] = nets.decompose(input);
   nets.restore_in_place(restored, illumination);
-  const std::vector<std::int64_t> highlights = brightest(input);
-  const double wanted = std::max(level, std::min(mean_of(input), light.highest)),
+  const auto enhanced = [&model, restored = restored, illumination = illumination](double ratio) {
+    return product(restored, PictureNets(model).adjust(illumination, ratio), Tensor<float>(restored.shape()));
+  };
+  if (mixes) {
+    choice.gain = [enhanced, weights, given](double ratio) {
+      return mean_of(enhanced(ratio), weights) / std::max(given, 1e-3);
+    };
+  }
+  if (!automatic) {
+    choice.set_ratio(choice.ratio);
+    choice.strength = 1;  // as much as was asked for
+    return choice;
+  }
+  const std::vector<std::int64_t> highlights = brightest(input, weights);
+  const double highest = std::max(rule.highest, std::min(level, kHighestLevel)),
+               wanted = std::max(level, std::min(mean_of(input, weights), highest)),
                kept = kHighlightsKept * mean_at(input, highlights);
   // Each part grows with the ratio, so the whole does.
   const auto error = [&](double log_ratio) {
-    const Tensor<float> output =
-        product(restored, nets.adjust(illumination, std::exp(log_ratio)), Tensor<float>(input.shape()));
-    const double mean = mean_of(output);
-    return std::min(mean - wanted, std::max(mean_at(output, highlights) - kept, mean - light.highest));
+    const Tensor<float> output = enhanced(std::exp(log_ratio));
+    const double mean = mean_of(output, weights);
+    return std::min(mean - wanted, std::max(mean_at(output, highlights) - kept, mean - highest));
   };
-  chosen.ratio = std::exp(root_of(0, std::log(light.highest_ratio), kCloseEnough, error));
-  return chosen;
+  choice.set_ratio(std::exp(root_of(0, std::log(rule.highest_ratio), kCloseEnough, error)));
+  return choice;
+}
+
+void LightChoice::set_ratio(double to) {
+  ratio = to;
+  if (!local) return;
+  local->set_gain(gain(to));
+  strength = mixed * local->mean();
 }
 
 void check_light(const LightLevel& light) {
@@ -304,6 +378,7 @@ void check_light(const LightLevel& light) {
   if (light.mode == LightLevel::Mode::kTargetMean) {
     check(light.value >= 0 && light.value <= 1, "target mean: expected a number from 0 to 1, got ", light.value);
   }
+  check(light.stops >= -10 && light.stops <= 10, "stops: expected a number from -10 to 10, got ", light.stops);
 }
 
 double mean_of_planes(const double sums[3], std::int64_t plane) {
@@ -347,22 +422,47 @@ double ratio_between(const Tensor<float>& low, const Tensor<float>& high) {
   return sum / static_cast<double>(low.size());
 }
 
+void mix_rows(const LightChoice& choice, std::int64_t y0, std::int64_t y1, const float* const* picture,
+              float* const* enhanced, std::int64_t w) {
+  const std::int64_t count = (y1 - y0) * w;
+  std::vector<float> local;
+  if (choice.local) {
+    local.resize(static_cast<std::size_t>(count));
+    choice.local->rows(y0, y1, picture, local.data());
+  } else if (choice.mixed == 1) {
+    return;
+  }
+  const auto mixed = static_cast<float>(choice.mixed);
+  parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const float share = local.empty() ? mixed : mixed * local[static_cast<std::size_t>(i)];
+      if (share == 1) continue;
+      for (int c = 0; c < 3; ++c) enhanced[c][i] = picture[c][i] + share * (enhanced[c][i] - picture[c][i]);
+    }
+  });
+}
+
 Enhanced enhance(const Model<float>& model, Tensor<float> picture, const EnhanceOptions& options) {
+  check_picture(picture);
+  const MeteredPicture metered = meter(picture, model.config.input);
+  return enhance(model, std::move(picture), metered, options);
+}
+
+Enhanced enhance(const Model<float>& model, Tensor<float> picture, const MeteredPicture& metered,
+                 const EnhanceOptions& options) {
   check(model.decomposition.has_value(), "model: it has no decomposition net, which enhancing needs");
   check(model.adjustment.has_value(), "model: it has no adjustment net, which enhancing needs");
   check(options.denoise >= 0 && options.denoise <= 1, "denoise: expected a number from 0 to 1, got ", options.denoise);
-  check_light(options.light);
   check_picture(picture);
   const NoGrad no_grad;
-  AutomaticLight automatic;
+  const std::int64_t h = picture.shape()[2], w = picture.shape()[3], plane = h * w;
+  LightChoice choice = choose_light(model, metered, h, w, options.light, options.fusion);
   Tensor<float> given;  // only where the output is to lie between it and the enhanced picture
-  if (options.light.mode == LightLevel::Mode::kAuto) {
-    automatic = automatic_light(model, reduced_for_light(picture), input_range(picture, model.config.input));
-    if (automatic.strength < 1) given = picture.clone();
-  }
-  const Tensor<float> input = net_input(std::move(picture), model.config.input);
+  if (choice.local || choice.mixed < 1) given = picture.clone();
+  const Tensor<float> input =
+      model.config.input.stretch ? stretched(std::move(picture), metered.range) : std::move(picture);
   // Where nobody asks for the maps, one becomes the next in the same memory.
-  const bool in_place = !options.maps && options.fusion == Fusion::kNone;
+  const bool in_place = !options.maps && options.fusion != Fusion::kOfficial;
   PictureNets nets(model);
   Enhanced maps;
   PictureNets::Parts parts = nets.decompose(input);
@@ -375,20 +475,27 @@ Enhanced enhance(const Model<float>& model, Tensor<float> picture, const Enhance
     maps.restored = nets.restore(maps.reflectance, maps.illumination);
     if (model.restoration && options.denoise < 1) blend(maps.reflectance, options.denoise, maps.restored);
   }
-  maps.ratio = automatic.ratio;
-  maps.strength = automatic.strength;
-  if (options.light.mode == LightLevel::Mode::kRatio) maps.ratio = options.light.value;
+  const auto mixed = [&](Tensor<float> output) {
+    if (!given.defined()) return output;
+    const float* const before[] = {given.data(), given.data() + plane, given.data() + 2 * plane};
+    float* const after[] = {output.data(), output.data() + plane, output.data() + 2 * plane};
+    mix_rows(choice, 0, h, before, after, w);
+    return output;
+  };
   if (options.light.mode == LightLevel::Mode::kTargetMean) {
     Enhanced trial = maps;
-    maps.ratio = ratio_for_mean(options.light.value, [&](double ratio) {
+    const double found = ratio_for_mean(options.light.value, [&](double ratio) {
+      choice.set_ratio(ratio);
       trial.adjusted = nets.adjust(maps.illumination, ratio);
-      return mean_of(put_together(input, trial, options.fusion));
+      return mean_of(mixed(put_together(input, trial, options.fusion)));
     });
+    choice.set_ratio(found);
   }
+  maps.ratio = choice.ratio;
+  maps.strength = options.light.mode == LightLevel::Mode::kAuto ? choice.strength : 1;
   maps.adjusted = nets.adjust(maps.illumination, maps.ratio);
-  maps.output =
-      in_place ? product(maps.restored, maps.adjusted, maps.restored) : put_together(input, maps, options.fusion);
-  if (given.defined()) blend(given, automatic.strength, maps.output);
+  maps.output = mixed(in_place ? product(maps.restored, maps.adjusted, maps.restored)
+                               : put_together(input, maps, options.fusion));
   if (!options.maps) maps.reflectance = maps.illumination = maps.restored = maps.adjusted = {};
   return maps;
 }

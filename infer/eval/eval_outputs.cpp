@@ -142,7 +142,7 @@ const PictureNets::Parts& Outputs::low_maps() {
 }
 
 const PictureNets::Parts& Outputs::high_maps() {
-  if (!high_maps_) high_maps_ = PictureNets(*model_).decompose(net_input(*high_, model_->config.input));
+  if (!high_maps_) high_maps_ = PictureNets(*model_).decompose(net_input(*high_, model_->config.input.of_reference()));
   return *high_maps_;
 }
 

@@ -71,20 +71,28 @@ std::optional<Options> parse_options(int argc, char** argv) {
                                      "Mean of the result's RGB, 0 to 1; the nearest there is where none has it");
   bool automatic_light = false;
   CLI::Option* automatic = app.add_flag("--auto", automatic_light, "Light level from the picture alone (default)");
-  std::string ladder_text, fusion = "none";
+  double brighter_stops = 0, darker_stops = 0;
+  CLI::Option* brighter = app.add_option("--brighter", brighter_stops, "So many stops brighter than --auto, 0 to 10")->type_name("STOPS");
+  CLI::Option* darker = app.add_option("--darker", darker_stops, "So many stops darker than --auto, 0 to 10")->type_name("STOPS");
+  std::string ladder_text, fusion = "auto";
   CLI::Option* ladder =
       app.add_option("--ladder", ladder_text, "Several results a picture, one for each of these ratios: 1,2,4,8")
           ->type_name("R,R...");
   app.add_flag("--sheet", options.sheet, "With --ladder: all of them side by side in one picture");
   app.add_option("--strength", options.photo.strength, "0 to 1: between the input and the enhanced picture");
   app.add_option("--denoise", options.photo.denoise, "0 to 1: between the noisy and the restored reflectance");
-  app.add_option("--fusion", fusion, "How the parts are put together: none, or as the authors' program does")
-      ->check(CLI::IsMember({"none", "official"}));
+  app.add_option("--fusion", fusion,
+                 "What becomes of bright parts: auto leaves them as they are (default), none enhances everything, official "
+                 "does as the authors' program")
+      ->check(CLI::IsMember({"auto", "none", "official"}));
   ratio->excludes(mean)->excludes(automatic);
   mean->excludes(automatic);
   ladder->excludes(ratio)->excludes(mean)->excludes(automatic);
+  brighter->excludes(ratio)->excludes(mean)->excludes(ladder)->excludes(darker);
+  darker->excludes(ratio)->excludes(mean)->excludes(ladder);
   for (const char* name :
-       {"--ratio", "--target-mean", "--auto", "--ladder", "--sheet", "--strength", "--denoise", "--fusion"}) {
+       {"--auto", "--brighter", "--darker", "--ratio", "--target-mean", "--ladder", "--sheet", "--strength", "--denoise",
+                           "--fusion"}) {
     app.get_option(name)->group("Light");
   }
 
@@ -194,7 +202,12 @@ std::optional<Options> parse_options(int argc, char** argv) {
     check(mean_value >= 0 && mean_value <= 1, "--target-mean: expected a number from 0 to 1, got ", mean_value);
     options.photo.light = {LightLevel::Mode::kTargetMean, mean_value};
   }
-  if (fusion == "official") options.photo.fusion = Fusion::kOfficial;
+  for (const auto& [option, stops] : {std::pair{brighter, brighter_stops}, {darker, darker_stops}}) {
+    check(!option->count() || (stops >= 0 && stops <= 10), option->get_name(), ": expected stops from 0 to 10, got ",
+          stops);
+  }
+  options.photo.light.stops = brighter_stops - darker_stops;
+  options.photo.fusion = fusion == "official" ? Fusion::kOfficial : fusion == "none" ? Fusion::kNone : Fusion::kAuto;
   return options;
 }
 

@@ -189,7 +189,7 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
     check(limits.max_bytes == 0 || needed <= limits.max_bytes, "--dump-maps of a picture of ", picture.width, " x ",
           picture.height, " pixels needs ", needed >> 20, " MiB of memory, the limit is ", limits.max_bytes >> 20,
           " MiB");
-    picture.maps = enhance(model, to_tensor(picture.image), {photo.light, photo.fusion, true, photo.denoise});
+    picture.maps = photo_maps(model, picture.image, photo);
   }
 
   // The results, then what only the page shows.

@@ -165,7 +165,9 @@ kind_options checked(const kind_options* given) {
           "options: light_value: expected a ratio above 0 and at most 100, got ", options.light_value);
   require(options.light != KIND_LIGHT_TARGET_MEAN || (options.light_value >= 0 && options.light_value <= 1),
           "options: light_value: expected a mean from 0 to 1, got ", options.light_value);
-  require(options.fusion == KIND_FUSION_NONE || options.fusion == KIND_FUSION_OFFICIAL,
+  require(options.light != KIND_LIGHT_AUTO || (options.light_value >= -10 && options.light_value <= 10),
+          "options: light_value: expected -10 to 10 stops, got ", options.light_value);
+  require(options.fusion >= KIND_FUSION_NONE && options.fusion <= KIND_FUSION_AUTO,
           "options: fusion: expected one of KIND_FUSION_..., got ", options.fusion);
   for (const auto& [name, value] : {std::pair{"strength", options.strength}, {"denoise", options.denoise}}) {
     require(value >= 0 && value <= 1, "options: ", name, ": expected a number from 0 to 1, got ", value);
@@ -182,7 +184,10 @@ kind::PhotoOptions photo_options(const kind_options& options, const kind_picture
                      : options.light == KIND_LIGHT_TARGET_MEAN ? kind::LightLevel::Mode::kTargetMean
                                                                : kind::LightLevel::Mode::kAuto;
   photo.light.value = options.light_value;
-  photo.fusion = options.fusion == KIND_FUSION_OFFICIAL ? kind::Fusion::kOfficial : kind::Fusion::kNone;
+  if (options.light == KIND_LIGHT_AUTO) photo.light.stops = options.light_value;
+  photo.fusion = options.fusion == KIND_FUSION_OFFICIAL ? kind::Fusion::kOfficial
+                 : options.fusion == KIND_FUSION_AUTO   ? kind::Fusion::kAuto
+                                                        : kind::Fusion::kNone;
   photo.denoise = options.denoise;
   photo.strength = options.strength;
   photo.bits = to.samples == KIND_8_BITS ? 8 : 16;

@@ -85,7 +85,8 @@ typedef struct kind_picture {
 
 /** How bright the result becomes. */
 enum {
-  KIND_LIGHT_AUTO = 0,       /**< Chosen from the picture; light_value is not looked at. */
+  KIND_LIGHT_AUTO = 0,       /**< Chosen from the picture; light_value: so many stops brighter than that, or darker
+                                  where negative, -10 to 10, usually 0. */
   KIND_LIGHT_RATIO = 1,      /**< light_value: about how many times brighter than the picture
                                   stretched to full range, above 0 and at most 100. */
   KIND_LIGHT_TARGET_MEAN = 2 /**< light_value: mean of the result's red, green and blue, 0 to 1. */
@@ -93,8 +94,9 @@ enum {
 
 /** How the parts are put together. */
 enum {
-  KIND_FUSION_NONE = 0,    /**< Restored reflectance times adjusted illumination. */
-  KIND_FUSION_OFFICIAL = 1 /**< As the authors' program for photographs does: bright areas stay as they are. */
+  KIND_FUSION_NONE = 0,     /**< Restored reflectance times adjusted illumination. */
+  KIND_FUSION_OFFICIAL = 1, /**< As the authors' program for photographs does. */
+  KIND_FUSION_AUTO = 2      /**< Dark parts become that product, bright ones stay as they are. */
 };
 
 /**
@@ -104,7 +106,7 @@ enum {
 typedef struct kind_options {
   size_t size;         /**< sizeof(kind_options). */
   int32_t light;       /**< KIND_LIGHT_AUTO (default), ... */
-  int32_t fusion;      /**< KIND_FUSION_NONE (default), ... */
+  int32_t fusion;      /**< KIND_FUSION_AUTO (default), ... */
   double light_value;  /**< See `light`. */
   double strength;     /**< 0 to 1 (default): how far from the picture to the enhanced one the result lies. */
   double denoise;      /**< 0 to 1 (default): how much of the restoration is in it. */
@@ -123,7 +125,7 @@ typedef struct kind_options {
 
 /** The defaults of all fields. */
 #define KIND_OPTIONS \
-  { sizeof(kind_options), KIND_LIGHT_AUTO, KIND_FUSION_NONE, 0, 1, 1, 0, 0, 0, NULL, NULL }
+  { sizeof(kind_options), KIND_LIGHT_AUTO, KIND_FUSION_AUTO, 0, 1, 1, 0, 0, 0, NULL, NULL }
 
 /** What was chosen. The layout of this struct does not change. */
 typedef struct kind_result {

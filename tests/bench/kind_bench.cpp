@@ -103,6 +103,7 @@ std::function<void()> infer_case(const Options& options, Net net, const Model<fl
   return [=, &model] {
     EnhanceOptions enhancing;
     enhancing.light = {LightLevel::Mode::kRatio, kRatio};
+    enhancing.fusion = Fusion::kNone;  // the nets and their product
     enhancing.maps = false;
     enhance(model, color.value(), enhancing);
   };

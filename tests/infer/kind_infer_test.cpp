@@ -49,6 +49,11 @@ TEST_CASE("kind-infer: wrong usage is said in one line") {
     CHECK_THAT(failure(dir, std::string("a.png -o x.png --target-mean ") + mean),
                Contains("--target-mean: expected a number from 0 to 1"));
   }
+  CHECK_THAT(failure(dir, "a.png -o x.png --brighter 1 --darker 1"), Contains("excludes"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --brighter 1 --ratio 2"), Contains("excludes"));
+  for (const char* stops : {"-1", "11", "nan"}) {
+    CHECK_THAT(failure(dir, std::string("a.png -o x.png --darker ") + stops), Contains("--darker: expected stops from 0"));
+  }
   CHECK_THAT(failure(dir, "a.png -o x.png --ratio much"), Contains("--ratio") && Contains("much"));
   CHECK_THAT(failure(dir, "a.png -o x.png --fusion paper"), Contains("--fusion"));
   for (const char* threads : {"0", "1025", "-1", "two"}) {
@@ -80,8 +85,11 @@ TEST_CASE("kind-infer: one picture becomes what the library makes of it") {
   const std::pair<const char*, EnhanceOptions> cases[] = {
       {"", {}},
       {"--auto", {}},
-      {"--fusion none -t 2", {}},
+      {"--fusion none -t 2", {{}, Fusion::kNone}},
+      {"--fusion auto", {}},
       {"--ratio 2.5", {{Mode::kRatio, 2.5}}},
+      {"--brighter 1.5", {{Mode::kAuto, 0, 1.5}}},
+      {"--darker 2", {{Mode::kAuto, 0, -2}}},
       {"--target-mean 0.2", {{Mode::kTargetMean, 0.2}}},
       {"--fusion official", {{}, Fusion::kOfficial}},
       {"--ratio 100 --fusion official", {{Mode::kRatio, 100}, Fusion::kOfficial}},

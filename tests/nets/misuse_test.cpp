@@ -684,6 +684,7 @@ TEST_CASE("misuse: pictures and their light") {
   unknown.values[0] = kNaN;
   const float* const planes[] = {rgb.data(), rgb.data(), nullptr};
   const std::vector<LightSample> samples{{statistics, 0.5, 1}, {statistics, 0.4, 1}};
+  const MeteredPicture metered = meter(rgb, {});
   PictureNets nets(model), nothing(empty);
   check_table({
       {"net_input", [&] { net_input(none, {}); }},
@@ -711,12 +712,38 @@ TEST_CASE("misuse: pictures and their light") {
        [&] {
          enhance(model, rgb, {{}, Fusion::kNone, true, kNaN});
        }},
-      {"automatic_light: no nets", [&] { automatic_light(empty, rgb, {}); }},
-      {"automatic_light: none", [&] { automatic_light(model, none, {}); }},
-      {"automatic_light: span",
+      {"choose_light: no nets", [&] { choose_light(empty, metered, 4, 4, {}, Fusion::kNone); }},
+      {"choose_light: none", [&] { choose_light(model, {}, 4, 4, {}, Fusion::kAuto); }},
+      {"choose_light: size", [&] { choose_light(model, metered, 4, 5, {}, Fusion::kAuto); }},
+      {"choose_light: stops",
        [&] {
-         automatic_light(model, rgb, {0, 0});
+         choose_light(model, metered, 4, 4, {LightLevel::Mode::kAuto, 0, 11}, Fusion::kAuto);
        }},
+      {"choose_light: span",
+       [&] {
+         MeteredPicture flat = metered;
+         flat.range = {0, 0};
+         choose_light(model, flat, 4, 4, {}, Fusion::kAuto);
+       }},
+      {"meter: none", [&] { meter(none, {}); }},
+      {"meter: two", [&] { meter(twice, {}); }},
+      {"framed_area: none", [] { framed_area(Image()); }},
+      {"range_of_image: gray", [] { range_of_image(Image(2, 2, 1), {}); }},
+      {"put_back: size",
+       [] {
+         Image image(20, 20, 3);
+         put_back(Image(3, 3, 3), {0, 4, 0, 4}, image);
+       }},
+      {"LocalStrength: level", [&] { LocalStrength(rgb, 4, 4, {}, 0); }},
+      {"LocalStrength: shape", [&] { LocalStrength(map, 4, 4, {}, 0.5); }},
+      {"LocalStrength: gain", [&] { LocalStrength(rgb, 4, 4, {}, 0.5).set_gain(-1); }},
+      {"LocalStrength: rows",
+       [&] {
+         float strength[8];
+         LocalStrength(rgb, 4, 4, {}, 0.5).rows(3, 5, planes, strength);
+       }},
+      {"light_statistics: weights", [&] { light_statistics(rgb, {}, {1, 1}); }},
+      {"light_statistics: nothing", [&] { light_statistics(rgb, {}, std::vector<float>(16, 0.0f)); }},
       {"check_light: ratio",
        [] {
          check_light({LightLevel::Mode::kRatio, kInfinity});

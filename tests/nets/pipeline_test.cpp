@@ -61,6 +61,9 @@ double mean(const Tensor<float>& x) {
   return sum / static_cast<double>(x.size());
 }
 
+/// The automatic light on all of the picture alike.
+const EnhanceOptions kPlain{{}, Fusion::kNone};
+
 EnhanceOptions light(LightLevel::Mode mode, double value, Fusion fusion = Fusion::kNone) {
   return {{mode, value}, fusion};
 }
@@ -279,7 +282,7 @@ TEST_CASE("enhance: each net gets the mirror image around its inputs that the mo
 }
 
 TEST_CASE("enhance: neither leaving out the maps nor giving the picture away changes a bit", "[isa]") {
-  const std::pair<LightLevel, Fusion> ways[] = {{{LightLevel::Mode::kAuto, 0}, Fusion::kNone},
+  const std::pair<LightLevel, Fusion> ways[] = {{{LightLevel::Mode::kAuto, 0}, Fusion::kNone}, {{LightLevel::Mode::kAuto, 0}, Fusion::kAuto},
                                                 {{LightLevel::Mode::kRatio, 3}, Fusion::kOfficial},
                                                 {{LightLevel::Mode::kTargetMean, 0.4}, Fusion::kNone}};
   for (const int form : {0, 1, 2, 3}) {
@@ -318,7 +321,7 @@ TEST_CASE("enhance: neither leaving out the maps nor giving the picture away cha
 TEST_CASE("enhance: without a restoration net the reflectance is used as it is; the other nets are needed") {
   Model<float> model = random_model();
   const Picture picture = random_picture(4, 3);
-  const Enhanced e = enhance(model, picture);
+  const Enhanced e = enhance(model, picture, kPlain);
   CHECK(e.restored.to_vector() == e.reflectance.to_vector());
   CHECK_THAT(error_of([&] { enhance(model, Picture::zeros({2, 3, 4, 4})); }), Contains("[1, 3, h, w]"));
   model.adjustment.reset();
@@ -378,17 +381,17 @@ TEST_CASE("enhance: the automatic light leaves pictures of one color as they are
     return picture;
   };
   for (const Picture& picture : {flat(0, 0, 0), flat(0.1f, 0.1f, 0.1f), flat(0.05f, 0.03f, 0.01f), flat(0, 0, 0.2f)}) {
-    const Enhanced e = enhance(model, picture);
+    const Enhanced e = enhance(model, picture, kPlain);
     CHECK(e.strength == 0);
     CHECK(e.output.to_vector() == picture.to_vector());
   }
   const Picture pixel(Shape{1, 3, 1, 1}, std::vector<float>{0.08f, 0.04f, 0.02f});
-  CHECK(enhance(model, pixel).output.to_vector() == pixel.to_vector());
+  CHECK(enhance(model, pixel, kPlain).output.to_vector() == pixel.to_vector());
   double before = 0;
   for (const int steps : {2, 3, 7, 11, 12, 40}) {
     Picture picture = flat(0, 0, 0);
     for (std::int64_t i = 700; i < 760; ++i) picture[i] = static_cast<float>(steps) / 255;
-    const double strength = enhance(model, picture).strength;
+    const double strength = enhance(model, picture, kPlain).strength;
     CHECK(strength == Approx(std::clamp((steps - 2) / 10.0, 0.0, 1.0)).margin(1e-4));
     CHECK(strength >= before);
     before = strength;
@@ -403,9 +406,10 @@ TEST_CASE("enhance: the automatic light brings the output's mean to the rule's l
   for (const auto& [h, w] : {std::pair{9, 7}, std::pair{2, 3}, std::pair{140, 131}}) {
     CAPTURE(h, w);
     Picture picture = random_picture(h, w, 5, 0.0, 0.02);
-    // Something to be seen: what is all but even is left alone.
+    // Something to be seen: what is all but even is left alone, and a few pixels say nothing.
     for (std::int64_t c = 0; c < 3; ++c) {
       for (const std::int64_t i : {0, 1, w, w + 1}) picture[c * h * w + i] = h > 2 ? 0.08f : 0.07f * (i == 0);
+      for (std::int64_t i = 0; h > 100 && i < 2 * w; ++i) picture[c * h * w + i] = 0.08f;
     }
     const auto at_ratio = [&](double ratio) {
       return mean(enhance(model, picture, light(LightLevel::Mode::kRatio, ratio)).output);
@@ -417,7 +421,7 @@ TEST_CASE("enhance: the automatic light brings the output's mean to the rule's l
       const double target = darkest + share * (brightest - darkest);
       rule.highest = target;
       rule.bias = std::log(target);
-      const Enhanced e = enhance(model, picture);
+      const Enhanced e = enhance(model, picture, kPlain);
       CAPTURE(share, e.ratio, target);
       CHECK(e.strength == 1);
       CHECK(std::abs(mean(e.output) - target) < 0.006);
@@ -425,11 +429,11 @@ TEST_CASE("enhance: the automatic light brings the output's mean to the rule's l
     }
     // What no ratio reaches: 1 for a picture that is bright enough, else the highest.
     rule.highest = darkest / 2;
-    CHECK(enhance(model, picture).ratio == 1);
+    CHECK(enhance(model, picture, kPlain).ratio == 1);
     rule.highest = 1;
     rule.bias = 0;
     rule.highest_ratio = 7;
-    CHECK(enhance(model, picture).ratio == Approx(7));
+    CHECK(enhance(model, picture, kPlain).ratio == Approx(7));
     rule.highest_ratio = 20;
   }
   // A ratio that is asked for is not the rule's business.
@@ -445,12 +449,12 @@ TEST_CASE("enhance: the automatic light keeps highlights, up to the rule's highe
   const Picture picture = random_picture(40, 50, 5, 0.0, 0.1);
   rule.bias = std::log(0.3);
   rule.highest = 0.95;
-  const double high = mean(enhance(model, picture).output);
+  const double high = mean(enhance(model, picture, kPlain).output);
   // Nine tenths of the brightest pixels' mean; of three even channels the greatest is above 0.95 in a seventh.
   CHECK(high > 0.6);
   CHECK(high < 0.9);
   rule.highest = 0.55;
-  CHECK(mean(enhance(model, picture).output) == Approx(0.55).margin(0.004));
+  CHECK(mean(enhance(model, picture, kPlain).output) == Approx(0.55).margin(0.004));
 }
 
 TEST_CASE("enhance: pictures that are bright already stay as they are, those in between in part") {
@@ -458,7 +462,7 @@ TEST_CASE("enhance: pictures that are bright already stay as they are, those in 
   const double level = std::exp(LightConfig{}.bias);
   for (const double middle : {0.05, 0.15, 0.3, 0.4, 0.6}) {
     const Picture picture = random_picture(21, 17, 6, middle - 0.04, middle + 0.04);
-    const Enhanced e = enhance(model, picture);
+    const Enhanced e = enhance(model, picture, kPlain);
     const double expected = std::clamp(2 * (1 - mean(picture) / level), 0.0, 1.0);
     CAPTURE(middle, e.ratio);
     CHECK(e.strength == Approx(expected).margin(1e-5));
@@ -484,11 +488,11 @@ TEST_CASE("enhance: a black picture with a few lights stays dark") {
   const double level = std::exp(LightConfig{}.bias), m = mean(picture);
   const double limit = level_limit({}, light_statistics(picture));
   REQUIRE((limit > 2 * m && limit < level / 2));
-  const Enhanced e = enhance(model, picture);
+  const Enhanced e = enhance(model, picture, kPlain);
   CHECK(e.strength == Approx((limit - m) / (level - m)).epsilon(5e-3));
   // More of it than a twentieth is bright: it may become as bright as any.
   for (std::int64_t i = 0; i < 45; ++i) picture[i] = picture[600 + i] = picture[1200 + i] = 0.3f;
-  CHECK(enhance(model, picture).strength == 1);
+  CHECK(enhance(model, picture, kPlain).strength == 1);
 }
 
 TEST_CASE("enhance: the rule looks at the picture as the nets see it") {
@@ -500,7 +504,7 @@ TEST_CASE("enhance: the rule looks at the picture as the nets see it") {
     return std::clamp(2 * (1 - mean(picture) / automatic_level(rule, light_statistics(seen))), 0.0, 1.0);
   };
   REQUIRE(std::abs(strength(net_input(picture, {})) - strength(picture)) > 0.1);
-  CHECK(enhance(model, picture).strength == Approx(strength(net_input(picture, {}))).margin(1e-5));
+  CHECK(enhance(model, picture, kPlain).strength == Approx(strength(net_input(picture, {}))).margin(1e-5));
 }
 
 /// fuse_official's formula, straight from its comment.

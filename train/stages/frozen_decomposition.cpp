@@ -43,7 +43,9 @@ Tensor<float> FrozenDecomposition::decompose(std::size_t index) const {
   Tensor<float> all(Shape{kPlanes, pictures.low.height, pictures.low.width});
   std::int64_t at = 0;
   for (const Image* image : {&pictures.low, &pictures.high}) {
-    const PictureNets::Parts parts = nets.decompose(net_input(to_tensor(*image), model_.config.input));
+    const InputConfig& input = model_.config.input;
+    const PictureNets::Parts parts =
+        nets.decompose(net_input(to_tensor(*image), image == &pictures.low ? input : input.of_reference()));
     put_planes(parts.reflectance, all, at);
     put_planes(parts.illumination, all, at + 3);
     at += 4;
@@ -60,6 +62,9 @@ std::string FrozenDecomposition::content_name() const {
   };
   add_text(to_json(*model_.config.decomposition).dump() + current_isa());
   add(model_.config.input.stretch);
+  if (const double outliers = model_.config.input.outliers.value_or(0); outliers > 0) {
+    add(std::bit_cast<std::uint64_t>(outliers));
+  }
   add(static_cast<std::uint64_t>(model_.config.input.margin()));
   add(exact_kernels());
   for (const Parameter<float>& parameter : model_.decomposition->parameters()) {
@@ -83,14 +88,14 @@ FrozenDecomposition::Ratio FrozenDecomposition::ratio(std::size_t index) {
 
 double FrozenDecomposition::ratio_up(std::size_t index, const Image& low) {
   PictureNets nets(model_);
-  const auto light_of = [&](const Image& image) {
-    return nets.decompose(net_input(to_tensor(image), model_.config.input)).illumination;
+  const auto light_of = [&](const Image& image, const InputConfig& input) {
+    return nets.decompose(net_input(to_tensor(image), input)).illumination;
   };
   if (!bright_light_.has(index)) {
-    const Tensor<float> light = light_of(pairs_.pictures(index).high);
+    const Tensor<float> light = light_of(pairs_.pictures(index).high, model_.config.input.of_reference());
     bright_light_.put(index, light.reshape(Shape{1, light.shape()[2], light.shape()[3]}));
   }
-  const Tensor<float> dark = light_of(low);
+  const Tensor<float> dark = light_of(low, model_.config.input);
   return ratio_between(dark, bright_light_.get(index).reshape(dark.shape()));
 }
 

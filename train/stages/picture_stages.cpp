@@ -16,13 +16,12 @@ namespace {
 
 /// The crop of an RGB picture at (y, x) into three planes of `to`, beginning at plane `at`, with the values that
 /// `range` goes from and to as 0 and 1.
-void put_crop(const Image& image, const Pairs::Range& range, std::int64_t y, std::int64_t x, Tensor<float>& to,
+void put_crop(const Image& image, InputRange range, std::int64_t y, std::int64_t x, Tensor<float>& to,
               std::int64_t at) {
   const std::int64_t size = to.shape()[1];
-  const float span = std::max(range.high - range.low, 0.001f);
   std::array<float, 256> values;
   for (int v = 0; v < 256; ++v) {
-    values[static_cast<std::size_t>(v)] = (static_cast<float>(v) / 255.0f - range.low) / span;
+    values[static_cast<std::size_t>(v)] = range.stretched(static_cast<float>(v) / 255.0f);
   }
   for (std::int64_t i = 0; i < size; ++i) {
     const std::uint8_t* row = image.row(static_cast<int>(y + i)) + 3 * x;
@@ -40,7 +39,7 @@ enum JointPlanes : std::int64_t { kInput = 0, kBright = 3, kTarget = 6, kRatio =
 class PictureSampler : public StageSampler {
  public:
   PictureSampler(const StageConfig& config, const Model<float>& model, const Pairs& pairs, FrozenDecomposition& frozen)
-      : config_(config), stretch_(model.config.input.stretch), pairs_(pairs), frozen_(frozen) {}
+      : config_(config), input_(model.config.input), pairs_(pairs), frozen_(frozen) {}
 
   void prepare(std::size_t pair, std::uint64_t draw) override {
     if (!of_picture()) return;
@@ -53,25 +52,23 @@ class PictureSampler : public StageSampler {
 
   Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random,
                        std::uint64_t draw) override {
-    constexpr Pairs::Range kAsItIs{0, 1};
     std::optional<Twin> twin;
     if (pairs_.fresh(pair)) {
       auto prepared = twins_.extract(draw);
       twin = prepared ? std::move(prepared.mapped()) : make_twin(pair, draw);
     }
     const Pairs::Pictures& pictures = pairs_.pictures(pair);
-    const Pairs::Pair& ranges = pairs_.all()[pair];
+    const auto [low_range, high_range] = ranges_of(pair, twin ? &twin->low : nullptr);
     Tensor<float> sample(Shape{stage_planes(config_), size, size});
-    const Pairs::Range low_range = !stretch_ ? kAsItIs : twin ? range_of(twin->low) : ranges.low;
     put_crop(twin ? twin->low : pictures.low, low_range, y, x, sample, kInput);
-    put_crop(pictures.high, stretch_ ? ranges.high : kAsItIs, y, x, sample, kBright);
+    put_crop(pictures.high, high_range, y, x, sample, kBright);
     if (!config_.net.joint()) {
       if (drawn(config_.augment.lamps, random)) put_lamps(sample, 2, random);
       if (drawn(config_.augment.noisy_inputs, random)) add_noise(sample, random);
       change_colors(sample, 2, random);
       return sample;
     }
-    put_crop(pictures.high, kAsItIs, y, x, sample, kTarget);
+    put_crop(pictures.high, InputRange{}, y, x, sample, kTarget);
     if (drawn(config_.augment.lamps, random)) put_lamps(sample, 3, random);
     double ratio = !of_picture() ? 1 : twin ? twin->ratio : frozen_.ratio(pair).up, level = 1;
     float* const planes = sample.data();
@@ -111,6 +108,16 @@ class PictureSampler : public StageSampler {
 
   bool of_picture() const { return config_.net.joint() && config_.ratio == "picture"; }
 
+  /// Of the dark picture and the bright one: found once for each pair, of a fresh twin each time.
+  std::pair<InputRange, InputRange> ranges_of(std::size_t pair, const Image* twin) {
+    auto [found, added] = ranges_.try_emplace(pair);
+    if (added) {
+      const Pairs::Pictures& pictures = pairs_.pictures(pair);
+      found->second = {range_of_image(pictures.low, input_), range_of_image(pictures.high, input_.of_reference())};
+    }
+    return {twin ? range_of_image(*twin, input_) : found->second.first, found->second.second};
+  }
+
   /// A dark picture made for one sample, and the ratio that goes with it.
   struct Twin {
     Image low;
@@ -124,7 +131,8 @@ class PictureSampler : public StageSampler {
 
   std::map<std::uint64_t, Twin> twins_;  // of the batch that is prepared, where their ratio takes a net
   const StageConfig& config_;
-  bool stretch_;
+  const InputConfig& input_;
+  std::map<std::size_t, std::pair<InputRange, InputRange>> ranges_;
   const Pairs& pairs_;
   FrozenDecomposition& frozen_;
 };

@@ -76,6 +76,7 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
     check(other.config.input.stretch == model.config.input.stretch, source, ": its input.stretch is ",
           other.config.input.stretch ? "true" : "false", ", the config's is not");
     if (!model.config.input.mirror) model.config.input.mirror = other.config.input.mirror;
+    if (!model.config.input.outliers) model.config.input.outliers = other.config.input.outliers;
     each_net(model, [&](auto& config, auto& net) {
       take_net(source, of_net(other, config), of_net(other.config, config), of_net(stage.net, config), net, config);
     });
@@ -502,10 +503,15 @@ class Run {
       double level = 0;
       for (std::int64_t i = 0; i < target.size(); ++i) level += static_cast<double>(target[i]);
       level = std::max(level / static_cast<double>(target.size()), 1e-3);
-      const InputRange low_range = input_range(dark, model_.config.input),
-                       high_range = input_range(target, model_.config.input);
-      const Tensor<float> low = reduced_for_light(net_input(dark, model_.config.input)),
-                          high = reduced_for_light(net_input(target, model_.config.input));
+      const MeteredPicture dark_meter = meter(dark, model_.config.input),
+                           bright_meter = meter(target, model_.config.input);
+      const InputRange low_range = dark_meter.range, high_range = bright_meter.range;
+      const auto seen = [](const MeteredPicture& metered) {
+        Tensor<float> picture = metered.reduced.clone();
+        for (std::int64_t i = 0; i < picture.size(); ++i) picture[i] = metered.range.stretched(picture[i]);
+        return picture;
+      };
+      const Tensor<float> low = seen(dark_meter), high = seen(bright_meter);
       // Each source counts as much as training draws from it; 1 where there is one.
       const Pairs::Source& source = pairs_.sources()[pairs_.all()[index].source];
       const double weight = static_cast<double>(source.turns) / static_cast<double>(Pairs::kTurns) *

@@ -55,7 +55,7 @@ PairMaps run_pair(const Model<float>& model, const Pairs& pairs, std::size_t ind
     light_high = planes_of(planes, 7, 8);
   } else {
     const PictureNets::Parts low = nets.decompose(maps.stretched),
-                             high = nets.decompose(net_input(maps.target, model.config.input));
+                             high = nets.decompose(net_input(maps.target, model.config.input.of_reference()));
     e.reflectance = low.reflectance;
     e.illumination = low.illumination;
     maps.reflectance_high = high.reflectance;
