@@ -11,9 +11,9 @@ namespace {
 
 /// Half a window's side as a share of the longer side of the reduced picture, and the variance of a window from which on
 /// what is in it are parts of different light, and no pattern.
-constexpr double kRadius = 0.05, kVariance = 0.01;
+constexpr double kRadius = 0.05, kVariance = 0.004;
 /// As shares of the level: surroundings that count as dark, and those that do not at all.
-constexpr float kDark = 0.5f, kNotDark = 0.85f;
+constexpr float kDark = 0.4f, kNotDark = 0.7f;
 /// Surroundings that stay as they are in pictures of which at least kMuchLight is that bright; where less than kFewLight is,
 /// there are none. Those from kLightFrom on count in part.
 constexpr float kBright = 0.6f, kLightFrom = 0.4f, kFewLight = 0.01f, kMuchLight = 0.05f;

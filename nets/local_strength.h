@@ -31,7 +31,7 @@ class LocalStrength {
                 double brighter = 1);
 
   /// How much each pixel of the reduced picture, row by row, counts where the light is chosen for the dark parts: 1 up to
-  /// half of the level, 0 from 0.85 of it on.
+  /// 0.4 of the level, 0 from 0.7 of it on.
   std::vector<float> weights() const;
 
   /// Sets the gain, which is 1 at first.

@@ -141,6 +141,13 @@ InputRange Meter::range() const {
   return range_between(counts_, outliers_);
 }
 
+float Meter::lights() const {
+  const InputRange usual = range();
+  if (counts_.empty()) return usual.low + usual.span;
+  const InputRange wide = range_between(counts_, outliers_ / 50);
+  return std::max(usual.low + usual.span, wide.low + wide.span);
+}
+
 InputRange range_of_image(const Image& image, const InputConfig& config) {
   check(image.channels == 3 && image.bits == 8 && !image.data.empty(), "picture: expected 8-bit RGB, got ",
         image.channels, " channels of ", image.bits, " bits");
@@ -165,7 +172,7 @@ MeteredPicture meter(const Tensor<float>& picture, const InputConfig& config) {
   Meter meter(h, w, config);
   const float* const planes[] = {picture.data(), picture.data() + h * w, picture.data() + 2 * h * w};
   meter.add_rows(0, h, planes);
-  return {meter.range(), meter.reduced(), meter.weights()};
+  return {meter.range(), meter.reduced(), meter.weights(), meter.lights()};
 }
 
 }  // namespace kind

@@ -44,6 +44,9 @@ class Meter {
   /// more or fewer. With outliers = 0 the ends are the smallest and the largest value.
   InputRange range() const;
 
+  /// The end of the range with a fiftieth of the outliers: lights, but no hot pixels. range()'s own where there are none.
+  float lights() const;
+
   /// See Reduction.
   Tensor<float> reduced() const { return reduction_.take(); }
   /// The opacity of the reduced picture's pixels, in 0..1; empty where all is opaque.
@@ -68,6 +71,7 @@ struct MeteredPicture {
   InputRange range;
   Tensor<float> reduced;
   std::vector<float> weights;  // of the reduced picture's pixels; empty: 1 each
+  float lights = 1;            // see Meter
 };
 /// Of a picture [1, 3, h, w] in 0..1, all of it opaque. Throws Error for other shapes.
 MeteredPicture meter(const Tensor<float>& picture, const InputConfig& config);

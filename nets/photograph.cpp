@@ -182,7 +182,7 @@ class Work {
       const float* const planes[] = {rows.data(), rows.data() + count, rows.data() + 2 * count};
       meter.add_rows(y, end, planes, transparent_ ? opacity.data() : nullptr);
     }
-    metered_ = {meter.range(), meter.reduced(), meter.weights()};
+    metered_ = {meter.range(), meter.reduced(), meter.weights(), meter.lights()};
     hidden_color_ = meter.mean_color();
   }
   void read_rows(std::int64_t y0, std::int64_t y1, float* rows) const {

@@ -286,7 +286,7 @@ Tensor<float> net_input(Tensor<float> picture, const InputConfig& config) {
 
 LightChoice choose_light(const Model<float>& model, const MeteredPicture& picture, std::int64_t h, std::int64_t w,
                          const LightLevel& light, Fusion fusion) {
-  constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9, kLowestLevel = 0.02, kHighestLevel = 0.95;
+  constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9, kLowestLevel = 0.02, kHighestLevel = 0.95, kLeastDark = 0.03;
   check_light(light);
   check_picture(picture.reduced);
   const InputRange range = picture.range;
@@ -304,13 +304,17 @@ LightChoice choose_light(const Model<float>& model, const MeteredPicture& pictur
   const LightConfig rule = model.config.light.value_or(LightConfig{});
   const Tensor<float> input = stretched(picture.reduced.clone(), range);
   const LightStatistics statistics = light_statistics(input, range, picture.weights);
-  const double brighter = std::exp2(light.stops / 2.2), limit = level_limit(rule, statistics) * brighter;
+  // Of the whole range, its lights included: among them a sky is black however it is stretched.
+  const double all_of_range = std::max<double>(static_cast<double>(picture.lights - range.low), range.span);
+  const double brighter = std::exp2(light.stops / 2.2),
+               limit = level_limit(rule, statistics) * static_cast<double>(range.span) / all_of_range * brighter;
   const double level = light.stops == 0
                            ? automatic_level(rule, statistics)
                            : std::clamp(automatic_level(rule, statistics) * brighter, kLowestLevel, kHighestLevel);
   std::vector<float> weights = picture.weights;
   if (weights.empty()) weights.assign(static_cast<std::size_t>(input.size() / 3), 1.0f);
-  double used = 0;
+  double all = 0, used = 0;
+  for (const float weight : weights) all += static_cast<double>(weight);
   if (mixes) {
     choice.local = std::make_shared<LocalStrength>(picture.reduced, h, w, range, level, brighter);
     const std::vector<float> dark = choice.local->weights();
@@ -326,6 +330,8 @@ LightChoice choose_light(const Model<float>& model, const MeteredPicture& pictur
   const double given = mean_of(picture.reduced, weights);
   if (automatic) {
     choice.mixed = content_of(picture.reduced);
+    // A few dark places are no reason to change a picture.
+    if (mixes) choice.mixed *= std::min(1.0, used / (kLeastDark * all));
     if (!choice.local) choice.mixed *= std::clamp(2 * (1 - given / level), 0.0, 1.0);
     // By mixing and not by the ratio, which would take the light from the stars, too.
     if (given < level) choice.mixed *= std::clamp((limit - given) / (level - given), 0.0, 1.0);
