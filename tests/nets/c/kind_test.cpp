@@ -299,9 +299,10 @@ TEST_CASE("libkind: what cannot be is refused with a line that says why") {
                o.light_value = std::nan("");
              }),
              Contains("got nan"));
+  CHECK_THAT(asked([](kind_options& o) { o.light_value = 11; }), Contains("stops"));  // of the automatic light
   CHECK_THAT(asked([](kind_options& o) { o.strength = 2; }), Contains("strength"));
   CHECK_THAT(asked([](kind_options& o) { o.denoise = -1; }), Contains("denoise"));
-  CHECK_THAT(asked([](kind_options& o) { o.fusion = 2; }), Contains("fusion"));
+  CHECK_THAT(asked([](kind_options& o) { o.fusion = 3; }), Contains("fusion"));
   CHECK_THAT(asked([](kind_options& o) { o.threads = 1025; }), Contains("threads"));
   CHECK_THAT(asked([](kind_options& o) { o.reserved = 1; }), Contains("reserved"));
   struct Later {
