@@ -68,10 +68,10 @@ done
 
 mkdir "$work/here" && cd "$work/here"
 mkdir folder && touch 'a picture.png' b.png
-expect "none official" kind-infer --fusion ""
+expect "auto none official" kind-infer --fusion ""
 expect "official" kind-infer --fusion o
 expect "official" kind-infer --fusion = o
-expect "none official" kind-infer --fusion =
+expect "auto none official" kind-infer --fusion =
 expect "420 422 444" kind-infer a.png --chroma 4
 expect "bmp jpg png ppm" kind-infer -f ""
 expect "a picture.png b.png folder" kind-infer ""
