@@ -1,4 +1,5 @@
-// Runs the program itself: what it writes and prints, and its exit codes.
+// Runs the program itself: what it writes and prints, and its exit codes. Long because all its cases share the pictures and
+// models that they are run on.
 
 #include <sys/wait.h>
 

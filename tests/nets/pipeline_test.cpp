@@ -1,3 +1,5 @@
+// Long because its cases share the small models whose output can be said by hand.
+
 #include "nets/pipeline.h"
 
 #include <algorithm>
