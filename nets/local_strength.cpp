@@ -122,6 +122,14 @@ void LocalStrength::set_gain(double gain) {
   gain_ = gain;
 }
 
+void LocalStrength::set_curve(const Curve& curve) {
+  check(curve.bright > 0 && curve.kept_black >= 0 && curve.kept_black <= 1,
+        "light: expected a brightness above 0 and a share from 0 to 1, got ", curve.bright, " and ", curve.kept_black);
+  set_gain(curve.gain);
+  bright_ = static_cast<float>(curve.bright);
+  kept_black_ = static_cast<float>(curve.kept_black);
+}
+
 double LocalStrength::mean() const {
   double sum = 0;
   for (const float b : brightness_) sum += static_cast<double>(strength_at(b));

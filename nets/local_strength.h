@@ -37,6 +37,16 @@ class LocalStrength {
   /// Sets the gain, which is 1 at first.
   void set_gain(double gain);
 
+  /// How brightness becomes strength. All but the gain is found in the picture.
+  struct Curve {
+    double gain = 1;        // of dark parts
+    double bright = 1;      // surroundings as bright as this stay as they are; infinite where all is enhanced
+    double kept_black = 0;  // how much of what is all but black stays so, 0..1
+  };
+  Curve curve() const { return {gain_, static_cast<double>(bright_), static_cast<double>(kept_black_)}; }
+  /// Another one: that of a sequence of pictures, say. Throws Error for numbers out of range.
+  void set_curve(const Curve& curve);
+
   /// Of rows y0 <= y < y1 of the picture whose planes red, green and blue these are, into `strength`: (y1 - y0) * w
   /// values. Throws Error for other rows than the picture's.
   void rows(std::int64_t y0, std::int64_t y1, const float* const* planes, float* strength) const;

@@ -9,6 +9,14 @@
 
 namespace kind {
 
+/// What else decides how a picture is enhanced: the other frames of a sequence, for example. Each may change what it is
+/// given.
+struct PhotoHooks {
+  std::function<void(PictureArea&)> area = {};                         // what is no frame, as framed_area finds it
+  std::function<void(const MeteredPicture&, InputRange&)> range = {};  // that is stretched, metered.range
+  std::function<void(LightChoice&)> light = {};                        // chosen for each level
+};
+
 /// How a picture is enhanced, and as what its result is made.
 struct PhotoOptions {
   LightLevel light = {};
@@ -25,6 +33,7 @@ struct PhotoOptions {
   bool bands = false;
   /// Called now and then with how much of the work is done, 0..1.
   std::function<void(double)> progress = {};
+  PhotoHooks hooks = {};
 };
 
 struct EnhancedPhoto {
@@ -43,12 +52,13 @@ struct EnhancedPhoto {
 EnhancedPhoto enhance_photo(const Model<float>& model, Image photo, const PhotoOptions& options = {});
 
 /// The picture at several light levels, each of which `use` is given as soon as it is done; options.light is not looked
-/// at. Decomposition and restoration, nearly all of the work, are done once where memory suffices.
+/// at. Decomposition and restoration, nearly all of the work, are done once where memory suffices. `maps`, unless null,
+/// gets the maps of the first level, without an output; on a frame the reflectance is the picture and the light 1.
 void enhance_levels(const Model<float>& model, Image photo, const PhotoOptions& options,
-                    const std::vector<LightLevel>& levels, const std::function<void(std::size_t, EnhancedPhoto)>& use);
+                    const std::vector<LightLevel>& levels, const std::function<void(std::size_t, EnhancedPhoto)>& use,
+                    Enhanced* maps = nullptr);
 
-/// The maps behind the result that enhance_photo makes. On a frame the reflectance is the picture and the light 1.
-/// options.strength, bits and memory are not looked at. Throws Error as enhance_photo does.
+/// The maps behind the result that enhance_photo makes, and that result as `output`. Throws Error as enhance_photo does.
 Enhanced photo_maps(const Model<float>& model, const Image& photo, const PhotoOptions& options);
 
 /// What work on a picture of these sides takes, without weights and files: with its maps in memory (faster), and in

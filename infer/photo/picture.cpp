@@ -189,7 +189,6 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
     check(limits.max_bytes == 0 || needed <= limits.max_bytes, "--dump-maps of a picture of ", picture.width, " x ",
           picture.height, " pixels needs ", needed >> 20, " MiB of memory, the limit is ", limits.max_bytes >> 20,
           " MiB");
-    picture.maps = photo_maps(model, picture.image, photo);
   }
 
   // The results, then what only the page shows.
@@ -229,7 +228,8 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
       picture.results.back().image = std::move(result.image);
     }
   };
-  enhance_levels(model, std::exchange(picture.image, {}), photo, levels, use);
+  enhance_levels(model, std::exchange(picture.image, {}), photo, levels, use,
+                 options.maps.empty() ? nullptr : &picture.maps);
   if (options.sheet && !picture.job.outputs.empty()) {
     const Image sheet = join_tiles(tiles);
     make_upright(picture.metadata, sheet.width, sheet.height, 1);  // its sizes are other ones
