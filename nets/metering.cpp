@@ -16,6 +16,8 @@ constexpr int kSteps = 65536;
 constexpr float kSmallestSpan = 0.001f;
 /// The values that an end of the range is the mean of are those between `outliers` and this many times as many.
 constexpr double kEndShare = 4;
+/// Of the outliers, that are passed over where lights are looked for: less than a lamp, more than a few hot pixels.
+constexpr double kLightsShare = 0.02;
 
 /// True where the `count` pixels from (x, y) on, `dx` and `dy` apart, are as plain as a frame is and of the colour of
 /// the pixel at (from_x, from_y), or fully transparent.
@@ -144,7 +146,7 @@ InputRange Meter::range() const {
 float Meter::lights() const {
   const InputRange usual = range();
   if (counts_.empty()) return usual.low + usual.span;
-  const InputRange wide = range_between(counts_, outliers_ / 50);
+  const InputRange wide = range_between(counts_, kLightsShare * outliers_);
   return std::max(usual.low + usual.span, wide.low + wide.span);
 }
 

@@ -42,17 +42,12 @@ PairFolder find_folder(const SourceConfig& source) {
 
 }  // namespace
 
-Pairs::Range range_of(const Image& image) {
-  const auto [low, high] = std::minmax_element(image.data.begin(), image.data.end());
-  return {static_cast<float>(*low) / 255.0f, static_cast<float>(*high) / 255.0f};
-}
-
 Pairs::Pairs(const DataConfig& config, std::int64_t smallest_side, std::uint64_t seed) : config_(config), seed_(seed) {
   for (const SourceConfig& given : config.all()) {
     Source source{given, find_folder(given), pairs_.size(), {}, {}, {}, 0};
     const std::string prefix = config.sources.size() > 1 ? given.name + "/" : "";
     for (const PairFolder::Pair& pair : source.folder.pairs) {
-      pairs_.push_back({prefix + pair.stem, 0, 0, {}, {}, sources_.size()});
+      pairs_.push_back({prefix + pair.stem, 0, 0, sources_.size()});
     }
     sources_.push_back(std::move(source));
   }
@@ -125,8 +120,6 @@ void Pairs::read_all(std::int64_t smallest_side) {
         const Image &low = kept_[i].low, &high = kept_[i].high;
         pairs_[i].width = high.width;
         pairs_[i].height = high.height;
-        pairs_[i].low = range_of(low);
-        pairs_[i].high = range_of(high);
         hashes[i] = hash_pictures(stem, kept_[i]);
         if (low.width != high.width || low.height != high.height) {
           found[i] =

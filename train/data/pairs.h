@@ -22,14 +22,9 @@ class Pairs {
   /// different sizes, an unreadable file, or a side smaller than `smallest_side`.
   Pairs(const DataConfig& config, std::int64_t smallest_side, std::uint64_t seed);
 
-  /// Smallest and largest value of a picture, in 0..1.
-  struct Range {
-    float low = 0, high = 0;
-  };
   struct Pair {
     std::string stem;  // with several sources "SOURCE/STEM"
     int width = 0, height = 0;
-    Range low, high;  // of the dark and the bright picture
     std::size_t source = 0;
   };
   const std::vector<Pair>& all() const { return pairs_; }
@@ -83,9 +78,6 @@ class Pairs {
   mutable std::optional<std::size_t> last_index_;
   std::uint64_t fingerprint_ = 0;
 };
-
-/// Smallest and largest value of an 8-bit picture.
-Pairs::Range range_of(const Image& image);
 
 /// One of the 8 flips and rotations of planes [c, s, s] (mode 0 leaves them): as the authors' program numbers them,
 /// where "up-down" reverses rows and rotations are counter-clockwise: 0 none, 1 up-down, 2 rotated by 90, 3 that and
