@@ -51,6 +51,7 @@ std::string name_unreadable(const std::string& path, Bytes bytes) {
       {"P3"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
       {"P4"sv, "a bitmap (PBM) file, which is not read: convert it to PNG first"},
       {"P7"sv, "a PAM file, which is not read: convert it to PNG first"},
+      {"YUV4MPEG2 "sv, "a video (YUV4MPEG2), expected a picture; kind-infer takes a video as its only input"},
   });
   for (const auto& [magic, description] : kOtherTypes) {
     if (has_at(bytes, 0, magic)) return description;
