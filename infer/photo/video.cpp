@@ -192,7 +192,7 @@ class Video {
     if (compute_error_) std::rethrow_exception(compute_error_);
     const std::uint64_t frames = progress_.frames();
     if (stop_ && !complete_) {
-      progress_.say(join("kind-infer: stopped after ", frames, frames == 1 ? " frame" : " frames",
+      progress_.say(join("kind-infer: stopped after ", count_text("frame", "frames"),
                          file_ ? "; " + job_.outputs[0].string() + " is not written" : ""));
       return 128 + stop_;
     }
@@ -207,16 +207,21 @@ class Video {
     try {
       if (read_error_) std::rethrow_exception(read_error_);
     } catch (const std::exception& error) {
-      progress_.say(join(error_line("kind-infer", error), "; the ", frames,
-                         frames == 1 ? " frame before it is written" : " frames before it are written"));
+      progress_.say(join(error_line("kind-infer", error), "; ",
+                         count_text("frame before it is", "frames before it are"), " written"));
       return kExitSomeFailed;
     }
-    progress_.say(join(name_, ": ", reader_.header().width, "x", reader_.header().height, ", ", frames,
-                       frames == 1 ? " frame, " : " frames, ", speed));
+    progress_.say(join(name_, ": ", reader_.header().width, "x", reader_.header().height, ", ",
+                       count_text("frame", "frames"), ", ", speed));
     return kExitDone;
   }
 
  private:
+  std::string count_text(const char* one, const char* several) const {
+    const std::uint64_t frames = progress_.frames();
+    return join(frames, " ", frames == 1 ? one : several);
+  }
+
   void read_all() {
     try {
       std::optional<Y4mFrame> frame;

@@ -190,7 +190,7 @@ TEST_CASE("y4m: smooth frames come back as they were, of every kind and size") {
         // Chroma of few, coarse pixels is not smooth, and its edges are means of pixels on one side.
         const bool halved = header.sampling == Sampling::k420 || header.sampling == Sampling::k422;
         const double slope = halved ? 25.0 / 255 * 4 / std::min(width > 1 ? width : 99, height > 1 ? height : 99) : 0;
-        CHECK(difference(image, back) <= (header.bits == 8 ? 2.0 / 255 : 1.5 / 1023) + slope);
+        CHECK(difference(image, back) <= 2.0 / ((1 << header.bits) - 1) + slope);
       }
     }
   }
