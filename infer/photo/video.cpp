@@ -193,33 +193,36 @@ class Video {
     const std::uint64_t frames = progress_.frames();
     if (stop_ && !complete_) {
       progress_.say(join("kind-infer: stopped after ", count_text("frame", "frames"),
-                         file_ ? "; " + job_.outputs[0].string() + " is not written" : ""));
+                         file_ ? "; " + printable(job_.outputs[0].string()) + " is not written" : ""));
       return 128 + stop_;
     }
     if (frames == 0 && read_error_) std::rethrow_exception(read_error_);
     check(frames > 0, "cannot read ", name_, ": it has no frames");
     const std::string speed = progress_.speed();
+    if (file_) file_->commit();
+    progress_.say(read_error_ ? join(error_of_reading(), "; ", count_text("frame before it is", "frames before it are"),
+                                     " written")
+                              : join(name_, ": ", reader_.header().width, "x", reader_.header().height, ", ",
+                                     count_text("frame", "frames"), ", ", speed));
     if (file_) {
-      file_->commit();
       std::cout << job_.outputs[0].string() << std::endl;
       check(static_cast<bool>(std::cout), "cannot write to the standard output; the result is there");
     }
-    try {
-      if (read_error_) std::rethrow_exception(read_error_);
-    } catch (const std::exception& error) {
-      progress_.say(join(error_line("kind-infer", error), "; ",
-                         count_text("frame before it is", "frames before it are"), " written"));
-      return kExitSomeFailed;
-    }
-    progress_.say(join(name_, ": ", reader_.header().width, "x", reader_.header().height, ", ",
-                       count_text("frame", "frames"), ", ", speed));
-    return kExitDone;
+    return read_error_ ? kExitSomeFailed : kExitDone;
   }
 
  private:
   std::string count_text(const char* one, const char* several) const {
     const std::uint64_t frames = progress_.frames();
     return join(frames, " ", frames == 1 ? one : several);
+  }
+
+  std::string error_of_reading() const {
+    try {
+      std::rethrow_exception(read_error_);
+    } catch (const std::exception& error) {
+      return error_line("kind-infer", error);
+    }
   }
 
   void read_all() {
