@@ -147,7 +147,7 @@ TEST_CASE("y4m: headers that are refused") {
   };
   for (const auto& [line, message] : bad) {
     INFO(line);
-    const std::string error = error_of([&] { parse_y4m_header("clip", line); });
+    const std::string error = error_of([&, text = line] { parse_y4m_header("clip", text); });
     CHECK_THAT(error, Contains(message) && Contains("clip"));
     CHECK(error.find('\n') == error.npos);
   }
@@ -244,7 +244,7 @@ TEST_CASE("y4m: chroma lies where the header says") {
 }
 
 TEST_CASE("y4m: a stream, its parameters kept, in pieces of any size") {
-  for (const std::size_t piece : {1, 7, 100000}) {
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{100000}}) {
     const Y4mHeader header = header_of(17, 11, "F25:1 C422p10 Xmine");
     std::string stream = header.line + "\n";
     const char* parameters[] = {"", " Xfirst I1pp", " "};
