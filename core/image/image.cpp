@@ -51,6 +51,7 @@ std::string name_unreadable(const std::string& path, Bytes bytes) {
       {"P3"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
       {"P4"sv, "a bitmap (PBM) file, which is not read: convert it to PNG first"},
       {"P7"sv, "a PAM file, which is not read: convert it to PNG first"},
+      {"YUV4MPEG2 "sv, "a video (YUV4MPEG2), expected a picture; kind-infer takes a video as its only input"},
   });
   for (const auto& [magic, description] : kOtherTypes) {
     if (has_at(bytes, 0, magic)) return description;
@@ -76,7 +77,8 @@ std::string name_unreadable(const std::string& path, Bytes bytes) {
     for (const auto brand : {"heic"sv, "heix"sv, "heim"sv, "heis"sv, "hevc"sv, "hevx"sv, "mif1"sv, "msf1"sv}) {
       if (has_at(bytes, 8, brand)) return "a HEIC file, which is not read: convert it to PNG or JPEG first";
     }
-    return "a video or another file of the MP4 family, expected a picture";
+    return "a video or another file of the MP4 family, expected a picture; kind-infer takes what ffmpeg -f yuv4mpegpipe "
+           "makes of a video";
   }
   return "not a picture of a type that is read (PNG, JPEG, BMP, PPM, PGM)";
 }

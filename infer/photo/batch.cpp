@@ -25,10 +25,11 @@
 #include "core/base/parallel.h"
 #include "core/base/quote.h"
 #include "core/files/file.h"
+#include "core/image/y4m.h"
 #include "core/kernels/kernels.h"
 #include "core/program/program.h"
 #include "infer/photo/picture.h"
-#include "nets/model_path.h"
+#include "infer/photo/video.h"
 
 namespace kind {
 namespace {
@@ -36,8 +37,6 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 
 constexpr std::size_t kMaxName = 4096;
-/// What the program takes beside the work on pictures: itself, the weights, files on their way in and out.
-constexpr std::uint64_t kOwnBytes = std::uint64_t{160} << 20;
 /// Results that are written while the next picture is computed.
 constexpr std::size_t kWriteBehindBytes = std::size_t{64} << 20;
 
@@ -178,16 +177,10 @@ Outcome failure(Picture picture, const std::exception& error) {
 /// write. Computing begins in the plan's order.
 class Batch {
  public:
-  Batch(const Options& options, const std::vector<Job>& jobs, const StopSignal& stop)
-      : options_(options), jobs_(jobs), stop_(stop), console_(options, jobs) {
-    limits_.read = options.limits;
-    const std::uint64_t own = kOwnBytes * (static_cast<std::uint64_t>(options.jobs) + 1) / 2;
-    check(options.max_memory >= 1 << 20, "--max-mem: expected more than ", own >> 20, " MiB, got ", options.max_memory,
-          " bytes; write 800M or 4G");
-    check(options.max_memory > own, "--max-mem: expected more than ", own >> 20, " MiB, got ",
-          static_cast<double>(options.max_memory >> 10) / 1024, " MiB");
-    limits_.max_bytes = (options.max_memory - own) / static_cast<std::uint64_t>(options.jobs);
-    limits_.read.max_image_bytes = std::min(limits_.read.max_image_bytes, limits_.max_bytes);
+  Batch(const Options& options, const std::vector<Job>& jobs, std::vector<std::uint8_t> stdin_start,
+        const StopSignal& stop)
+      : options_(options), jobs_(jobs), stop_(stop), limits_(make_limits(options)), console_(options, jobs) {
+    limits_.stdin_start = std::move(stdin_start);
   }
 
   int run() {
@@ -307,7 +300,12 @@ class Batch {
           changed_.notify_all();
           return;
         }
-        enhance_picture(*model, options_, limits_, picture, [&](double share) { console_.progress(i, share); });
+        const auto progress = [this, i](double share) { console_.progress(i, share); };
+        if (options_.sequence) {
+          enhance_next(i, *model, picture);
+        } else {
+          enhance_picture(*model, options_, limits_, picture, progress);
+        }
         std::size_t bytes = 0;
         for (const Picture::Result& result : picture.results) bytes += result.image.data.size() + result.file.size();
         if (bytes > kWriteBehindBytes || !options_.maps.empty()) {
@@ -352,19 +350,30 @@ class Batch {
     }
   }
 
+  /// The next frame of a sequence, which one thread alone computes.
+  void enhance_next(std::size_t i, const Model<float>& model, Picture& picture) {
+    frame_ = i;
+    if (!sequence_) {
+      const auto progress = [this](double share) { console_.progress(frame_, share); };
+      sequence_ = std::make_unique<SequenceEnhancer>(model, frame_options(options_, limits_, picture, progress),
+                                                     options_.rate());
+    }
+    if (frame_width_ == 0) {
+      frame_width_ = picture.width;
+      frame_height_ = picture.height;
+    }
+    check(picture.width == frame_width_ && picture.height == frame_height_, shown(picture.job), ": it has ",
+          picture.width, " x ", picture.height, " pixels, expected ", frame_width_, " x ", frame_height_,
+          " as the first of the --sequence");
+    enhance_frame(*sequence_, options_, picture);
+  }
+
   /// The model, from its first use on.
   const Model<float>& load() {
     const std::lock_guard lock(model_mutex_);
     if (model_) return *model_;
-    const std::string path = find_model(options_.weights);
-    Model<float> model = load_model<float>(path);
-    check(model.decomposition && model.adjustment, path,
-          ": enhancing needs a decomposition and an adjustment net, this model lacks one; kind-weights merge joins "
-          "models");
-    if (!model.restoration) {
-      console_.say("kind-infer: the model has no restoration net; reflectances are used as they are, with their noise");
-    }
-    model_ = std::make_unique<Model<float>>(std::move(model));
+    model_ =
+        std::make_unique<Model<float>>(load_enhancer(options_, [&](const std::string& line) { console_.say(line); }));
     return *model_;
   }
 
@@ -436,14 +445,41 @@ class Batch {
 
   std::mutex model_mutex_;
   std::unique_ptr<Model<float>> model_;
+
+  std::unique_ptr<SequenceEnhancer> sequence_;
+  std::size_t frame_ = 0;  // the one at hand
+  int frame_width_ = 0, frame_height_ = 0;
 };
+
+/// Reads on from the standard input until it is plain whether it is a video.
+std::vector<std::uint8_t> peek_stdin(const StopSignal& stop) {
+  std::vector<std::uint8_t> start;
+  while (start.size() < kY4mMagic.size() && std::equal(start.begin(), start.end(), kY4mMagic.begin())) {
+    std::uint8_t bytes[kY4mMagic.size()];
+    const std::size_t got = read_some(STDIN_FILENO, "the standard input", bytes, kY4mMagic.size() - start.size(),
+                                      [&] { return stop != 0; });
+    if (got == 0) break;
+    start.insert(start.end(), bytes, bytes + got);
+  }
+  return start;
+}
 
 }  // namespace
 
 int run_batch(const Options& options, const StopSignal& stop) {
   if (options.threads > 0) set_num_threads(options.threads);
   set_exact_kernels(options.exact);
-  const std::vector<Job> jobs = plan(options);
+  const bool stdin_alone = options.inputs.size() == 1 && options.inputs[0] == "-";
+  std::vector<std::uint8_t> start;
+  if (stdin_alone && !options.dry_run) start = peek_stdin(stop);
+  const bool named_video = options.dry_run && lower_extension(options.output) == ".y4m";
+  const bool video = stdin_alone
+                         ? named_video || std::equal(start.begin(), start.end(), kY4mMagic.begin(), kY4mMagic.end())
+                         : is_video_file(options);
+  check(!options.sequence || !options.skip_existing || video,
+        "--skip-existing: the light of a --sequence depends on the frames before, so that none can be passed over; "
+        "--overwrite makes all of them again");
+  const std::vector<Job> jobs = plan(options, video);
   if (options.dry_run) {
     std::size_t failed = 0;
     for (const Job& job : jobs) {
@@ -459,7 +495,8 @@ int run_batch(const Options& options, const StopSignal& stop) {
     std::cout << std::flush;
     return failed == 0 ? kExitDone : failed < jobs.size() ? kExitSomeFailed : kExitError;
   }
-  return Batch(options, jobs, stop).run();
+  if (video) return run_video(options, jobs[0], std::move(start), stop);
+  return Batch(options, jobs, std::move(start), stop).run();
 }
 
 }  // namespace kind

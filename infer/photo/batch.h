@@ -7,7 +7,7 @@ namespace kind {
 
 /// Enhances all pictures of the plan, several at once as options say; while one is computed the next is read and the
 /// last one written. What was done is said on stderr, the results are named on stdout, both in the plan's order; a bad
-/// picture is named and passed over. `stop` (a signal's number, else 0) lets the pictures at hand finish and nothing
+/// picture is named and passed over. A video is enhanced by run_video(). `stop` (a signal's number, else 0) lets the pictures at hand finish and nothing
 /// begin. Returns the exit code. Throws Error where nothing can be done at all.
 int run_batch(const Options& options, const StopSignal& stop);
 

@@ -54,7 +54,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
   app.set_version_flag(
       "--version", [] { return version_text("kind-infer", available_isas(), current_isa()); },
       "Print version, kernel sets and picture types");
-  app.add_option("input", options.inputs, "Photographs, or folders of them; -: the standard input")
+  app.add_option("input", options.inputs, "Photographs, or folders of them, or one video (y4m); -: the standard input")
       ->required()
       ->type_name("INPUT...");
   CLI::Option* output =
@@ -130,6 +130,19 @@ std::optional<Options> parse_options(int argc, char** argv) {
     app.get_option(name)->group("Batches");
   }
 
+  double rate = 0;
+  CLI::Option* sequence = app.add_flag("--sequence", options.sequence,
+                                       "The pictures, sorted by name, or the frames of a video are one scene: their light "
+                                       "changes slowly, so that nothing flickers");
+  CLI::Option* frames_per_second =
+      app.add_option("--frames-per-second", rate, "Of a sequence of pictures (default: 25), or a video that does not say")
+          ->needs(sequence)
+          ->type_name("N");
+  for (const char* name : {"--target-mean", "--ladder", "--sheet", "--compare", "--dump-maps"}) {
+    sequence->excludes(app.get_option(name));
+  }
+  for (CLI::Option* option : {sequence, frames_per_second}) option->group("Video");
+
   std::string memory;
   CLI::Option* pixels =
       app.add_option("--max-pixels", options.limits.max_pixels, "Refuse pictures of more pixels (default: 2^28)")
@@ -160,6 +173,10 @@ std::optional<Options> parse_options(int argc, char** argv) {
     const CLI::Option* option = app.get_option(name);
     check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
   }
+  check(!frames_per_second->count() || (rate > 0 && rate <= 1000),
+        "--frames-per-second: expected a number above 0 and at most 1000, got ", rate);
+  if (frames_per_second->count()) options.frames_per_second = rate;
+  check(!options.sequence || options.jobs == 1, "--jobs: the frames of a --sequence are computed one after the other");
   if (!format.empty()) {
     options.format = image_format_from_extension(format);
     // A name may say pgm of a picture that is gray; a type cannot, since some of the pictures may have colours.

@@ -19,6 +19,8 @@ struct Options {
   PhotoOptions photo;
   std::vector<double> ladder;  // ratios of several results a picture; empty: one
   bool sheet = false;          // the ladder's results as one picture
+  bool sequence = false;       // the pictures, or the frames of a video, are of one scene
+  std::optional<double> frames_per_second;  // as given; see rate()
   bool recursive = false, overwrite = false, skip_existing = false, dry_run = false;
   bool strip = false;  // results hold pixels alone
   WriteOptions write;
@@ -29,6 +31,7 @@ struct Options {
   bool exact = false;
 
   bool to_stdout() const { return output == "-"; }
+  double rate() const { return frames_per_second.value_or(25); }
 };
 
 /// Nothing where all that was asked for was help or the version, which is then printed. Throws Error for anything else

@@ -1,5 +1,6 @@
 #include "infer/photo/picture.h"
 
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "core/files/npy.h"
 #include "infer/photo/compare.h"
 #include "infer/photo/shrink.h"
+#include "nets/model_path.h"
 
 namespace kind {
 
@@ -25,6 +27,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// What the program takes beside the work on pictures: itself, the weights, files on their way in and out.
+constexpr std::uint64_t kOwnBytes = std::uint64_t{160} << 20;
 /// Pixels of pictures that are read while another is computed.
 constexpr std::int64_t kReadAheadPixels = 16'000'000;
 /// Longest side of a picture in a sheet.
@@ -44,8 +48,9 @@ class Clock {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-std::vector<std::uint8_t> read_stdin(std::uint64_t max_bytes) {
-  std::vector<std::uint8_t> bytes;
+std::vector<std::uint8_t> read_stdin(const Limits& limits) {
+  const std::uint64_t max_bytes = limits.read.max_file_bytes;
+  std::vector<std::uint8_t> bytes = limits.stdin_start;
   std::vector<std::uint8_t> buffer(std::size_t{1} << 16);
   for (;;) {
     const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
@@ -58,16 +63,6 @@ std::vector<std::uint8_t> read_stdin(std::uint64_t max_bytes) {
   }
   check(!bytes.empty(), "cannot read the standard input: it is empty");
   return bytes;
-}
-
-void write_stdout(const std::vector<std::uint8_t>& bytes) {
-  for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t now =
-        ::write(STDOUT_FILENO, bytes.data() + done, std::min<std::size_t>(bytes.size() - done, 1 << 20));
-    if (now < 0 && errno == EINTR) continue;
-    check(now >= 0, "cannot write to the standard output: ", std::system_category().message(errno));
-    done += static_cast<std::size_t>(now);
-  }
 }
 
 /// A map [1, c, h, w] as [h, w, c], in 0..1.
@@ -145,6 +140,54 @@ std::string name_of(const Job& job) { return job.from_stdin() ? "standard input"
 
 }  // namespace
 
+Limits make_limits(const Options& options) {
+  Limits limits;
+  limits.read = options.limits;
+  const std::uint64_t own = kOwnBytes * (static_cast<std::uint64_t>(options.jobs) + 1) / 2;
+  check(options.max_memory >= 1 << 20, "--max-mem: expected more than ", own >> 20, " MiB, got ", options.max_memory,
+        " bytes; write 800M or 4G");
+  check(options.max_memory > own, "--max-mem: expected more than ", own >> 20, " MiB, got ",
+        static_cast<double>(options.max_memory >> 10) / 1024, " MiB");
+  limits.max_bytes = (options.max_memory - own) / static_cast<std::uint64_t>(options.jobs);
+  limits.read.max_image_bytes = std::min(limits.read.max_image_bytes, limits.max_bytes);
+  return limits;
+}
+
+Model<float> load_enhancer(const Options& options, const std::function<void(const std::string&)>& say) {
+  const std::string path = find_model(options.weights);
+  Model<float> model = load_model<float>(path);
+  check(model.decomposition && model.adjustment, path,
+        ": enhancing needs a decomposition and an adjustment net, this model lacks one; kind-weights merge joins "
+        "models");
+  if (!model.restoration) {
+    say("kind-infer: the model has no restoration net; reflectances are used as they are, with their noise");
+  }
+  return model;
+}
+
+std::size_t read_some(int descriptor, const std::string& name, std::uint8_t* to, std::size_t count,
+                      const std::function<bool()>& stopped) {
+  while (!stopped()) {
+    // Signals that come between the question and the wait would go unnoticed, so it is a short one.
+    struct pollfd waiting = {descriptor, POLLIN, 0};
+    if (::poll(&waiting, 1, 100) <= 0) continue;
+    const ssize_t got = ::read(descriptor, to, count);
+    if (got >= 0) return static_cast<std::size_t>(got);
+    check(errno == EINTR || errno == EAGAIN, "cannot read ", name, ": ", std::system_category().message(errno));
+  }
+  return 0;
+}
+
+void write_stdout(std::span<const std::uint8_t> bytes) {
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t now =
+        ::write(STDOUT_FILENO, bytes.data() + done, std::min<std::size_t>(bytes.size() - done, 1 << 20));
+    if (now < 0 && errno == EINTR) continue;
+    check(now >= 0, "cannot write to the standard output: ", std::system_category().message(errno));
+    done += static_cast<std::size_t>(now);
+  }
+}
+
 bool can_read_ahead(const Job& job, const Limits& limits) {
   struct stat status {};
   if (job.from_stdin()) return false;
@@ -157,7 +200,7 @@ void read_picture(const Options& options, const Limits& limits, Picture& picture
   const Clock clock(picture.read_seconds);
   const Job& job = picture.job;
   if (job.from_stdin()) {
-    const std::vector<std::uint8_t> bytes = read_stdin(limits.read.max_file_bytes);
+    const std::vector<std::uint8_t> bytes = read_stdin(limits);
     picture.image = decode_image("the standard input", bytes, limits.read, &picture.metadata);
     picture.format = image_format_from_content(bytes).value_or(ImageFormat::kPng);
   } else {
@@ -177,9 +220,7 @@ void read_picture(const Options& options, const Limits& limits, Picture& picture
 void enhance_picture(const Model<float>& model, const Options& options, const Limits& limits, Picture& picture,
                      const std::function<void(double)>& progress) {
   const Clock clock(picture.enhance_seconds);
-  PhotoOptions photo = photo_options(options, picture);
-  photo.max_bytes = limits.max_bytes;
-  photo.progress = progress;
+  const PhotoOptions photo = frame_options(options, limits, picture, progress);
   if (options.sheet) check_profile(picture.metadata, false);  // sheets are RGB
   if (!picture.job.outputs.empty()) picture.left_out = find_losses(options, picture, photo);
   if (!options.maps.empty()) {
@@ -236,6 +277,21 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
     picture.results[0].file = encode_image(picture.job.outputs[0].string(), sheet, picture.format, writing);
   }
   if (!options.compare.empty()) picture.page = page.html();
+}
+
+PhotoOptions frame_options(const Options& options, const Limits& limits, const Picture& picture,
+                           const std::function<void(double)>& progress) {
+  PhotoOptions photo = photo_options(options, picture);
+  photo.max_bytes = limits.max_bytes;
+  photo.progress = progress;
+  return photo;
+}
+
+void enhance_frame(SequenceEnhancer& sequence, const Options& options, Picture& picture) {
+  const Clock clock(picture.enhance_seconds);
+  picture.left_out = find_losses(options, picture, photo_options(options, picture));
+  EnhancedPhoto result = sequence.next(std::exchange(picture.image, {}));
+  picture.results.push_back({result.ratio, result.strength, {}, std::move(result.image), {}});
 }
 
 void write_picture(const Options& options, Picture& picture, Folders& folders) {

@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "infer/photo/plan.h"
+#include "nets/sequence.h"
 
 namespace kind {
 
@@ -35,8 +37,21 @@ struct Picture {
 /// What all works on pictures share.
 struct Limits {
   ReadLimits read;
-  std::uint64_t max_bytes = 0;  // of the work on one picture
+  std::uint64_t max_bytes = 0;            // of the work on one picture
+  std::vector<std::uint8_t> stdin_start;  // what was read of the standard input already
 };
+
+/// Throws Error where --max-mem does not leave any memory for pictures.
+Limits make_limits(const Options& options);
+
+/// The model of --weights; `say` gets what is to be said of it on stderr. Throws Error where it cannot enhance.
+Model<float> load_enhancer(const Options& options, const std::function<void(const std::string&)>& say);
+
+/// Up to `count` bytes of a descriptor, at least one unless it ends or `stopped` becomes true. `name` is for the Error.
+std::size_t read_some(int descriptor, const std::string& name, std::uint8_t* to, std::size_t count,
+                      const std::function<bool()>& stopped);
+/// Throws Error with the system's reason.
+void write_stdout(std::span<const std::uint8_t> bytes);
 
 /// Whether a picture can be read before its turn: it is an ordinary file and not so large that two of its kind are too
 /// much. Throws Error where its header says that it will not be read at all.
@@ -44,6 +59,11 @@ bool can_read_ahead(const Job& job, const Limits& limits);
 void read_picture(const Options& options, const Limits& limits, Picture& picture);
 void enhance_picture(const Model<float>& model, const Options& options, const Limits& limits, Picture& picture,
                      const std::function<void(double)>& progress);
+/// The same of frames of one scene, without maps, pages and sheets; the sequence is made with frame_options() of its first
+/// picture.
+PhotoOptions frame_options(const Options& options, const Limits& limits, const Picture& picture,
+                           const std::function<void(double)>& progress);
+void enhance_frame(SequenceEnhancer& sequence, const Options& options, Picture& picture);
 /// If one of the picture's files cannot be written none of them is left. Folders that are missing are made.
 void write_picture(const Options& options, Picture& picture, Folders& folders);
 

@@ -3,15 +3,19 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cctype>
+#include <fstream>
 #include <iterator>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "core/base/error.h"
 #include "core/files/file.h"
+#include "core/image/y4m.h"
 
 namespace kind {
 
@@ -90,6 +94,34 @@ class Lister {
   std::vector<Input> files_;
 };
 
+/// Whether a comes before b: byte by byte, but runs of digits by their value. What is equal that way, as 7 and 07, goes
+/// by its bytes.
+bool comes_before(const std::string& a, const std::string& b) {
+  const auto digits_at = [](std::string_view text) {
+    std::size_t count = 0;
+    while (count < text.size() && std::isdigit(static_cast<unsigned char>(text[count]))) ++count;
+    return text.substr(0, count);
+  };
+  const auto value = [](std::string_view digits) {
+    digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size()));
+    return std::pair(digits.size(), digits);
+  };
+  std::string_view x = a, y = b;
+  while (!x.empty() && !y.empty()) {
+    const std::string_view n = digits_at(x), m = digits_at(y);
+    if (!n.empty() && !m.empty()) {
+      if (value(n) != value(m)) return value(n) < value(m);
+      x.remove_prefix(n.size());
+      y.remove_prefix(m.size());
+      continue;
+    }
+    if (x[0] != y[0]) return static_cast<unsigned char>(x[0]) < static_cast<unsigned char>(y[0]);
+    x.remove_prefix(1);
+    y.remove_prefix(1);
+  }
+  return x.empty() && y.empty() ? a < b : x.empty();
+}
+
 /// The extension of a result in a folder: what -f asks for, or the input's own type. An input whose name says nothing
 /// gets PNG; if it turns out to be no picture, nothing is written anyway. PGM, gray, keeps its own name.
 std::string result_extension(const Options& options, const fs::path& input) {
@@ -112,16 +144,20 @@ std::vector<fs::path> results(const Options& options, const fs::path& output) {
   return all;
 }
 
-Job make_job(const Options& options, const Input& input, bool folder) {
+Job make_job(const Options& options, const Input& input, bool folder, bool video) {
   Job job{input.file, input.folder, {}, false, {}};
   if (options.output.empty()) return job;
   if (folder) {
-    const std::string name = stem_of(job) + "." + result_extension(options, input.file);
+    const std::string name = stem_of(job) + "." + (video ? "y4m" : result_extension(options, input.file));
     job.outputs = results(options, fs::path(options.output) / input.folder / name);
     check_inside(options.output, fs::path(options.output) / input.folder);
     if (!options.maps.empty()) check_inside(options.maps, fs::path(options.maps) / input.folder);
   } else if (options.to_stdout()) {
     job.outputs = {"-"};
+  } else if (video) {
+    check(lower_extension(options.output) == ".y4m", options.output,
+          ": expected a name that ends in .y4m, the input is a video");
+    job.outputs = {options.output};
   } else {
     const fs::path output = options.output;
     const std::optional<ImageFormat> named = image_format_from_extension(output.extension().string());
@@ -178,8 +214,23 @@ bool into_folder(const Options& options) {
   return fs::is_directory(options.inputs[0], ignored);
 }
 
-std::vector<Job> plan(const Options& options) {
-  const std::vector<Input> inputs = Lister(options).list();
+bool is_video_file(const Options& options) {
+  if (options.inputs.size() != 1 || options.inputs[0] == "-") return false;
+  std::error_code ignored;  // of what cannot be looked at; why, reading it will tell
+  const fs::path path = options.inputs[0];
+  if (!fs::exists(path, ignored) || fs::is_directory(path, ignored)) return false;
+  if (!fs::is_regular_file(path, ignored)) return lower_extension(path.string()) == ".y4m";
+  std::ifstream file(path, std::ios::binary);
+  std::string start(kY4mMagic.size(), '\0');
+  return file.read(start.data(), static_cast<std::streamsize>(start.size())) && start == kY4mMagic;
+}
+
+std::vector<Job> plan(const Options& options, bool video) {
+  std::vector<Input> inputs = Lister(options).list();
+  if (options.sequence) {
+    std::stable_sort(inputs.begin(), inputs.end(),
+                     [](const Input& a, const Input& b) { return comes_before(a.file.string(), b.file.string()); });
+  }
   const bool folder = into_folder(options);
   std::error_code ignored;
   check(!folder || !fs::exists(options.output, ignored) || fs::is_directory(options.output), options.output,
@@ -194,7 +245,7 @@ std::vector<Job> plan(const Options& options) {
       jobs.push_back({input.file, input.folder, {}, false, input.error});
       continue;
     }
-    Job job = make_job(options, input, folder);
+    Job job = make_job(options, input, folder, video);
     job.skipped = options.skip_existing && !job.outputs.empty() && !options.to_stdout() &&
                   std::all_of(job.outputs.begin(), job.outputs.end(),
                               [&](const fs::path& path) { return fs::exists(path, ignored); });
@@ -210,6 +261,14 @@ std::vector<Job> plan(const Options& options) {
       }
     }
     jobs.push_back(std::move(job));
+  }
+  const auto type = [](const fs::path& path) { return image_format_from_extension(path.extension().string()); };
+  const fs::path* first = nullptr;
+  for (const Job& job : jobs) {
+    if (!options.sequence || job.outputs.empty()) continue;
+    if (first == nullptr) first = &job.outputs[0];
+    check(type(job.outputs[0]) == type(*first), "--sequence: its results would be of several types, as ",
+          first->native(), " and ", job.outputs[0].native(), "; --format chooses one");
   }
   if (!options.compare.empty()) claims.claim(options.compare, "the page of --compare", false);
   if (!options.report.empty()) claims.claim(options.report, "the report", options.skip_existing);

@@ -12,6 +12,7 @@
 #include "core/files/safetensors.h"
 #include "core/image/image.h"
 #include "core/image/xmp.h"
+#include "core/image/y4m.h"
 #include "tests/nets/bundle_writer.h"
 #include "tests/support/jpeg.h"
 #include "tests/support/metadata.h"
@@ -173,6 +174,20 @@ void put_metadata(const Seeds& seeds) {
   seeds.put("xmp-split", "\3" + split_xmp(kExtension).packet + "\0"s + kExtension);
 }
 
+void put_videos(const Seeds& seeds) {
+  for (const char* kind : {"420jpeg", "420mpeg2", "420paldv", "422", "444", "mono", "420p10", "422p12", "444p16", "mono9"}) {
+    const Y4mHeader header = parse_y4m_header("seed", join("YUV4MPEG2 W5 H3 F30:1 Ip A1:1 C", kind, " XCOLORRANGE=FULL"));
+    const int channels = header.sampling == Y4mHeader::Sampling::kMono ? 1 : 3;
+    std::string stream = header.line + "\n";
+    for (const char* parameters : {"", " Xnext"}) {
+      stream += text_of(encode_y4m_frame(header, {parameters, test_picture(5, 3, channels, header.bits > 8 ? 16 : 8)}));
+    }
+    seeds.put(kind, "\5" + stream);
+  }
+  seeds.put("old", "\0YUV4MPEG2 H1 W1 I? XYSCSS=420JPEG\nFRAME\nabc"s);
+  seeds.put("tall", "\xffYUV4MPEG2 W1 H720\nFRAME\n"s + std::string(1440, '\x80'));
+}
+
 void put_arrays(const Seeds& seeds) {
   const auto file = [](int version, const std::string& header, std::size_t bytes) {
     return "\x93NUMPY" + std::string(1, static_cast<char>(version)) + "\0"s +
@@ -265,6 +280,7 @@ int main(int argc, char** argv) {
     const std::filesystem::path folder = argv[1];
     put_pictures({folder, "picture"});
     put_metadata({folder, "metadata"});
+    put_videos({folder, "y4m"});
     put_arrays({folder, "npy"});
     put_safetensors({folder, "safetensors"});
     put_checkpoints({folder, "tensorflow"});
