@@ -237,7 +237,7 @@ int evaluate(const Options& options) {
       const Tensor<float> output = rounded(outputs.of(way.name));
       EvalRow row{files.stem, way.name, outputs.ratio(way.name), {}};
       Scored scored{output, target, low_values.defined() ? &low_values : nullptr, niqe ? &*niqe : nullptr};
-      for (const Metric& metric : report.metrics) row.values.push_back(measure(metric, scored));
+      for (const Metric& metric : report.metrics) row.values.push_back(metric.measure(scored));
       report.rows.push_back(row);
       if (!options.out.empty()) page.add(files.stem, way.name, way.name, output);
       std::fputs(row_line(report, row).c_str(), stdout);
