@@ -173,6 +173,7 @@ EvalReport plan(const Options& options, std::optional<Model<float>>& model, std:
   }
   report.scored = find_model(options.model);
   model = load_model<float>(report.scored);
+  model->set_options({.exact = options.exact});
   check(model->decomposition.has_value(), report.scored, ": scoring needs a decomposition net, this model has none");
   check(model->adjustment || options.stages, report.scored,
         ": scoring needs an adjustment net, this model has none; --stages scores what nets there are");
@@ -328,7 +329,6 @@ int run_command_line(int argc, char** argv) {
     check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
   }
   if (options.threads > 0) set_num_threads(options.threads);
-  set_exact_kernels(options.exact);
   if (!options.fit_niqe.empty()) {
     check(options.data.empty() && options.results.empty() && options.model.empty() && options.out.empty(),
           "--fit-niqe: takes -o FILE alone, it scores nothing");

@@ -358,6 +358,7 @@ class Batch {
     if (model_) return *model_;
     const std::string path = find_model(options_.weights);
     Model<float> model = load_model<float>(path);
+    model.set_options({.exact = options_.exact});
     check(model.decomposition && model.adjustment, path,
           ": enhancing needs a decomposition and an adjustment net, this model lacks one; kind-weights merge joins "
           "models");
@@ -442,7 +443,6 @@ class Batch {
 
 int run_batch(const Options& options, const StopSignal& stop) {
   if (options.threads > 0) set_num_threads(options.threads);
-  set_exact_kernels(options.exact);
   const std::vector<Job> jobs = plan(options);
   if (options.dry_run) {
     std::size_t failed = 0;
