@@ -173,6 +173,7 @@ EvalReport plan(const Options& options, std::optional<Model<float>>& model, std:
   }
   report.scored = find_model(options.model);
   model = load_model<float>(report.scored);
+  model->set_options({.exact = options.exact});
   check(model->decomposition.has_value(), report.scored, ": scoring needs a decomposition net, this model has none");
   check(model->adjustment || options.stages, report.scored,
         ": scoring needs an adjustment net, this model has none; --stages scores what nets there are");
@@ -237,7 +238,7 @@ int evaluate(const Options& options) {
       const Tensor<float> output = rounded(outputs.of(way.name));
       EvalRow row{files.stem, way.name, outputs.ratio(way.name), {}};
       Scored scored{output, target, low_values.defined() ? &low_values : nullptr, niqe ? &*niqe : nullptr};
-      for (const Metric& metric : report.metrics) row.values.push_back(measure(metric, scored));
+      for (const Metric& metric : report.metrics) row.values.push_back(metric.measure(scored));
       report.rows.push_back(row);
       if (!options.out.empty()) page.add(files.stem, way.name, way.name, output);
       std::fputs(row_line(report, row).c_str(), stdout);
@@ -328,7 +329,6 @@ int run_command_line(int argc, char** argv) {
     check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
   }
   if (options.threads > 0) set_num_threads(options.threads);
-  set_exact_kernels(options.exact);
   if (!options.fit_niqe.empty()) {
     check(options.data.empty() && options.results.empty() && options.model.empty() && options.out.empty(),
           "--fit-niqe: takes -o FILE alone, it scores nothing");

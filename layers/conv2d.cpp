@@ -77,6 +77,19 @@ Variable<T> first_weight(const char* op, std::int64_t ic, std::int64_t oc, std::
   return Variable<T>(initialize<T>(initializer, shape, ic * area, oc * area, random), true);
 }
 
+/// Adds bias [oc] to all of y [n, oc, h, w].
+template <class T>
+void add_bias(const Tensor<T>& bias, Tensor<T>& y) {
+  const std::int64_t oc = y.shape()[1], plane = y.shape()[2] * y.shape()[3];
+  const T* const from = bias.data();
+  T* const to = y.data();
+  parallel_for(y.shape()[0] * oc, 1, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; ++p) {
+      for (std::int64_t i = p * plane; i < (p + 1) * plane; ++i) to[i] += from[p % oc];
+    }
+  });
+}
+
 /// Sums of g [n, oc, h, w] over all but the channels, in double and in a fixed order.
 template <class T>
 Tensor<T> bias_gradient(const Tensor<T>& g) {
@@ -160,12 +173,14 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
 }
 
 template <class T>
-Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, std::int64_t out_h, std::int64_t out_w,
-                             const TransposedSpec& spec) {
+Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
+                             std::int64_t out_h, std::int64_t out_w, const TransposedSpec& spec) {
   check_pictures("conv_transpose2d", x.shape());
   const Shape &xs = x.shape(), &ws = weight.shape();
   check(ws.rank() == 4 && ws.size() > 0 && ws[0] == xs[1], "conv_transpose2d: expected a weight [", xs[1],
         ", oc, kh, kw] for x ", xs, ", got ", ws);
+  check(!bias.defined() || bias.shape() == Shape{ws[1]}, "conv_transpose2d: expected a bias [", ws[1], "], got ",
+        [&] { return bias.shape(); });
   check_transposed("height", xs[2], ws[2], spec.stride_h, spec.pad_top, out_h);
   check_transposed("width", xs[3], ws[3], spec.stride_w, spec.pad_left, out_w);
   // The convolution whose gradient this is: from y to x.
@@ -185,7 +200,12 @@ Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, st
   check_padded(g);
   Tensor<T> y(Shape{g.n, g.ic, g.h, g.w});
   kernels<T>().conv2d_input_gradient(g, weight.value().data(), x.value().data(), y.data());
-  return Variable<T>::from_op(std::move(y), {x, weight}, [g](std::vector<Variable<T>>& in, const Tensor<T>& dy) {
+  std::vector<Variable<T>> inputs{x, weight};
+  if (bias.defined()) {
+    add_bias(bias.value(), y);
+    inputs.push_back(bias);
+  }
+  return Variable<T>::from_op(std::move(y), inputs, [g](std::vector<Variable<T>>& in, const Tensor<T>& dy) {
     if (in[0].requires_grad()) {
       Tensor<T> dx(in[0].shape());
       kernels<T>().conv2d(g, dy.data(), in[1].value().data(), nullptr, dx.data());
@@ -196,6 +216,7 @@ Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, st
       kernels<T>().conv2d_weight_gradient(g, dy.data(), in[0].value().data(), dweight.data());
       in[1].add_grad(dweight);
     }
+    if (in.size() > 2 && in[2].requires_grad()) in[2].add_grad(bias_gradient(dy));
   });
 }
 
@@ -214,20 +235,23 @@ void Conv2d<T>::collect(const std::string& prefix, Parameters<T>& parameters) co
 
 template <class T>
 ConvTranspose2d<T>::ConvTranspose2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel,
-                                    Initializer initializer, Random& random, const TransposedSpec& spec)
+                                    Initializer initializer, Random& random, const TransposedSpec& spec, bool with_bias)
     : spec_(spec),
-      weight_(first_weight<T>("conv_transpose2d", in_channels, out_channels, kernel, initializer, random, true)) {}
+      weight_(first_weight<T>("conv_transpose2d", in_channels, out_channels, kernel, initializer, random, true)) {
+  if (with_bias) bias_ = Variable<T>(Tensor<T>::zeros(Shape{out_channels}), true);
+}
 
 template <class T>
 void ConvTranspose2d<T>::collect(const std::string& prefix, Parameters<T>& parameters) const {
   parameters.push_back({prefix + ".weight", weight_});
+  if (bias_.defined()) parameters.push_back({prefix + ".bias", bias_});
 }
 
-#define KIND_INSTANTIATE(T)                                                                                   \
-  template Variable<T> conv2d(const Variable<T>&, const Variable<T>&, const Variable<T>&, const WindowSpec&); \
-  template Variable<T> conv_transpose2d(const Variable<T>&, const Variable<T>&, std::int64_t, std::int64_t,   \
-                                        const TransposedSpec&);                                               \
-  template class Conv2d<T>;                                                                                   \
+#define KIND_INSTANTIATE(T)                                                                                       \
+  template Variable<T> conv2d(const Variable<T>&, const Variable<T>&, const Variable<T>&, const WindowSpec&);     \
+  template Variable<T> conv_transpose2d(const Variable<T>&, const Variable<T>&, const Variable<T>&, std::int64_t, \
+                                        std::int64_t, const TransposedSpec&);                                     \
+  template class Conv2d<T>;                                                                                       \
   template class ConvTranspose2d<T>;
 KIND_INSTANTIATE(float)
 KIND_INSTANTIATE(double)

@@ -48,18 +48,26 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
                    const WindowSpec& spec = {});
 
 /// Transposed convolution: the gradient of conv2d to its input as an operation of its own.
-///   y[n, oc, p, q] = sum over ic, a, b, i, j with i sh + a - pad_top = p and j sw + b - pad_left = q
+///   y[n, oc, p, q] = bias[oc] + sum over ic, a, b, i, j with i sh + a - pad_top = p and j sw + b - pad_left = q
 ///                    of x[n, ic, i, j] weight[ic, oc, a, b]
-/// Shapes: x [n, ic, h, w], weight [ic, oc, kh, kw], y [n, oc, out_h, out_w]. The result is (h - 1) sh + kh - pad_top
-/// rows high before it is cut, or extended by less than a stride, to out_h; so for the width. Throws Error for other
-/// sizes.
+/// Shapes: x [n, ic, h, w], weight [ic, oc, kh, kw], bias [oc] or undefined, y [n, oc, out_h, out_w]. The result is
+/// (h - 1) sh + kh - pad_top rows high before it is cut, or extended by less than a stride (by the bias alone), to out_h;
+/// so for the width. Throws Error for other sizes.
+/// Gradients of dot(y, g): dx is conv2d of g by the weight; dweight[ic, oc, a, b] = sum of x[n, ic, i, j] g[n, oc, p, q]
+/// over the n, i, j and p, q above; dbias[oc] = sum over n, p, q of g[n, oc, p, q].
 struct TransposedSpec {
   std::int64_t stride_h = 2, stride_w = 2;
   std::int64_t pad_top = 0, pad_left = 0;
 };
 template <class T>
+Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
+                             std::int64_t out_h, std::int64_t out_w, const TransposedSpec& spec = {});
+/// The same without a bias.
+template <class T>
 Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, std::int64_t out_h, std::int64_t out_w,
-                             const TransposedSpec& spec = {});
+                             const TransposedSpec& spec = {}) {
+  return conv_transpose2d(x, weight, Variable<T>(), out_h, out_w, spec);
+}
 
 /// A convolution's parameters: weight [oc, ic, kernel, kernel] and, where it has one, bias [oc] (zeros at the start).
 /// Throws Error for less than one channel or a kernel of less than 1.
@@ -80,23 +88,25 @@ class Conv2d {
   Variable<T> weight_, bias_;
 };
 
-/// A transposed convolution's parameter: weight [ic, oc, kernel, kernel], no bias, as KinD's nets have it. Throws Error
-/// for less than one channel or a kernel of less than 1.
+/// A transposed convolution's parameters: weight [ic, oc, kernel, kernel] and, where it has one, bias [oc] (zeros at the
+/// start). KinD's nets have none. Throws Error for less than one channel or a kernel of less than 1.
 template <class T>
 class ConvTranspose2d {
  public:
   ConvTranspose2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel, Initializer initializer,
-                  Random& random, const TransposedSpec& spec = {});
+                  Random& random, const TransposedSpec& spec = {}, bool with_bias = false);
 
   Variable<T> operator()(const Variable<T>& x, std::int64_t out_h, std::int64_t out_w) const {
-    return conv_transpose2d(x, weight_, out_h, out_w, spec_);
+    return conv_transpose2d(x, weight_, bias_, out_h, out_w, spec_);
   }
+  /// Appends `prefix`.weight and, where there is one, `prefix`.bias.
   void collect(const std::string& prefix, Parameters<T>& parameters) const;
   const Variable<T>& weight() const { return weight_; }
+  const Variable<T>& bias() const { return bias_; }
 
  private:
   TransposedSpec spec_;
-  Variable<T> weight_;
+  Variable<T> weight_, bias_;
 };
 
 }  // namespace kind

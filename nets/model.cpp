@@ -31,6 +31,15 @@ void Model<T>::build(std::uint64_t seed) {
     Random random(seed, {form->kStream});
     net.emplace(*form, random);
   });
+  set_options(options);
+}
+
+template <class T>
+void Model<T>::set_options(const FusedOptions& how) {
+  options = how;
+  each_net(*this, [&how](const auto&, auto& net) {
+    if (net) net->set_options(how);
+  });
 }
 
 template <class T>

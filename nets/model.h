@@ -72,9 +72,13 @@ struct Model {
   std::optional<Decomposition<T>> decomposition;
   std::optional<Restoration<T>> restoration;
   std::optional<Adjustment<T>> adjustment;
+  FusedOptions options;  // of all nets; files do not hold it
 
-  /// Makes the nets that config names and that are not there yet, with weights drawn from (seed, name of the net).
+  /// Makes the nets that config names and that are not there yet, with weights drawn from (seed, name of the net), and
+  /// gives all nets `options`.
   void build(std::uint64_t seed);
+  /// Sets `options`, for the nets that are there and for those to come.
+  void set_options(const FusedOptions& how);
   /// The parameters of all nets, in a fixed order.
   Parameters<T> parameters() const;
 };

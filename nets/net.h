@@ -154,10 +154,21 @@ class Net {
   const Parameters<T>& parameters() const { return parameters_; }
   /// The same net in one piece: inputs to outputs, each concatenated along the channels. Float alone.
   const FusedNet& fused() const requires std::same_as<T, float> { return *fused_; }
+  /// How fused() runs; of a net in double nothing changes, which runs layer by layer.
+  void set_options(const FusedOptions& options) {
+    if (fused_) fused_->set_options(options);
+  }
 
  protected:
   /// The outputs, in order, of inputs [n, c_i, h, w]; fused where the kernels in use can.
-  std::vector<Variable<T>> run(const std::vector<Variable<T>>& inputs) const;
+  std::vector<Variable<T>> run(const std::vector<Variable<T>>& inputs) const {
+    if constexpr (std::same_as<T, float>) {
+      if (fused_->runnable()) return {(*fused_)(inputs)};
+    }
+    LayerBuilder<T> layers(activation_, parameters_, inputs);
+    config_.describe(layers);
+    return layers.outputs();
+  }
 
  private:
   Config config_;

@@ -41,16 +41,6 @@ void LayerBuilder<T>::output(const std::vector<Value>& x, const std::string&, st
                                                              : sigmoid(y));
 }
 
-template <class T, class Config>
-std::vector<Variable<T>> Net<T, Config>::run(const std::vector<Variable<T>>& inputs) const {
-  if constexpr (std::same_as<T, float>) {
-    if (fused_->runnable()) return {(*fused_)(inputs)};
-  }
-  LayerBuilder<T> layers(activation_, parameters_, inputs);
-  config_.describe(layers);
-  return layers.outputs();
-}
-
 template <class T>
 typename Decomposition<T>::Output Decomposition<T>::operator()(const Variable<T>& picture) const {
   check_picture("decomposition", "a picture", picture.shape(), 3);

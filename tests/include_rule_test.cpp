@@ -202,5 +202,19 @@ TEST_CASE("every test file is in the list of tests/CMakeLists.txt") {
   CHECK(files >= 10);
 }
 
+TEST_CASE("no test case's name has a semicolon, which ends an item of CMake's lists") {
+  static const std::regex name("\n(?:TEMPLATE_)?TEST_CASE\\(\\s*\"([^\"]*)\"");
+  int cases = 0;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(fs::path(KIND_SOURCE_DIR) / "tests")) {
+    if (!entry.is_regular_file() || entry.path().extension() != ".cpp") continue;
+    const std::string text = read(entry.path());
+    for (std::sregex_iterator at(text.begin(), text.end(), name); at != std::sregex_iterator(); ++at, ++cases) {
+      INFO(entry.path().string() << ": " << (*at)[1]);
+      CHECK((*at)[1].str().find(';') == std::string::npos);
+    }
+  }
+  CHECK(cases >= 100);
+}
+
 }  // namespace
 }  // namespace kind::testing

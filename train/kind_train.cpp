@@ -217,6 +217,99 @@ int sweep(const Options& options) {
   return outcome.failed + outcome.left == 0 ? kExitDone : kExitSomeFailed;
 }
 
+void add_options(CLI::App& app, Options& options) {
+  CLI::Option* config = app.add_option("config", options.config, "JSON config (docs/config.md)")->type_name("CONFIG");
+  app.add_flag("--config-reference", options.reference, "Print the reference page of configs, in Markdown")
+      ->excludes(config);
+  app.add_flag("--sweep-reference", options.sweep_reference, "Print the reference page of sweep files, in Markdown")
+      ->excludes(config);
+  app.add_option("--data", options.data,
+                 "Folder of low/ and high/, in place of the config's data.root; NAME=DIR for each of its sources")
+      ->type_name("DIR")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--out", options.out, "Where the run goes (default: runs/NAME-OF-CONFIG)")->type_name("DIR");
+  app.add_option("--set", options.set,
+                 "Set a value of the config: --set stages.decom.epochs=5, or epochs=5 for every stage")
+      ->type_name("PATH=JSON")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_flag("--resume", options.resume,
+               "Go on from the last checkpoint in the run's folder; begin where there is none");
+  app.add_option("--seed", options.seed, "Seed of everything random")->check(CLI::NonNegativeNumber)->type_name("N");
+  add_threads_option(app, options.threads);
+  app.add_flag("--dry-run,--list", options.dry_run,
+               "Train nothing: check everything and print the resolved config, or the runs of a sweep");
+  CLI::Option* profile_flag = app.add_flag("--profile-losses", options.profile,
+                                           "Train nothing: print each term's value, gradient norm, share of the "
+                                           "total gradient and cosines, per layer; --out DIR also gets profile.json");
+  app.add_option("--batches", options.batches, "Batches that --profile-losses looks at (default: 8)")
+      ->needs(profile_flag)
+      ->check(CLI::Range(1, 1000000))
+      ->type_name("N");
+  profile_flag->excludes("--resume")->excludes("--dry-run");
+  app.add_option("--export-pairs", options.export_to,
+                 "Train nothing: write the pairs of sources that synthesize, as low/, high/ and split.json")
+      ->type_name("DIR")
+      ->excludes(profile_flag)
+      ->excludes("--resume")
+      ->excludes("--dry-run")
+      ->excludes("--out");
+  app.add_option("--minutes", options.minutes, "Save and leave after so many minutes, as with SIGTERM")
+      ->check(CLI::PositiveNumber)
+      ->excludes(profile_flag);
+  app.add_option("--branch-from", options.branch_from,
+                 "Begin with the stages of a finished run, which are the first ones of this config")
+      ->type_name("RUN")
+      ->needs("--resume");
+  app.add_option("--share-maps", options.share_maps,
+                 "Keep outputs of the frozen decomposition in a folder, for other runs of the same")
+      ->type_name("DIR");
+  CLI::Option* sweep_option =
+      app.add_option("--sweep", options.sweep, "Many runs, as a JSON file says (docs/sweeps.md)")
+          ->type_name("SWEEP")
+          ->excludes(config)
+          ->excludes(profile_flag);
+  for (const char* name : {"--seed", "--branch-from", "--share-maps", "--minutes", "--export-pairs"})
+    sweep_option->excludes(name);
+  app.add_option("--jobs", options.jobs, "Runs of a sweep at once; they share the threads (default: 1)")
+      ->needs(sweep_option)
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  app.add_option("--emit", options.emit, "Write a script that carries out the sweep elsewhere, and print its path")
+      ->needs(sweep_option)
+      ->check(CLI::IsMember({"slurm", "parallel"}))
+      ->type_name("slurm|parallel");
+  app.footer(
+      "Exit codes: 0 all well; 1 a loss or a gradient was not finite, or some runs of a sweep are not done; 2 the\n"
+      "command line, the config or the data is wrong; 130, 143 stopped by SIGINT, SIGTERM, after a checkpoint.");
+  add_documents(app);
+}
+
+/// What the command line, parsed, asks for; returns the exit code.
+int carry_out(const CLI::App& app, const Options& options) {
+  if (options.reference) {
+    std::cout << describe_config<TrainConfig>("Config reference");
+    return kExitDone;
+  }
+  if (options.sweep_reference) {
+    std::cout << describe_config<SweepConfig>("Sweep reference");
+    return kExitDone;
+  }
+  check(!options.config.empty() || app.count("--sweep"),
+        "expected a config, such as configs/quick.json; see kind-train --help");
+  // What comes from an unset variable of a script is no wish for the default.
+  for (const char* name : {"--data", "--out", "--sweep", "--branch-from", "--share-maps", "--export-pairs"}) {
+    const CLI::Option* option = app.get_option(name);
+    for (const std::string& value : option->results()) {
+      check(!value.empty(), name, ": expected a value, got an empty one");
+    }
+  }
+  const int code = options.sweep.empty() ? run(options) : sweep(options);
+  check(static_cast<bool>(std::cout), "cannot write to the standard output");
+  return code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -226,93 +319,9 @@ int main(int argc, char** argv) {
     app.set_version_flag(
         "--version", [] { return version_text("kind-train", available_isas(), current_isa()); },
         "Print version, kernel sets and picture types");
-    CLI::Option* config = app.add_option("config", options.config, "JSON config (docs/config.md)")->type_name("CONFIG");
-    app.add_flag("--config-reference", options.reference, "Print the reference page of configs, in Markdown")
-        ->excludes(config);
-    app.add_flag("--sweep-reference", options.sweep_reference, "Print the reference page of sweep files, in Markdown")
-        ->excludes(config);
-    app.add_option("--data", options.data,
-                   "Folder of low/ and high/, in place of the config's data.root; NAME=DIR for each of its sources")
-        ->type_name("DIR")
-        ->take_all()
-        ->allow_extra_args(false);
-    app.add_option("--out", options.out, "Where the run goes (default: runs/NAME-OF-CONFIG)")->type_name("DIR");
-    app.add_option("--set", options.set,
-                   "Set a value of the config: --set stages.decom.epochs=5, or epochs=5 for every stage")
-        ->type_name("PATH=JSON")
-        ->take_all()
-        ->allow_extra_args(false);
-    app.add_flag("--resume", options.resume,
-                 "Go on from the last checkpoint in the run's folder; begin where there is none");
-    app.add_option("--seed", options.seed, "Seed of everything random")->check(CLI::NonNegativeNumber)->type_name("N");
-    add_threads_option(app, options.threads);
-    app.add_flag("--dry-run,--list", options.dry_run,
-                 "Train nothing: check everything and print the resolved config, or the runs of a sweep");
-    CLI::Option* profile_flag = app.add_flag("--profile-losses", options.profile,
-                                             "Train nothing: print each term's value, gradient norm, share of the "
-                                             "total gradient and cosines, per layer; --out DIR also gets profile.json");
-    app.add_option("--batches", options.batches, "Batches that --profile-losses looks at (default: 8)")
-        ->needs(profile_flag)
-        ->check(CLI::Range(1, 1000000))
-        ->type_name("N");
-    profile_flag->excludes("--resume")->excludes("--dry-run");
-    app.add_option("--export-pairs", options.export_to,
-                   "Train nothing: write the pairs of sources that synthesize, as low/, high/ and split.json")
-        ->type_name("DIR")
-        ->excludes(profile_flag)
-        ->excludes("--resume")
-        ->excludes("--dry-run")
-        ->excludes("--out");
-    app.add_option("--minutes", options.minutes, "Save and leave after so many minutes, as with SIGTERM")
-        ->check(CLI::PositiveNumber)
-        ->excludes(profile_flag);
-    app.add_option("--branch-from", options.branch_from,
-                   "Begin with the stages of a finished run, which are the first ones of this config")
-        ->type_name("RUN")
-        ->needs("--resume");
-    app.add_option("--share-maps", options.share_maps,
-                   "Keep outputs of the frozen decomposition in a folder, for other runs of the same")
-        ->type_name("DIR");
-    CLI::Option* sweep_option =
-        app.add_option("--sweep", options.sweep, "Many runs, as a JSON file says (docs/sweeps.md)")
-            ->type_name("SWEEP")
-            ->excludes(config)
-            ->excludes(profile_flag);
-    for (const char* name : {"--seed", "--branch-from", "--share-maps", "--minutes", "--export-pairs"})
-      sweep_option->excludes(name);
-    app.add_option("--jobs", options.jobs, "Runs of a sweep at once; they share the threads (default: 1)")
-        ->needs(sweep_option)
-        ->check(CLI::Range(1, 1024))
-        ->type_name("N");
-    app.add_option("--emit", options.emit, "Write a script that carries out the sweep elsewhere, and print its path")
-        ->needs(sweep_option)
-        ->check(CLI::IsMember({"slurm", "parallel"}))
-        ->type_name("slurm|parallel");
-    app.footer(
-        "Exit codes: 0 all well; 1 a loss or a gradient was not finite, or some runs of a sweep are not done; 2 the\n"
-        "command line, the config or the data is wrong; 130, 143 stopped by SIGINT, SIGTERM, after a checkpoint.");
-    add_documents(app);
+    add_options(app, options);
     app.parse(argc, argv);
-    if (options.reference) {
-      std::cout << describe_config<TrainConfig>("Config reference");
-      return kExitDone;
-    }
-    if (options.sweep_reference) {
-      std::cout << describe_config<SweepConfig>("Sweep reference");
-      return kExitDone;
-    }
-    check(!options.config.empty() || app.count("--sweep"),
-          "expected a config, such as configs/quick.json; see kind-train --help");
-    // What comes from an unset variable of a script is no wish for the default.
-    for (const char* name : {"--data", "--out", "--sweep", "--branch-from", "--share-maps", "--export-pairs"}) {
-      const CLI::Option* option = app.get_option(name);
-      for (const std::string& value : option->results()) {
-        check(!value.empty(), name, ": expected a value, got an empty one");
-      }
-    }
-    const int code = options.sweep.empty() ? run(options) : sweep(options);
-    check(static_cast<bool>(std::cout), "cannot write to the standard output");
-    return code;
+    return carry_out(app, options);
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {

@@ -1,3 +1,5 @@
+// Long because the three convolutions pack the same panels and share what they are cut into.
+
 #include "core/kernels/gemm_conv.h"
 
 #include <algorithm>

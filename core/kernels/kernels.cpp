@@ -85,7 +85,6 @@ const Isa& choose() {
 }
 
 std::atomic<const Isa*> selected{nullptr};
-std::atomic<bool> exact{false};
 
 const Isa& isa_in_use() {
   const Isa* isa = selected.load(std::memory_order_acquire);
@@ -109,10 +108,6 @@ const Kernels<double>& kernels<double>() {
 }
 
 const BlockKernels* block_kernels() { return isa_in_use().blocks(); }
-
-bool exact_kernels() { return exact.load(std::memory_order_relaxed); }
-
-void set_exact_kernels(bool on) { exact.store(on, std::memory_order_relaxed); }
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;

@@ -43,11 +43,6 @@ const Kernels<T>& kernels();
 /// layer on the table above.
 const BlockKernels* block_kernels();
 
-/// Whether the fast nets leave out Winograd's algorithm (false, the default), whose rounding errors are some ten times
-/// those of the plain sums. For the whole process.
-bool exact_kernels();
-void set_exact_kernels(bool exact);
-
 /// Names of the sets that this build has and this machine can run, best first.
 std::vector<std::string> available_isas();
 /// Name of the set in use.

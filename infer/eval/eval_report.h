@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "infer/eval/eval_metrics.h"
 #include "infer/eval/eval_outputs.h"
 #include "losses/metrics/interval.h"
+#include "losses/metrics/metrics.h"
 
 namespace kind {
 

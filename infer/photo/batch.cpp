@@ -468,7 +468,6 @@ std::vector<std::uint8_t> peek_stdin(const StopSignal& stop) {
 
 int run_batch(const Options& options, const StopSignal& stop) {
   if (options.threads > 0) set_num_threads(options.threads);
-  set_exact_kernels(options.exact);
   const bool stdin_alone = options.inputs.size() == 1 && options.inputs[0] == "-";
   std::vector<std::uint8_t> start;
   if (stdin_alone && !options.dry_run) start = peek_stdin(stop);

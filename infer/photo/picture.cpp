@@ -156,6 +156,7 @@ Limits make_limits(const Options& options) {
 Model<float> load_enhancer(const Options& options, const std::function<void(const std::string&)>& say) {
   const std::string path = find_model(options.weights);
   Model<float> model = load_model<float>(path);
+  model.set_options({.exact = options.exact});
   check(model.decomposition && model.adjustment, path,
         ": enhancing needs a decomposition and an adjustment net, this model lacks one; kind-weights merge joins "
         "models");

@@ -18,7 +18,7 @@ class FusedGradient {
         n_(inputs[0].shape()[0]),
         h_(inputs[0].shape()[2]),
         w_(inputs[0].shape()[3]),
-        recompute_(recompute_activations()),
+        recompute_(net.options().recompute),
         maps_(net.values_.size()),
         memory_(net.values_.size()),
         readers_(net.values_.size(), 0),

@@ -3,7 +3,6 @@
 #include "layers/fused/fused_net.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <limits>
 #include <map>
@@ -32,22 +31,17 @@ constexpr std::int64_t kSlotUnit = 12;
 
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b * b; }
 
-std::atomic<bool> recompute{false};
-
 }  // namespace
-
-bool recompute_activations() { return recompute.load(std::memory_order_relaxed); }
-void set_recompute_activations(bool on) { recompute.store(on, std::memory_order_relaxed); }
 
 ConvAlgorithm FusedNet::algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const {
   if (node.kind != Kind::kConv || node.kernel() != 3) return ConvAlgorithm::kDirect;
   const int level = values_[static_cast<std::size_t>(node.y)].level;
   const std::int64_t oc = node.weight.shape()[0], ic = node.weight.shape()[1];
   // Pictures that go through in several steps: smaller tiles let fewer rows wait, and their weights are sooner made.
-  if (!exact_kernels() && n == 1 && h * w > kWaitingPixels && weights_by_slices(ic, oc)) {
+  if (!options_.exact && n == 1 && h * w > kWaitingPixels && weights_by_slices(ic, oc)) {
     return ConvAlgorithm::kWinograd4;
   }
-  return choose_algorithm(ic, oc, n, at_level(h, level), at_level(w, level), exact_kernels());
+  return choose_algorithm(ic, oc, n, at_level(h, level), at_level(w, level), options_.exact);
 }
 
 void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,

@@ -23,6 +23,15 @@ struct LayerTime {
   std::int64_t steps = 0;
 };
 
+/// How a fused net runs.
+struct FusedOptions {
+  /// Leaves out Winograd's algorithm, whose rounding errors are some ten times those of the plain sums.
+  bool exact = false;
+  /// With gradients: holds only the activations between blocks of layers for backward() and computes the rest again, a
+  /// fifth less memory for about a sixth more time. Changes no bit.
+  bool recompute = false;
+};
+
 /// A net of float convolutions written down as a list, to be run as a whole: layers are fused (bias and activation,
 /// concatenation without a copy), memory is laid out before the first layer runs, and large pictures go through in
 /// rolling bands of rows. Values lie at levels: level l has ceil(height / 2^l) rows, and so for columns.
@@ -58,6 +67,10 @@ class FusedNet {
   /// An output of the net: SAME convolution as conv's to one to four channels at level 0, bias, and what `form` says.
   /// Outputs are concatenated in this order.
   void output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias, OutputForm form);
+
+  /// For the runs that begin from now on.
+  void set_options(const FusedOptions& options) { options_ = options; }
+  const FusedOptions& options() const { return options_; }
 
   /// Of all inputs together; 0 before there are any.
   std::int64_t input_channels() const { return values_.empty() ? 0 : values_[0].channels; }
@@ -121,6 +134,7 @@ class FusedNet {
                 std::int64_t y0, std::int64_t y1, const float* prepared = nullptr, std::int64_t first_row = 0) const;
 
   float slope_;
+  FusedOptions options_;
   std::vector<std::int64_t> input_sizes_;
   std::vector<ValueShape> values_;
   std::vector<Node> nodes_;
@@ -157,10 +171,5 @@ class FusedRun {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// Whether training holds whole activations for backward() (false, the default) or only those between blocks of layers,
-/// and computes the rest again: a fifth less memory for about a sixth more time. For the whole process.
-bool recompute_activations();
-void set_recompute_activations(bool recompute);
 
 }  // namespace kind

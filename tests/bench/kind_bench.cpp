@@ -72,8 +72,9 @@ Tensor<float> random_tensor(const Shape& shape, Random& random) {
 }
 
 /// The three nets in the authors' form, with weights drawn from the seed.
-Model<float> random_model(std::uint64_t seed) {
+Model<float> random_model(std::uint64_t seed, const FusedOptions& how) {
   Model<float> model;
+  model.options = how;
   model.config.decomposition.emplace();
   model.config.restoration.emplace();
   model.config.adjustment.emplace();
@@ -182,11 +183,9 @@ void print_layers(const Options& options, Net net, const Model<float>& model) {
 
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
-  set_exact_kernels(options.exact);
-  set_recompute_activations(options.recompute);
   const Net net = net_names().at(options.net);
   const bool trains = options.mode == "train";
-  const Model<float> model = random_model(options.seed);
+  const Model<float> model = random_model(options.seed, {options.exact, options.recompute});
   if (options.mode == "layers") {
     print_layers(options, net, model);
     return kExitDone;

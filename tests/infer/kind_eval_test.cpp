@@ -1,4 +1,4 @@
-// Runs the program itself: its figures, and its errors.
+// Runs the program itself: its figures, and its errors. Long because its cases share the pairs and the model.
 
 #include <sys/wait.h>
 

@@ -1,3 +1,5 @@
+// Long because convolution and transposed convolution share the sweep of cases.
+
 #include "layers/conv2d.h"
 
 #include <catch2/catch.hpp>
@@ -353,7 +355,23 @@ TEST_CASE("conv_transpose2d is conv2d's adjoint", "[isa]") {
   }
 }
 
-TEST_CASE("conv_transpose2d: gradients of x and weight", "[grad]") {
+TEST_CASE("conv_transpose2d: a bias is added to every element of its channel", "[isa]") {
+  // Two pictures of 2x1; the last row and column are reached by no window.
+  const Variable<double> x(Tensor<double>(Shape{2, 1, 2, 1}, {1, 2, 3, 4})),
+      w(Tensor<double>(Shape{1, 2, 1, 2}, {1, 10, 2, 20})), bias(Tensor<double>(Shape{2}, {0.5, -1}));
+  CHECK(conv_transpose2d(x, w, bias, 2, 3, {1, 2}).value().to_vector() ==
+        std::vector<double>{1.5, 10.5, 0.5, 2.5, 20.5, 0.5, 1, 19, -1, 3, 39, -1,  //
+                            3.5, 30.5, 0.5, 4.5, 40.5, 0.5, 5, 59, -1, 7, 79, -1});
+  const Variable<double> without = conv_transpose2d(x, w, 2, 3, {1, 2});
+  CHECK(conv_transpose2d(x, w, Variable<double>(), 2, 3, {1, 2}).value().to_vector() == without.value().to_vector());
+  CHECK(conv_transpose2d(x, w, Variable<double>(Tensor<double>::zeros({2})), 2, 3, {1, 2}).value().to_vector() ==
+        without.value().to_vector());
+  CHECK(error_of([&] {
+          conv_transpose2d(x, w, Variable<double>(Tensor<double>::zeros({1})), 2, 3, {1, 2});
+        }) == "conv_transpose2d: expected a bias [2], got [1]");
+}
+
+TEST_CASE("conv_transpose2d: gradients of x, weight and bias", "[grad]") {
   const ThreadScope one(1);  // for many tiny calls
   struct Up {
     Shape x, w;
@@ -369,6 +387,8 @@ TEST_CASE("conv_transpose2d: gradients of x and weight", "[grad]") {
     INFO("x " << up.x.text() << " weight " << up.w.text() << " to " << up.h << "x" << up.width);
     CHECK(gradcheck([&](const auto& in) { return conv_transpose2d(in[0], in[1], up.h, up.width, up.spec); },
                     {random_tensor(up.x, 1), random_tensor(up.w, 2)}));
+    CHECK(gradcheck([&](const auto& in) { return conv_transpose2d(in[0], in[1], in[2], up.h, up.width, up.spec); },
+                    {random_tensor(up.x, 1), random_tensor(up.w, 2), random_tensor({up.w[1]}, 3)}));
   }
   Variable<double> x(random_tensor({1, 2, 2, 2}, 1), true), w(random_tensor({2, 1, 2, 2}, 2));
   conv_transpose2d(x, w, 4, 4).backward();
@@ -406,7 +426,12 @@ TEST_CASE("Conv2d and ConvTranspose2d: names, shapes and how they start") {
   bare.collect("bare", parameters);
   const ConvTranspose2d<float> up(6, 3, 2, Initializer::kTruncatedNormal, random);
   up.collect("up", parameters);
-  REQUIRE(parameters.size() == 4);
+  CHECK_FALSE(up.bias().defined());
+  const ConvTranspose2d<float> biased(6, 3, 2, Initializer::kTruncatedNormal, random, {}, true);
+  biased.collect("biased", parameters);
+  REQUIRE(parameters.size() == 6);
+  CHECK(parameters[5].name == "biased.bias");
+  CHECK(parameters[5].variable.value().to_vector() == std::vector<float>(3, 0.0f));
   CHECK(parameters[0].name == "net.conv.weight");
   CHECK(parameters[0].variable.shape() == Shape{8, 3, 5, 5});
   CHECK(parameters[1].name == "net.conv.bias");
@@ -436,6 +461,11 @@ TEST_CASE("Conv2d and ConvTranspose2d compute with their parameters and specs") 
   const Variable<double> y = conv(x);
   CHECK(y.value().to_vector() == conv2d(x, p[0].variable, p[1].variable, padded(2, 1, 1, 0, 0, 1)).value().to_vector());
   CHECK(up(y, 3, 6).value().to_vector() == conv_transpose2d(y, p[2].variable, 3, 6, {1, 3}).value().to_vector());
+  const ConvTranspose2d<double> biased(3, 2, 2, Initializer::kHeNormal, random, {1, 3}, true);
+  biased.collect("b", p);
+  p[4].variable.mutable_value().fill(-0.5);
+  CHECK(biased(y, 3, 6).value().to_vector() ==
+        conv_transpose2d(y, p[3].variable, p[4].variable, 3, 6, {1, 3}).value().to_vector());
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+// Long because its cases share the pairs and the configs of all terms.
+
 #include "losses/loss.h"
 
 #include <catch2/catch.hpp>

@@ -159,7 +159,8 @@ class BlockLayers {
  public:
   using Value = const BlockMap*;
 
-  BlockLayers(const Model<float>& model, Branches& branches) : parameters_(by_name(model)), branches_(branches) {}
+  BlockLayers(const Model<float>& model, Branches& branches)
+      : exact_(model.options.exact), parameters_(by_name(model)), branches_(branches) {}
 
   Value input(const std::vector<Variable<float>>& x) {
     const Shape& s = x[0].shape();
@@ -179,9 +180,8 @@ class BlockLayers {
     const std::int64_t oc = weight.shape()[0], ic = weight.shape()[1];
     BlockMap& y = add(x[0]->n, oc, x[0]->h, x[0]->w);
     const BlockTarget target{y, nullptr, nullptr, static_cast<float>(slope)};
-    block_conv(kernels_, choose_algorithm(ic, oc, y.n, y.h, y.w, exact_kernels()), weight.shape()[2],
-               WeightUse::kForward, parts(x), weight.data(), parameters_.at(name + ".bias").value().data(), &target, 1,
-               0, y.h);
+    block_conv(kernels_, choose_algorithm(ic, oc, y.n, y.h, y.w, exact_), weight.shape()[2], WeightUse::kForward,
+               parts(x), weight.data(), parameters_.at(name + ".bias").value().data(), &target, 1, 0, y.h);
     each(y, [](float value) { return value > 0; });
     return &y;
   }
@@ -266,6 +266,7 @@ class BlockLayers {
   }
 
   const BlockKernels& kernels_ = *block_kernels();
+  bool exact_;
   std::map<std::string, Variable<float>> parameters_;
   Branches& branches_;
   std::list<Map> maps_;

@@ -46,6 +46,13 @@ ModelConfig other_form() {
   return config;
 }
 
+/// Restoration alone, of half the channels and of a factor that is rounded.
+ModelConfig narrow_form(double width) {
+  ModelConfig config;
+  config.restoration.emplace().width = width;
+  return config;
+}
+
 /// The config of one net, since restoration's weights take their time.
 ModelConfig alone(ModelConfig config, const std::string& net) {
   if (net != "decomposition") config.decomposition.reset();
@@ -107,6 +114,12 @@ TEST_CASE("nets in one piece: outputs and gradients of all forms are those of th
       for (const Shape& size : {Shape{1, 1, 1, 1}, {1, 1, 1, 9}, {2, 1, 7, 5}, {1, 1, 33, 18}}) {
         check_net(net, model, size, ++seed);
       }
+    }
+  }
+  for (const double width : {0.5, 0.3}) {
+    const Model<float> model = lively_model(narrow_form(width), seed);
+    for (const Shape& size : {Shape{1, 1, 1, 1}, {1, 1, 9, 1}, {2, 1, 7, 5}, {1, 1, 33, 18}}) {
+      check_net(kNets[1], model, size, ++seed);
     }
   }
 }

@@ -122,12 +122,16 @@ TEST_CASE("adjustment: gradients of every tensor under the whole loss", "[grad]"
 TEST_CASE("restoration: gradients of every tensor under the whole loss", "[grad][slow]") {
   const Variable<double> r(random_tensor({1, 3, 12, 11}, 1, 0, 1)), l(random_tensor({1, 1, 12, 11}, 2, 0, 1)),
       target(random_tensor({1, 3, 12, 11}, 3, 0, 1));
-  RestorationConfig official_form, paper_form, residual_form;
-  official_form.initializer = paper_form.initializer = residual_form.initializer = "he_normal";
+  RestorationConfig official_form, paper_form, residual_form, narrow_form;
+  official_form.initializer = paper_form.initializer = residual_form.initializer = narrow_form.initializer =
+      "he_normal";
+  narrow_form.width = 0.5;
   paper_form.activation = "relu";
   residual_form.output = "residual";
-  const std::pair<RestorationConfig, const char*> forms[] = {
-      {official_form, kRestorationOfficial}, {paper_form, kRestorationPaper}, {residual_form, kRestorationPaper}};
+  const std::pair<RestorationConfig, const char*> forms[] = {{official_form, kRestorationOfficial},
+                                                             {paper_form, kRestorationPaper},
+                                                             {residual_form, kRestorationPaper},
+                                                             {narrow_form, kRestorationPaper}};
   for (const auto& [form, loss] : forms) {
     Random random(3);
     const Restoration<double> net(form, random);

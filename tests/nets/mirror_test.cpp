@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "core/kernels/kernels.h"
 #include "nets/nets.h"
 #include "nets/pipeline.h"
 #include "tests/support/errors.h"
@@ -48,7 +49,10 @@ TEST_CASE("MirroredRun is the net on the mirrored picture", "[isa]") {
   model.config.decomposition.emplace();
   model.config.restoration.emplace();
   model.build(5);
-  if (!model.restoration->fused().runnable()) return;
+  if (!model.restoration->fused().runnable()) {
+    WARN("skipped: the kernel set " << current_isa() << " has no fused nets");
+    return;
+  }
   Random random(8);
   for (const auto& [h, w] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {2, 3}, {3, 90}, {90, 3}, {71, 130}}) {
     for (const std::int64_t margin : {0, 1, 4, 9}) {

@@ -117,6 +117,33 @@ TEST_CASE("model: what is read computes what was saved") {
   CHECK((*again.adjustment)(l, l).value().to_vector() == (*model.adjustment)(l, l).value().to_vector());
 }
 
+TEST_CASE("model: options are those of all nets, made before or after") {
+  Model<float> model;
+  model.config.adjustment.emplace();
+  model.build(1);
+  CHECK_FALSE(model.adjustment->fused().options().exact);
+  model.set_options({.exact = true, .recompute = true});
+  model.config.decomposition.emplace();
+  model.build(1);
+  CHECK((model.adjustment->fused().options().exact && model.decomposition->fused().options().exact));
+  CHECK((model.adjustment->fused().options().recompute && model.decomposition->fused().options().recompute));
+  const TempDir dir;
+  save_model(dir / "model.safetensors", model);
+  CHECK_FALSE(load_model<float>(dir / "model.safetensors").options.exact);  // a way to run, not what the model is
+}
+
+TEST_CASE("model: a narrow restoration net is read again, and takes no weights of the wide one") {
+  const TempDir dir;
+  const auto narrow = model_of<float>(R"({"restoration": {"width": 0.5}})");
+  save_model(dir / "narrow.safetensors", narrow);
+  const Model<float> again = load_model<float>(dir / "narrow.safetensors");
+  CHECK(again.config.restoration->width == 0.5);
+  CHECK((values_of(again) == values_of(narrow)));
+  SafeTensors content = read_safetensors(dir / "narrow.safetensors");
+  content.metadata["kind"] = R"({"restoration": {}})";
+  CHECK_THAT(load_message(dir, content), Contains("these are the weights of another net"));
+}
+
 TEST_CASE("model: float16 rounds to nearest and halves the file") {
   const TempDir dir;
   const Model<float> model = model_of<float>(kTwoNets);

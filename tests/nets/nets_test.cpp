@@ -104,6 +104,41 @@ TEST_CASE("nets: names and shapes of the parameters") {
   CHECK(shapes_of<float>(Restoration<float>({}, random)) == restoration);
 }
 
+TEST_CASE("restoration: width takes channels away in blocks of 32") {
+  Random random(1);
+  const auto sizes = [&](double width) {
+    RestorationConfig config;
+    config.width = width;
+    return shapes_of<float>(Restoration<float>(config, random));
+  };
+  CHECK(sizes(1) == shapes_of<float>(Restoration<float>({}, random)));
+  const auto half = sizes(0.5);
+  CHECK(half.size() == sizes(1).size());
+  CHECK(half.at("restoration.conv1_1.weight") == Shape{32, 4, 3, 3});  // 16 would be no whole block
+  CHECK(half.at("restoration.conv2_1.weight") == Shape{32, 32, 3, 3});
+  CHECK(half.at("restoration.conv3_2.weight") == Shape{64, 64, 3, 3});
+  CHECK(half.at("restoration.conv5_2.weight") == Shape{256, 256, 3, 3});
+  CHECK(half.at("restoration.up6.weight") == Shape{256, 128, 2, 2});
+  CHECK(half.at("restoration.conv9_1.weight") == Shape{32, 64, 3, 3});
+  CHECK(half.at("restoration.conv10.weight") == Shape{3, 32, 3, 3});
+  CHECK(sizes(0.3).at("restoration.conv3_1.bias") == Shape{32});  // 38.4
+  CHECK(sizes(0.4).at("restoration.conv3_1.bias") == Shape{64});  // 51.2
+  CHECK(sizes(2).at("restoration.conv1_1.bias") == Shape{64});
+  RestorationConfig config;
+  config.width = 0.5;
+  const Restoration<float> net(config, random);
+  CHECK(parameter_count<float>(net) == 1'976'803);
+  for (const Shape& size : {Shape{1, 3, 1, 1}, {1, 3, 9, 1}, {2, 3, 7, 6}, {1, 3, 37, 21}}) {
+    check_output(net(picture<float>(size, 1), picture<float>(size.with(1, 1), 2)), size);
+  }
+  for (const double wrong : {0.0, -1.0, 3.0, std::nan("")}) {
+    config.width = wrong;
+    CHECK_THAT(error_of([&] { Restoration<float>(config, random); }), Contains("restoration: width: expected"));
+  }
+  CHECK_THAT(error_of([] { parse_config<RestorationConfig>(nlohmann::json::parse(R"({"width": 3})"), "x.json"); }),
+             Contains("x.json: width"));
+}
+
 TEST_CASE("nets: the paper's form") {
   Random random(1);
   DecompositionConfig decomposition;

@@ -1,3 +1,5 @@
+// Long because the suite's check and the table made by hand measure the same.
+//
 // How far the nets in single precision are from double, with weights that people use on pictures that people take.
 //
 // Outputs: the whole way from a picture to the enhanced one, each net on what the one before it made.
@@ -266,7 +268,7 @@ Pair crop(const Pair& pair, std::int64_t y0, std::int64_t x0, std::int64_t h, st
   return {crop(pair.low, y0, x0, h, w), crop(pair.high, y0, x0, h, w)};
 }
 
-void check_crops(const std::string& weights, const Twins& twins) {
+void check_crops(const std::string& weights, Twins twins) {
   // The plain loops take their time, and there are no fast kernels beside them.
   const bool plain = block_kernels() == nullptr;
   const std::int64_t h = plain ? 35 : 75, w = plain ? 42 : 90;
@@ -278,7 +280,7 @@ void check_crops(const std::string& weights, const Twins& twins) {
   const auto with_each = [&](const auto& run) {
     for (const bool exact : {false, true}) {
       if (plain && !exact) continue;
-      const ExactScope scope(exact);
+      twins.model.set_options({.exact = exact});
       run(errors[exact]);
     }
   };
@@ -346,7 +348,7 @@ void print(const std::string& weights, const Table& table) {
 }
 
 /// Whole samples, and batches of the sizes of training steps (of restoration those of 128x128).
-void measure(const std::string& weights, const Twins& twins) {
+void measure(const std::string& weights, Twins twins) {
   std::vector<Pair> pairs;
   for (const char* const name : {"room", "dogs", "stream", "meadow", "brushes"}) {
     pairs.push_back(sample_pair(name, twins.model.config.input));
@@ -357,7 +359,7 @@ void measure(const std::string& weights, const Twins& twins) {
       const IsaScope isa_scope(isa);
       if (!block_kernels()) continue;  // the plain loops: hours
       for (const bool exact : {false, true}) {
-        const ExactScope scope(exact);
+        twins.model.set_options({.exact = exact});
         run(table[isa + (exact ? " exact" : "")]);
       }
     }

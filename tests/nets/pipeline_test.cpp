@@ -320,7 +320,7 @@ TEST_CASE("enhance: neither leaving out the maps nor giving the picture away cha
   }
 }
 
-TEST_CASE("enhance: without a restoration net the reflectance is used as it is; the other nets are needed") {
+TEST_CASE("enhance: without a restoration net the reflectance is used as it is, and the other nets are needed") {
   Model<float> model = random_model();
   const Picture picture = random_picture(4, 3);
   const Enhanced e = enhance(model, picture, kPlain);

@@ -36,18 +36,6 @@ class IsaScope {
   std::string before_;
 };
 
-/// The exact kernels, or the fast ones, until the end of the scope.
-class ExactScope {
- public:
-  explicit ExactScope(bool exact) : before_(exact_kernels()) { set_exact_kernels(exact); }
-  ~ExactScope() { set_exact_kernels(before_); }
-  ExactScope(const ExactScope&) = delete;
-  ExactScope& operator=(const ExactScope&) = delete;
-
- private:
-  bool before_;
-};
-
 /// KIND_ISA's set alone, or all that this machine can run.
 inline std::vector<std::string> isas_under_test() {
   const char* const forced = std::getenv("KIND_ISA");

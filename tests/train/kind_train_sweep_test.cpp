@@ -181,7 +181,7 @@ TEST_CASE("kind-train --sweep --emit: the scripts carry out the same runs", "[sl
                       [](const auto& entry) { return entry.path().filename() == "submitted"; }) == 1);
 }
 
-TEST_CASE("kind-train --minutes saves and leaves; --branch-from refuses what it cannot branch from") {
+TEST_CASE("kind-train --minutes saves and leaves, and --branch-from refuses what it cannot branch from") {
   const TempDir dir;
   put_run(dir, 100000);
   const Result timed =

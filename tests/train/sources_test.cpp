@@ -1,4 +1,5 @@
-// Several sources of pictures: pairs, the order of samples, training and what a run writes of them.
+// Several sources of pictures: pairs, the order of samples, training and what a run writes of them. Long because all of
+// that shares the folders.
 
 #include <algorithm>
 #include <catch2/catch.hpp>

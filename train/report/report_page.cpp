@@ -323,9 +323,39 @@ std::string curves(const Report& report) {
   return html + "</div>\n";
 }
 
+/// Steps, and at each of them the share of each term in the weighted loss.
+using Shares = std::pair<std::vector<double>, std::vector<std::vector<double>>>;
+
+Shares shares_of(const Records& records, const PointRecord& point, const std::string& stage,
+                 const std::set<std::string>& names) {
+  constexpr std::size_t kMost = 40;
+  std::vector<Curve> terms;
+  for (const std::string& name : names) {
+    terms.push_back(
+        thinned(mean_curve(
+                    done_runs(records, point), stage, [](const StageRecord& s) -> const auto& { return s.steps; },
+                    [&](const StageRecord& s) {
+                      const auto at = s.weighted.find(name);
+                      return at == s.weighted.end() ? nullptr : &at->second;
+                    }),
+                kMost));
+  }
+  const auto longest = std::max_element(terms.begin(), terms.end(),
+                                        [](const Curve& a, const Curve& b) { return a.x.size() < b.x.size(); });
+  if (longest == terms.end()) return {};
+  std::vector<std::vector<double>> shares(terms.size(), std::vector<double>(longest->x.size()));
+  for (std::size_t i = 0; i < longest->x.size(); ++i) {
+    double sum = 0;
+    for (const Curve& term : terms) sum += i < term.y.size() ? term.y[i] : 0;
+    for (std::size_t t = 0; t < terms.size(); ++t) {
+      if (sum > 0 && i < terms[t].y.size()) shares[t][i] = terms[t].y[i] / sum;
+    }
+  }
+  return {longest->x, shares};
+}
+
 std::string contributions(const Report& report) {
   const Records& records = report.records;
-  constexpr std::size_t kMost = 40;
   std::string html;
   for (const std::string& stage : stage_names(records)) {
     std::set<std::string> names;
@@ -335,38 +365,16 @@ std::string contributions(const Report& report) {
         for (const auto& [term, values] : record.weighted) names.insert(term);
       }
     }
-    std::string charts, last;
-    std::vector<std::string> same;
     std::map<std::string, std::vector<std::string>> labels;  // by chart: points that share the stage look the same
     std::vector<std::string> order;
-    std::map<std::string, std::pair<std::vector<double>, std::vector<std::vector<double>>>> areas;
+    std::map<std::string, Shares> areas;
     for (const PointRecord& point : records.points) {
-      std::vector<Curve> terms;
-      for (const std::string& name : names) {
-        terms.push_back(
-            thinned(mean_curve(
-                        done_runs(records, point), stage, [](const StageRecord& s) -> const auto& { return s.steps; },
-                        [&](const StageRecord& s) {
-                          const auto at = s.weighted.find(name);
-                          return at == s.weighted.end() ? nullptr : &at->second;
-                        }),
-                    kMost));
-      }
-      const auto longest = std::max_element(terms.begin(), terms.end(),
-                                            [](const Curve& a, const Curve& b) { return a.x.size() < b.x.size(); });
-      if (longest == terms.end() || longest->x.size() < 2) continue;
-      std::vector<std::vector<double>> shares(terms.size(), std::vector<double>(longest->x.size()));
-      for (std::size_t i = 0; i < longest->x.size(); ++i) {
-        double sum = 0;
-        for (const Curve& term : terms) sum += i < term.y.size() ? term.y[i] : 0;
-        for (std::size_t t = 0; t < terms.size(); ++t) {
-          if (sum > 0 && i < terms[t].y.size()) shares[t][i] = terms[t].y[i] / sum;
-        }
-      }
-      const std::string key = area_chart("", longest->x, shares);
+      const auto [steps, shares] = shares_of(records, point, stage, names);
+      if (steps.size() < 2) continue;
+      const std::string key = area_chart("", steps, shares);
       if (labels.count(key) == 0) {
         order.push_back(key);
-        areas[key] = {longest->x, shares};
+        areas[key] = {steps, shares};
       }
       labels[key].push_back(short_label(records, point));
     }

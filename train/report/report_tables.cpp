@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "losses/metrics/metrics.h"
 #include "train/report/report.h"
 
 namespace kind {
@@ -15,9 +16,14 @@ Direction direction_of(const std::string& name) {
   const std::string figure = name.substr(name.find('/') + 1);  // npos + 1 is 0
   // Restored R is compared with the same net's R of the bright picture: an R that shows nothing is nearest to itself.
   if (figure == "psnr_reflectance") return Direction::kNone;
-  if (figure == "ssim" || figure.rfind("psnr", 0) == 0) return Direction::kHigher;
-  if (figure == "color_slope") return Direction::kNearOne;
-  if (figure == "delta_e" || figure == "hue" || figure == "chroma_error") return Direction::kLower;
+  if (figure == "psnr_reconstruction") return Direction::kHigher;
+  for (const Metric& metric : all_metrics()) {
+    if (metric.figure() != figure) continue;
+    return metric.better == Better::kHigher    ? Direction::kHigher
+           : metric.better == Better::kLower   ? Direction::kLower
+           : metric.better == Better::kNearOne ? Direction::kNearOne
+                                               : Direction::kNone;
+  }
   return Direction::kNone;
 }
 
@@ -212,16 +218,13 @@ Report make_report(Records records, const std::string& reference) {
     check(at != points.end(), "--reference: there is no point \"", reference, "\"; points are named as in the tables");
     report.reference = static_cast<std::size_t>(at - points.begin());
   }
-  std::vector<std::string> figures{"psnr",
-                                   "ssim",
-                                   "delta_e",
-                                   "color_slope",
-                                   "hue",
-                                   "chroma_error",
-                                   "psnr_reflectance",
-                                   "psnr_reconstruction",
-                                   "illumination_std",
-                                   "illumination_gradient"};
+  std::vector<std::string> figures;
+  for (const Metric& metric : all_metrics()) {
+    if (metric.taken != Taken::kNamed && metric.better != Better::kNeither) figures.push_back(metric.figure());
+  }
+  for (const char* name : {"psnr_reflectance", "psnr_reconstruction", "illumination_std", "illumination_gradient"}) {
+    figures.emplace_back(name);
+  }
   std::vector<std::string> terms;
   std::set<std::string> seen, present, sets;
   for (const RunRecord& run : report.records.runs) {

@@ -66,7 +66,7 @@ std::string FrozenDecomposition::content_name() const {
     add(std::bit_cast<std::uint64_t>(outliers));
   }
   add(static_cast<std::uint64_t>(model_.config.input.margin()));
-  add(exact_kernels());
+  add(model_.options.exact);
   for (const Parameter<float>& parameter : model_.decomposition->parameters()) {
     const Tensor<float>& value = parameter.variable.value();
     for (std::int64_t i = 0; i < value.size(); ++i) add(std::bit_cast<std::uint32_t>(value[i]));

@@ -266,15 +266,12 @@ void SweepConfig::validate(const std::string& path) const {
   }
 }
 
-SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::vector<std::string>& data,
-                     std::size_t max_runs, const std::function<json(const std::string&)>& read) {
-  namespace fs = std::filesystem;
-  SweepPlan plan;
-  plan.name = fs::path(path).stem().string();
-  plan.config = parse_config<SweepConfig>(read(path), path);
-  const SweepConfig& config = plan.config;
-  check_count(config, path, max_runs);
-  const std::string base_path = (fs::path(path).parent_path() / config.base).string();
+namespace {
+
+/// The config that all points begin with: the sweep's base as its `set`, its budget and the command line change it.
+json base_of(const SweepConfig& config, const std::string& path, const std::vector<std::string>& set,
+             const std::vector<std::string>& data, const std::function<json(const std::string&)>& read) {
+  const std::string base_path = (std::filesystem::path(path).parent_path() / config.base).string();
   json base = read(base_path);
   try {
     for (const auto& [to, value] : config.set) set_path(base, assignment(to, value), scope());
@@ -287,6 +284,49 @@ SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& se
   } catch (const Error& error) {
     fail(path, ": base ", base_path, ": ", error.what());
   }
+  return base;
+}
+
+/// Makes the base in `own` the config of a point, of which `pick` has a change on each axis, or -1 for none.
+SweepPoint set_point(const SweepConfig& config, const std::string& path,
+                     const std::vector<std::vector<Change>>& changes, const std::vector<std::int64_t>& pick,
+                     json& own) {
+  SweepPoint point;
+  for (std::size_t a = 0; a < pick.size(); ++a) {
+    point.values.emplace_back();
+    if (pick[a] < 0) continue;
+    const Change& change = changes[a][static_cast<std::size_t>(pick[a])];
+    try {
+      for (const std::string& text : change.assignments) set_path(own, text, scope());
+    } catch (const Error& error) {
+      fail(path, ": axis \"", config.axes[a].name, "\", value ", text_of(change.value), ": ", error.what());
+    }
+    point.values.back() = change.value;
+    point.label += (point.label.empty() ? "" : ", ") + config.axes[a].name + "=" + text_of(change.value);
+  }
+  if (point.label.empty()) point.label = "base";
+  return point;
+}
+
+/// p0, p1 ..., with as many digits as the last one has.
+void name_points(std::vector<SweepPoint>& points) {
+  const std::size_t digits = std::to_string(points.size() - 1).size();
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const std::string number = std::to_string(i);
+    points[i].name = "p" + std::string(digits - number.size(), '0') + number;
+  }
+}
+
+}  // namespace
+
+SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::vector<std::string>& data,
+                     std::size_t max_runs, const std::function<json(const std::string&)>& read) {
+  SweepPlan plan;
+  plan.name = std::filesystem::path(path).stem().string();
+  plan.config = parse_config<SweepConfig>(read(path), path);
+  const SweepConfig& config = plan.config;
+  check_count(config, path, max_runs);
+  const json base = base_of(config, path, set, data, read);
 
   std::vector<std::vector<Change>> changes;
   for (const SweepAxis& axis : config.axes) changes.push_back(changes_of(axis));
@@ -301,21 +341,8 @@ SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& se
   std::vector<ordered_json> resolved_points;
   std::map<std::string, std::size_t> seen;  // resolved config to its point
   for (const std::vector<std::int64_t>& pick : picks) {
-    SweepPoint point;
     json own = base;
-    for (std::size_t a = 0; a < pick.size(); ++a) {
-      point.values.emplace_back();
-      if (pick[a] < 0) continue;
-      const Change& change = changes[a][static_cast<std::size_t>(pick[a])];
-      try {
-        for (const std::string& text : change.assignments) set_path(own, text, scope());
-      } catch (const Error& error) {
-        fail(path, ": axis \"", config.axes[a].name, "\", value ", text_of(change.value), ": ", error.what());
-      }
-      point.values.back() = change.value;
-      point.label += (point.label.empty() ? "" : ", ") + config.axes[a].name + "=" + text_of(change.value);
-    }
-    if (point.label.empty()) point.label = "base";
+    SweepPoint point = set_point(config, path, changes, pick, own);
     ordered_json whole = resolved(own, path + ": point \"" + point.label + "\"");
     const auto [at, is_new] = seen.try_emplace(whole.dump(), plan.points.size());
     if (is_new) {
@@ -330,11 +357,7 @@ SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& se
       }
     }
   }
-  const std::size_t digits = std::to_string(plan.points.size() - 1).size();
-  for (std::size_t i = 0; i < plan.points.size(); ++i) {
-    const std::string number = std::to_string(i);
-    plan.points[i].name = "p" + std::string(digits - number.size(), '0') + number;
-  }
+  name_points(plan.points);
 
   std::vector<ordered_json> resolved_runs;
   for (const std::int64_t seed : config.seeds) {

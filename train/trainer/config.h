@@ -35,6 +35,8 @@ struct TrainConfig {
             "result, steps about a sixth longer.");
     v.field("stages", stages, "Trained one after the other.", kRequired);
   }
+  /// How the nets run.
+  FusedOptions fused_options() const { return {exact, recompute_activations}; }
   void validate(const std::string& path) const;
 };
 

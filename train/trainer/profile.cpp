@@ -184,14 +184,13 @@ std::string format(const char* how, std::optional<double> value) {
 std::vector<StageProfile> profile_losses(const TrainConfig& config, std::int64_t batches,
                                          const std::function<void(const std::string&)>& progress) {
   check(batches >= 1, "the losses need at least one batch to be looked at, got ", batches);
-  set_exact_kernels(config.exact);
-  set_recompute_activations(config.recompute_activations);
   const std::uint64_t seed = static_cast<std::uint64_t>(config.seed);
   std::int64_t largest = 1;
   for (const StageConfig& stage : config.stages) largest = std::max(largest, stage.patch);
   const Pairs pairs(config.data, largest, seed);
   Model<float> model;
   model.config.input = config.input;
+  model.options = config.fused_options();
   std::vector<StageProfile> profiles;
   std::string weights = join("drawn from seed ", config.seed);
   for (std::size_t i = 0; i < config.stages.size(); ++i) {

@@ -184,6 +184,7 @@ class Run {
         seed_(static_cast<std::uint64_t>(config.seed)),
         pairs_(config.data, largest_patch(config), seed_) {
     model_.config.input = config.input;
+    model_.options = config.fused_options();
     state_.data = hexadecimal(pairs_.fingerprint());
     if (resume) load_newest();
     check_inits();
@@ -548,8 +549,6 @@ class Run {
 
 bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
            const std::string& shared_maps) {
-  set_exact_kernels(config.exact);
-  set_recompute_activations(config.recompute_activations);
   std::error_code ignored;
   for (const char* name : {"config.json", "metrics.jsonl", "checkpoints"}) {
     check(resume || !fs::exists(fs::path(out) / name, ignored), out,

@@ -8,9 +8,8 @@
 #include "core/base/sum.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/shape_ops.h"
-#include "losses/metrics/color.h"
+#include "losses/metrics/metrics.h"
 #include "losses/metrics/psnr.h"
-#include "losses/metrics/ssim.h"
 
 namespace kind {
 namespace {
@@ -114,16 +113,12 @@ std::map<std::string, double> figures_of(const PairMaps& maps) {
   const Enhanced& e = maps.enhanced;
   const Tensor<float> output = rounded(e.output), target = rounded(maps.target);
   std::map<std::string, double> figures;
-  figures["psnr"] = psnr_rgb(output, target);
-  if (const std::optional<double> ssim = ssim_rgb(output, target)) figures["ssim"] = *ssim;
-  figures["psnr_reflectance"] = psnr_rgb(rounded(e.restored), rounded(maps.reflectance_high));
-  const LabPair lab = to_lab_pair(output, target);
-  figures["delta_e"] = mean_delta_e(lab);
-  figures["chroma_error"] = chroma_error(lab);
-  for (const auto& [name, figure] :
-       {std::pair{"color_slope", color_slope(lab)}, {"hue", hue_error(lab)}, {"chroma", chroma_ratio(lab)}}) {
-    if (figure) figures[name] = *figure;
+  Scored pictures{output, target};
+  for (const Metric& metric : all_metrics()) {
+    if (metric.taken == Taken::kNamed) continue;
+    if (const std::optional<double> figure = metric.measure(pictures)) figures[metric.figure()] = *figure;
   }
+  figures["psnr_reflectance"] = psnr_rgb(rounded(e.restored), rounded(maps.reflectance_high));
   {
     const NoGrad no_grad;
     const Tensor<float> product = mul(Variable<float>(e.reflectance), Variable<float>(e.illumination)).value();

@@ -17,11 +17,9 @@ inline constexpr int kSheetGap = 4;
 /// What held-out pairs say of the model so far. Nets that it does not have yet are stood in for by what they are to
 /// become: restoration by R_low, adjustment by L_high.
 struct ValidationResult {
-  /// Means over the pairs, of the output rounded to 8 bits against the bright file: "psnr" (dB) and "ssim" (RGB, as
-  /// losses/metrics; no ssim where a picture is too small), "delta_e" (CIEDE2000), "color_slope" (nothing where the
-  /// bright picture is gray), "hue" (degrees; nothing where both pictures have colour nowhere), "chroma_error" and
-  /// "chroma" (mean CIELAB chroma over that of the bright picture), and "psnr_reflectance" (of the restored reflectance
-  /// against R_high). Ratios come from the bright picture. Of the decomposition of the dark picture:
+  /// Means over the pairs that have the figure. Of the output rounded to 8 bits against the bright file: the metrics of
+  /// losses/metrics/metrics.h that validation takes, by Metric::figure(). "psnr_reflectance" is of the restored
+  /// reflectance against R_high. Ratios come from the bright picture. Of the decomposition of the dark picture:
   /// "psnr_reconstruction" (R L against the net's input), "illumination_std" (standard deviation of L over the picture;
   /// 0 where L has become one gray) and "illumination_gradient" (mean absolute difference of neighbours in L, across
   /// and down: texture).

@@ -1,3 +1,5 @@
+// Long because its cases share the small graphs that they are built of.
+
 #include "core/autograd/variable.h"
 
 #include <catch2/catch.hpp>

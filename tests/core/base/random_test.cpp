@@ -41,7 +41,7 @@ TEST_CASE("random: recorded sequences, which checkpoints and data sets rely on")
   CHECK(mix64(1) == 0x910a2dec89025cc1);
 }
 
-TEST_CASE("random: a generator is a function of its seed and stream; a copy goes on where the original stood") {
+TEST_CASE("random: a generator is a function of its seed and stream, and a copy goes on where the original stood") {
   CHECK(draw(Random(5, {1, 2}), 100) == draw(Random(5, {1, 2}), 100));
   Random a(5, {1, 2});
   a.next_u32();

@@ -1,3 +1,5 @@
+// Long because its cases share the sweep over geometries and the plain sums that they are compared with.
+
 #include "core/kernels/block_conv.h"
 
 #include <algorithm>

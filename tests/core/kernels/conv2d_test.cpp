@@ -1,3 +1,5 @@
+// Long because its cases share the sweep over geometries.
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>

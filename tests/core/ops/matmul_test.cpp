@@ -74,7 +74,7 @@ TEST_CASE("permute: gradients agree with differences for all orders of four axes
   } while (std::next_permutation(axes.begin(), axes.end()));
 }
 
-TEST_CASE("permute: axes that are not each axis once are refused; scalars and empty tensors are none") {
+TEST_CASE("permute: axes that are not each axis once are refused, and scalars and empty tensors are none") {
   const auto error = [](const std::vector<int>& axes) {
     return error_of([&] { permute(Var(Tensor<double>::zeros({2, 3, 4})), axes); });
   };

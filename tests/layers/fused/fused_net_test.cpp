@@ -1,3 +1,5 @@
+// Long because its cases share the nets that are written down twice.
+
 #include "layers/fused/fused_net.h"
 
 #include <algorithm>
@@ -26,17 +28,6 @@ namespace {
 using Catch::Contains;
 using Value = FusedNet::Value;
 using Form = FusedNet::OutputForm;
-
-class RecomputeScope {
- public:
-  explicit RecomputeScope(bool recompute) : before_(recompute_activations()) { set_recompute_activations(recompute); }
-  ~RecomputeScope() { set_recompute_activations(before_); }
-  RecomputeScope(const RecomputeScope&) = delete;
-  RecomputeScope& operator=(const RecomputeScope&) = delete;
-
- private:
-  bool before_;
-};
 
 /// How near the layers' values come to where a gradient jumps: zero before an activation, equals in a pooling window.
 struct Kinks {
@@ -234,7 +225,7 @@ void compare(const Plan& plan, float slope, const Shape& size, std::uint64_t see
     const Tensor<float> upstream = random_tensor<float>(expected.shape(), seed + 20000);
     expected.backward(cast<double>(upstream));
     for (const bool exact : {false, true}) {
-      const ExactScope scope(exact);
+      twin.fused.set_options({.exact = exact});
       INFO(size.text() << ", slope " << slope << ", seed " << seed << ", try " << tries << ", "
                        << (exact ? "exact" : "fast") << " kernels of " << current_isa());
       const double outputs = exact ? kExactOutputs : kOutputs, gradients = exact ? kExactGradients : kGradients;
@@ -352,10 +343,17 @@ const std::vector<std::pair<const char*, Plan>> kPlans = {{"one layer", one_laye
                                                           {"levels", levels},       {"chain", chain},
                                                           {"oddities", oddities},   {"residual", residual}};
 
+/// Whether the kernel set in use runs nets layer by layer alone, having said so.
+bool no_fused_nets() {
+  if (block_kernels()) return false;
+  WARN("skipped: the kernel set " << current_isa() << " has no fused nets");
+  return true;
+}
+
 // --- Against the layers ----------------------------------------------------------------------------------------------
 
 TEST_CASE("fused net: outputs and gradients are those of the layers, one by one in double", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   std::uint64_t seed = 1;
   for (const auto& [name, plan] : kPlans) {
     INFO(name);
@@ -369,7 +367,7 @@ TEST_CASE("fused net: outputs and gradients are those of the layers, one by one 
 }
 
 TEST_CASE("fused net: nets drawn by chance agree with their layers", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   for (std::uint64_t seed = 1; seed <= 24; ++seed) {
     Random random(seed);
     const auto pick = [&](std::uint64_t most) { return 1 + static_cast<std::int64_t>(random.below(most)); };
@@ -379,12 +377,12 @@ TEST_CASE("fused net: nets drawn by chance agree with their layers", "[isa]") {
 }
 
 TEST_CASE("fused net: exact kernels are exact", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   const NoGrad no_grad;
   double errors[2];
   for (const bool exact : {false, true}) {
-    const ExactScope scope(exact);
     Twin twin(0.2f, 1);
+    twin.fused.set_options({.exact = exact});
     levels(twin);
     const auto inputs = random_inputs(twin.inputs, {1, 1, 40, 37}, 2);
     Kinks kinks;
@@ -394,6 +392,25 @@ TEST_CASE("fused net: exact kernels are exact", "[isa]") {
   CHECK(errors[1] < 3e-6);
   CHECK(errors[0] < 1e-5);
   CHECK(errors[0] > errors[1]);
+}
+
+TEST_CASE("fused net: options are a net's own", "[isa]") {
+  if (no_fused_nets()) return;
+  const NoGrad no_grad;
+  Twin fast(0.2f, 1), exact(0.2f, 1);
+  levels(fast);
+  levels(exact);
+  exact.fused.set_options({.exact = true});
+  CHECK_FALSE(fast.fused.options().exact);
+  const auto inputs = in_float(random_inputs(fast.inputs, {1, 1, 40, 37}, 2));
+  const auto bits = [&](const FusedNet& net) { return net(inputs).value().to_vector(); };
+  const std::vector<float> by_fast = bits(fast.fused), by_exact = bits(exact.fused);
+  CHECK((by_fast != by_exact));
+  FusedNet copy = exact.fused;
+  CHECK((bits(copy) == by_exact));
+  copy.set_options({});
+  CHECK((bits(copy) == by_fast));
+  CHECK((bits(exact.fused) == by_exact));
 }
 
 // --- Gradients -------------------------------------------------------------------------------------------------------
@@ -410,7 +427,7 @@ std::vector<float> pass(const Twin& twin, const Shape& size) {
 }
 
 TEST_CASE("fused net: threads do not change a bit of outputs and gradients", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   for (const auto& [name, plan] : kPlans) {
     Twin twin(0.2f, 3);
     plan(twin);
@@ -426,7 +443,7 @@ TEST_CASE("fused net: threads do not change a bit of outputs and gradients", "[i
 }
 
 TEST_CASE("fused net: activations computed again give the same bits", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   std::vector<std::pair<const char*, Plan>> plans = kPlans;
   for (std::uint64_t seed = 30; seed < 40; ++seed) plans.emplace_back("drawn by chance", random_plan(seed));
   for (const auto& [name, plan] : plans) {
@@ -434,14 +451,13 @@ TEST_CASE("fused net: activations computed again give the same bits", "[isa]") {
     plan(twin);
     INFO(name);
     const std::vector<float> kept = pass(twin, {2, 1, 13, 10});
-    const RecomputeScope scope(true);
+    twin.fused.set_options({.recompute = true});
     CHECK((pass(twin, {2, 1, 13, 10}) == kept));
   }
-  CHECK_FALSE(recompute_activations());
 }
 
 TEST_CASE("fused net: only what needs a gradient gets one, and gradients add up", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   Twin twin(0.2f, 5);
   branches(twin);
   const auto inputs = in_float(random_inputs(twin.inputs, {1, 1, 9, 8}, 6));
@@ -479,12 +495,12 @@ TEST_CASE("fused net: only what needs a gradient gets one, and gradients add up"
 }
 
 TEST_CASE("fused net: what no output depends on changes nothing, with gradients and without", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   for (const bool recompute : {false, true}) {
-    const RecomputeScope scope(recompute);
     std::vector<std::vector<float>> bits;
     for (const bool unread : {false, true}) {
       Twin twin(0.2f, 30);
+      twin.fused.set_options({.recompute = recompute});
       const Value in = twin.input({3, 1});
       const Value a = twin.conv({in}, 32), b = twin.conv({twin.pool(a)}, 64);
       const Value c = twin.conv({twin.up(b, 32), a}, 32);
@@ -512,7 +528,7 @@ TEST_CASE("fused net: what no output depends on changes nothing, with gradients 
 }
 
 TEST_CASE("fused net: a graph outlives the net", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   Twin twin(0.2f, 8);
   levels(twin);
   const auto inputs = in_float(random_inputs(twin.inputs, {1, 1, 5, 6}, 9));
@@ -589,7 +605,7 @@ Tensor<float> streamed(const FusedNet& net, const std::vector<Variable<float>>& 
 }
 
 TEST_CASE("fused net: bands of rows have the bits of the whole picture", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   // With a graph the layers run on whole pictures. Heights at which the last steps are of all sizes.
   for (const auto& [name, plan] : kPlans) {
     Twin twin(0.2f, 10);
@@ -610,7 +626,7 @@ TEST_CASE("fused net: bands of rows have the bits of the whole picture", "[isa]"
 }
 
 TEST_CASE("fused net: bands of a picture of many steps", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   Twin twin(0.2f, 12);
   levels(twin);
   Arena arena;
@@ -653,7 +669,7 @@ void check_in_place(const Plan& plan) {
 }
 
 TEST_CASE("fused net: outputs may take the inputs' place", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   check_in_place(levels);
   check_in_place([](Twin& net) {
     const Value a = net.conv({net.input({3, 1})}, 32);
@@ -662,7 +678,7 @@ TEST_CASE("fused net: outputs may take the inputs' place", "[isa]") {
 }
 
 TEST_CASE("fused net: memory grows with the width alone", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   Twin twin(0.2f, 16);
   const Value a = twin.conv({twin.input({1})}, 32, 1);
   const Value b = twin.conv({twin.up(twin.pool(a), 32), a}, 32, 1);
@@ -681,7 +697,7 @@ TEST_CASE("fused net: memory grows with the width alone", "[isa]") {
 }
 
 TEST_CASE("fused net: without a graph a batch is run picture by picture", "[isa]") {
-  if (!block_kernels()) return;
+  if (no_fused_nets()) return;
   Twin twin(0.2f, 17);
   branches(twin);
   const NoGrad no_grad;
@@ -728,8 +744,10 @@ TEST_CASE("fused net: what does not fit is named", "[isa]") {
   const Variable<float> weight(Tensor<float>::zeros({2, 4, 3, 3})), bias(Tensor<float>::zeros({2}));
   CHECK(error_of([&] { net.output({0}, weight, bias, Form::kAddInput); }) ==
         "fused net: an output of 2 channels cannot be added to an input of 3");
+}
 
-  if (!block_kernels()) return;
+TEST_CASE("fused net: inputs and planes that do not fit are named", "[isa]") {
+  if (no_fused_nets()) return;
   Twin twin(0.2f, 21);
   levels(twin);
   const auto zeros = [](const Shape& shape) { return Variable<float>(Tensor<float>::zeros(shape)); };

@@ -1,3 +1,5 @@
+// Long because its cases share the writer of checkpoints, whose bytes they bend.
+
 #include "nets/tensorflow/tensorflow_checkpoint.h"
 
 #include <catch2/catch.hpp>

@@ -136,7 +136,7 @@ TEST_CASE("noise of fresh pictures, drawn the quick way, has the same mean and v
   CHECK(moments(quick, 1).second == Approx(moments(slow, 1).second).epsilon(0.05));
 }
 
-TEST_CASE("gains leave the light and raise the noise of red and blue; the noise factor raises all") {
+TEST_CASE("gains leave the light and raise the noise of red and blue, and the noise factor raises all") {
   const auto variance = [](const CameraConfig& config, std::size_t channel) {
     Random random(5);
     return moments(darken(flat(200, 190), config, random), channel).second - 1.0 / 12;

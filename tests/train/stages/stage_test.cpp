@@ -1,3 +1,5 @@
+// Long because the stages of all nets share the pairs and the ways to compare batches.
+
 #include "train/stages/batch.h"
 
 #include <algorithm>

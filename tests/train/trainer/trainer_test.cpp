@@ -1,3 +1,5 @@
+// Long because its cases share the small runs that they stop, resume and compare.
+
 #include "train/trainer/trainer.h"
 
 #include <catch2/catch.hpp>
