@@ -11,8 +11,8 @@
 namespace kind {
 
 /// The file types that are read and written; those of optional libraries only where the build has found them
-/// (can_read_image, can_write_image). kPpm stands for binary PPM and PGM.
-enum class ImageFormat { kPng, kJpeg, kBmp, kPpm };
+/// (can_read_image, can_write_image). kPpm stands for binary PPM and PGM, kHeif for HEIC and its kin.
+enum class ImageFormat { kPng, kJpeg, kBmp, kPpm, kTiff, kWebp, kAvif, kHeif, kJxl };
 
 struct ImageCodec;
 /// How a format is read and written; null where the build or the system lacks what that takes.
@@ -20,6 +20,11 @@ const ImageCodec* png_codec();
 const ImageCodec* jpeg_codec();
 const ImageCodec* bmp_codec();
 const ImageCodec* ppm_codec();
+const ImageCodec* tiff_codec();
+const ImageCodec* webp_codec();
+const ImageCodec* avif_codec();
+const ImageCodec* heif_codec();
+const ImageCodec* jxl_codec();
 
 /// How files of a format are known and what they hold.
 struct ImageFormatRow {
@@ -47,6 +52,11 @@ struct ImageFormatRow {
 
 namespace formats {
 using namespace std::string_view_literals;
+
+/// Of formats with a place each for EXIF data, XMP and a colour profile, of any size or of what 32 bits count.
+inline constexpr MetadataHolder kInContainers = {
+    .exif = kAnyMetadataSize, .xmp = kAnyMetadataSize, .icc = kAnyMetadataSize};
+inline constexpr std::size_t kMostInBox = 0x7fffffff;
 
 inline constexpr ImageFormatRow kRows[] = {
     {.format = ImageFormat::kPng,
@@ -83,6 +93,59 @@ inline constexpr ImageFormatRow kRows[] = {
      .starts = {"P5", "P6"},
      .bits = 16,
      .codec = ppm_codec},
+    {.format = ImageFormat::kTiff,
+     .id = "tiff",
+     .name = "TIFF",
+     .extensions = {"tif", "tiff"},
+     .starts = {"II*\0"sv, "MM\0*"sv, "II+\0\x08\0\0\0"sv, "MM\0+\0\x08\0\0"sv},
+     .bits = 16,
+     .alpha = true,
+     .metadata = {.exif = kAnyMetadataSize, .xmp = kAnyMetadataSize, .icc = kAnyMetadataSize, .photoshop = true},
+     .codec = tiff_codec},
+    {.format = ImageFormat::kWebp,
+     .id = "webp",
+     .name = "WebP",
+     .extensions = {"webp"},
+     .starts = {"RIFF????WEBP"},
+     .alpha = true,
+     .gray = false,
+     .quality = true,
+     .lossless_at_100 = true,
+     .metadata = kInContainers,
+     .codec = webp_codec},
+    {.format = ImageFormat::kAvif,
+     .id = "avif",
+     .name = "AVIF",
+     .extensions = {"avif"},
+     .starts = {"????ftypavif"},
+     .bits = 12,
+     .alpha = true,
+     .gray = false,
+     .quality = true,
+     .chroma = true,
+     .lossless_at_100 = true,
+     .metadata = {.exif = kMostInBox, .xmp = kMostInBox, .icc = kMostInBox, .cicp = true},
+     .codec = avif_codec},
+    {.format = ImageFormat::kHeif,
+     .id = "heif",
+     .name = "HEIF",
+     .extensions = {"heic", "heif", "hif"},
+     .starts = {"????ftypheic", "????ftypheix", "????ftypheim", "????ftypheis", "????ftyphevc", "????ftyphevx",
+                "????ftypmif1", "????ftypmsf1"},
+     .alpha = true,
+     .gray = false,
+     .codec = heif_codec},
+    {.format = ImageFormat::kJxl,
+     .id = "jxl",
+     .name = "JPEG XL",
+     .extensions = {"jxl"},
+     .starts = {"\xff\x0a", "\0\0\0\x0cJXL \r\n\x87\n"sv},
+     .bits = 16,
+     .alpha = true,
+     .quality = true,
+     .lossless_at_100 = true,
+     .metadata = kInContainers,
+     .codec = jxl_codec},
 };
 }  // namespace formats
 
