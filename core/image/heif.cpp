@@ -19,7 +19,7 @@ namespace kind {
 namespace {
 
 /// How soon the AV1 encoder stops looking for a better way, 0 to 9: less takes several times as long for a few percent.
-constexpr int kSpeed = 6;
+constexpr int kSpeed = 6, kLosslessSpeed = 8;
 /// AV1 has at most so many bits, and pictures at most such sides.
 constexpr int kMostBits = 12, kMostSide = 65535;
 
@@ -268,7 +268,7 @@ void encode_avif(const std::string& path, const Image& image, const WriteOptions
   require(doing, heif_encoder_set_lossless(raw_encoder, lossless ? 1 : 0));
   require(doing, heif_encoder_set_parameter_string(raw_encoder, "chroma", chroma));
   // Of some encoders only.
-  heif_encoder_set_parameter_integer(raw_encoder, "speed", kSpeed);
+  heif_encoder_set_parameter_integer(raw_encoder, "speed", lossless ? kLosslessSpeed : kSpeed);
   heif_encoder_set_parameter_integer(raw_encoder, "threads", std::min(num_threads(), 16));
   heif_encoder_set_parameter_boolean(raw_encoder, "lossless-alpha", 1);
   const Owned<heif_encoding_options> how(heif_encoding_options_alloc());

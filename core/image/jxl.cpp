@@ -18,7 +18,7 @@ namespace kind {
 namespace {
 
 /// How hard the encoder tries, 1 to 9: more takes several times as long for a few percent.
-constexpr std::int64_t kEffort = 5;
+constexpr std::int64_t kEffort = 5, kLosslessEffort = 3;
 
 struct Free {
   void operator()(JxlDecoder* decoder) const { JxlDecoderDestroy(decoder); }
@@ -209,6 +209,19 @@ float distance_of(int quality) {
   return quality >= 30 ? 0.1f + (100 - q) * 0.09f : 53.0f / 3000 * q * q - 23.0f / 20 * q + 25;
 }
 
+JxlBasicInfo describe(const Image& image, bool lossless) {
+  JxlBasicInfo info;
+  JxlEncoderInitBasicInfo(&info);
+  info.xsize = static_cast<std::uint32_t>(image.width);
+  info.ysize = static_cast<std::uint32_t>(image.height);
+  info.bits_per_sample = static_cast<std::uint32_t>(image.bits);
+  info.num_color_channels = image.channels < 3 ? 1 : 3;
+  info.num_extra_channels = image.has_alpha() ? 1 : 0;
+  info.alpha_bits = image.has_alpha() ? info.bits_per_sample : 0;
+  info.uses_original_profile = lossless ? JXL_TRUE : JXL_FALSE;
+  return info;
+}
+
 void encode_jxl(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) {
   const Silence silence;
   const std::unique_ptr<JxlEncoder, Free> owner(JxlEncoderCreate(nullptr));
@@ -222,15 +235,7 @@ void encode_jxl(const std::string& path, const Image& image, const WriteOptions&
   const Metadata& metadata = options.metadata ? *options.metadata : none;
   const bool lossless = options.jpeg_quality == 100, gray = image.channels < 3;
   require(JxlEncoderSetParallelRunner(encoder, run_parallel, nullptr));
-  JxlBasicInfo info;
-  JxlEncoderInitBasicInfo(&info);
-  info.xsize = static_cast<std::uint32_t>(image.width);
-  info.ysize = static_cast<std::uint32_t>(image.height);
-  info.bits_per_sample = static_cast<std::uint32_t>(image.bits);
-  info.num_color_channels = gray ? 1 : 3;
-  info.num_extra_channels = image.has_alpha() ? 1 : 0;
-  info.alpha_bits = image.has_alpha() ? info.bits_per_sample : 0;
-  info.uses_original_profile = lossless ? JXL_TRUE : JXL_FALSE;
+  const JxlBasicInfo info = describe(image, lossless);
   require(JxlEncoderSetBasicInfo(encoder, &info));
   if (JxlEncoderGetRequiredCodestreamLevel(encoder) == 10) require(JxlEncoderSetCodestreamLevel(encoder, 10));
   const std::string xmp = whole_xmp(metadata);
@@ -254,7 +259,8 @@ void encode_jxl(const std::string& path, const Image& image, const WriteOptions&
     require(JxlEncoderSetColorEncoding(encoder, &color));
   }
   JxlEncoderFrameSettings* const settings = JxlEncoderFrameSettingsCreate(encoder, nullptr);
-  require(JxlEncoderFrameSettingsSetOption(settings, JXL_ENC_FRAME_SETTING_EFFORT, kEffort));
+  require(
+      JxlEncoderFrameSettingsSetOption(settings, JXL_ENC_FRAME_SETTING_EFFORT, lossless ? kLosslessEffort : kEffort));
   require(
       JxlEncoderFrameSettingsSetOption(settings, JXL_ENC_FRAME_SETTING_RESPONSIVE, 0));  // else alpha has losses too
   require(JxlEncoderSetFrameDistance(settings, distance_of(options.jpeg_quality)));
