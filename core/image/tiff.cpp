@@ -310,6 +310,28 @@ ImageInfo tiff_info(const std::string& path, Bytes bytes, const ReadLimits& limi
   return {static_cast<int>(*width), static_cast<int>(*height), ImageFormat::kTiff};
 }
 
+/// Throws Error where strips or tiles, which are unpacked as a whole, are far larger than the picture, or the file is too
+/// short for it.
+void check_sizes(const std::string& path, TIFF* tiff, const Layout& layout, std::uint64_t file_bytes,
+                 const ImageInfo& size) {
+  const std::uint64_t stored = static_cast<std::uint64_t>(layout.width) * layout.height *
+                               static_cast<std::uint64_t>(layout.samples) * static_cast<std::uint64_t>(layout.bits) / 8;
+  constexpr std::uint64_t kSmall = std::uint64_t{1} << 26;
+  const std::uint64_t most = std::max(kSmall, 2 * stored);
+  const auto block =
+      static_cast<std::uint64_t>(std::max<tmsize_t>(layout.tiled ? TIFFTileSize(tiff) : TIFFStripSize(tiff), 0));
+  check(block <= most, "cannot read ", path, " as TIFF: its strips or tiles have ", block, " bytes, expected at most ",
+        most);
+  if (layout.photometric == PHOTOMETRIC_YCBCR) return;  // fewer are stored
+  // How much smaller each kind can make data: deflate some 1030 times, LZW and run lengths by the longest code.
+  std::uint64_t ratio = 65536;
+  if (layout.compression == COMPRESSION_NONE) ratio = 1;
+  if (layout.compression == COMPRESSION_PACKBITS) ratio = 128;
+  if (layout.compression == COMPRESSION_ADOBE_DEFLATE || layout.compression == COMPRESSION_DEFLATE) ratio = 1100;
+  if (layout.compression == COMPRESSION_LZW) ratio = 4096;
+  check_file_holds(path, file_bytes, stored / ratio, size);
+}
+
 Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const ImageInfo size = tiff_info(path, bytes, limits);
   const TiffTags tags(bytes);
@@ -338,17 +360,7 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
   const int channels = converted ? 3 : layout.colors + (layout.alpha != 0 ? 1 : 0);
   const int bits = layout.bits == 16 && !layout.palette() ? 16 : 8;
   check_image_bytes(path, size, channels, bits, limits);
-  // A strip or tile is unpacked as a whole, and may be larger than the picture.
-  const std::uint64_t block = static_cast<std::uint64_t>(
-      std::max<tmsize_t>(layout.tiled ? TIFFTileSize(tiff.get()) : TIFFStripSize(tiff.get()), 0));
-  check(block <= limits.max_image_bytes, "cannot read ", path, " as TIFF: its strips or tiles have ", block,
-        " bytes, the limit is ", limits.max_image_bytes);
-  // Packed pixels may take next to nothing: a white page is a few bytes.
-  const std::uint64_t pixels = static_cast<std::uint64_t>(size.width) * static_cast<std::uint64_t>(size.height);
-  const std::uint64_t least = layout.compression == COMPRESSION_NONE && !ycbcr
-                                  ? pixels * static_cast<std::uint64_t>(layout.bits) / 8
-                                  : pixels / 65536;
-  check_file_holds(path, bytes.size(), least, size);
+  check_sizes(path, tiff.get(), layout, bytes.size(), size);
   Image image(size.width, size.height, channels, bits);
   const bool ok = converted ? read_converted(tiff.get(), state, image) : read_pixels(tiff.get(), layout, state, image);
   if (!ok) damaged();

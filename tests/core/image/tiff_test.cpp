@@ -332,6 +332,15 @@ TEST_CASE("tiff: kinds of pixels that are not read are refused with what to do")
   TIFFClose(tiff);
   CHECK_THAT(error_of([&] { read_image(path); }), Contains("floating-point numbers: convert it"));
   CHECK_THAT(error_of([&] { read_image(put_tiff(dir, image, {}), {.max_image_bytes = 30}); }), Contains("limit is 30"));
+  // A header that says too much.
+  for (const int compression : {COMPRESSION_NONE, COMPRESSION_LZW, COMPRESSION_ADOBE_DEFLATE}) {
+    const auto large = [](TIFF* file) { TIFFSetField(file, TIFFTAG_IMAGELENGTH, 1 << 20); };
+    CHECK_THAT(message(test_picture(200, 4, 3), {.compression = compression, .more = large}),
+               Contains("the limit is 65535 a side"));
+    const auto high = [](TIFF* file) { TIFFSetField(file, TIFFTAG_IMAGELENGTH, 60000); };
+    CHECK_THAT(message(test_picture(200, 4, 3), {.compression = compression, .more = high}),
+               Contains("the file ends early") || Contains("Invalid strip byte count"));
+  }
 }
 
 }  // namespace
