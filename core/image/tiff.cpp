@@ -349,6 +349,7 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
     fail("cannot read ", path, " as TIFF: ", state.message[0] != '\0' ? state.message : "the file is damaged");
   };
   if (tiff == nullptr) damaged();
+  state.message[0] = '\0';  // of tags that it does not take; of those that it needs it will say so again
   const Layout layout = read_layout(path, tiff.get());
   check(TIFFIsCODECConfigured(static_cast<std::uint16_t>(layout.compression)) == 1, "cannot read ", path,
         " as TIFF: its compression, number ", layout.compression, ", is not read: save it with another");

@@ -32,6 +32,11 @@ bool is_description(unsigned tag) {
   return std::find(std::begin(kTags), std::end(kTags), tag) != std::end(kTags);
 }
 
+/// Whether the value is of a type of TIFF 6.0 (wide numbers are BigTIFF's own) and inside of the file.
+bool is_whole(const TiffTags& tags, const TiffEntry& entry) {
+  return entry.type >= 1 && entry.type <= 12 && entry.bytes > 0 && tags.value(entry).size() == entry.bytes;
+}
+
 void put_number(std::vector<std::uint8_t>& to, std::uint64_t value, int bytes, bool little) {
   for (int i = 0; i < bytes; ++i) {
     to.push_back(static_cast<std::uint8_t>(value >> 8 * (little ? i : bytes - 1 - i) & 0xff));
@@ -88,9 +93,7 @@ class BlockWriter {
       leave_out(metadata_, "maker's note");
       return false;
     }
-    // Wide numbers are BigTIFF's own.
-    const bool known = entry.type >= 1 && entry.type <= 12 && entry.bytes > 0;
-    const bool whole = known && tags_.value(entry).size() == entry.bytes;
+    const bool whole = is_whole(tags_, entry);
     if (!whole) drop(metadata_, kExifName);
     if (whole) budget_.take(static_cast<std::size_t>(entry.bytes) + 12);
     return whole;
@@ -265,7 +268,7 @@ void add_exif_entries(std::vector<std::uint8_t>& file, Bytes exif) {
     for (const TiffEntry& entry : from.first()) {
       const bool more = entry.tag == kTiffXmp || entry.tag == kTiffIcc || entry.tag == kTiffPhotoshop ||
                         entry.tag == kTiffIptc || entry.tag == kSubDirectories || is_structure(entry.tag);
-      if (all || !more) {
+      if (all || (!more && is_whole(from, entry))) {
         entries.push_back(
             {entry.tag,
              {in.begin() + static_cast<std::ptrdiff_t>(at), in.begin() + static_cast<std::ptrdiff_t>(at + 12)}});

@@ -297,6 +297,21 @@ TEST_CASE("tiff: EXIF data keep their places in what is written, makers' notes t
   }
 }
 
+TEST_CASE("tiff: entries of EXIF data that make no sense are left behind") {
+  const TempDir dir;
+  // Tags in order: an unknown type, a value behind the end, one that is fine.
+  const std::string block = std::string("II*\0\x08\0\0\0\3\0", 10) + std::string("\x0e\1\x0e\0\1\0\0\0\0\0\0\0", 12) +
+                            std::string("\x0f\1\2\0\x40\0\0\0\xff\0\0\0", 12) +
+                            std::string("\x10\1\2\0\3\0\0\0ab\0\0", 12) + std::string(4, '\0');
+  Metadata metadata;
+  metadata.exif.assign(block.begin(), block.end());
+  write_image(dir / "p.tif", test_picture(3, 2, 3), ImageFormat::kTiff, {.metadata = &metadata});
+  Metadata again;
+  CHECK(read_image(dir / "p.tif", {}, &again).data == test_picture(3, 2, 3).data);
+  CHECK(again.dropped.empty());
+  CHECK_THAT(text_of(again.exif), Contains("ab"));
+}
+
 TEST_CASE("tiff: kinds of pixels that are not read are refused with what to do") {
   const TempDir dir;
   const Image image = test_picture(4, 3, 3), four = test_picture(4, 3, 4), gray = test_picture(4, 3, 1);
