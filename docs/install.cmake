@@ -99,7 +99,12 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 # For programs in C++ alone.
+get_property(image_packages GLOBAL PROPERTY KIND_IMAGE_PACKAGES)
+list(JOIN image_packages ", " image_packages)
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "nlohmann-json3-dev, libpng-dev, libjpeg-dev, zlib1g-dev")
+if(image_packages)
+  string(APPEND CPACK_DEBIAN_PACKAGE_SUGGESTS ", ${image_packages}")
+endif()
 
 # What Debian wants beside.
 set(debian ${PROJECT_BINARY_DIR}/debian)

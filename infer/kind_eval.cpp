@@ -283,7 +283,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("Scores a model, or any program's results, on pairs of dark and bright pictures.", "kind-eval");
   Options options;
   app.set_version_flag(
-      "--version", [] { return version_text("kind-eval", available_isas(), current_isa()); },
+      "--version", [] { return version_text("kind-eval", available_isas(), current_isa(), image_codec_names()); },
       "Print version, kernel sets and picture types");
   CLI::Option* model = app.add_option("--model", options.model, "Model file (default: $KIND_MODEL or the shipped one)")
                            ->type_name("MODEL");

@@ -13,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/base/quote.h"
 #include "core/files/safetensors.h"
+#include "core/image/image.h"
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
@@ -333,7 +334,7 @@ void add_output(CLI::App& verb, Output& output) {
 int run(int argc, char** argv) {
   CLI::App app("Looks into files of weights and makes model files from others.", kProgram);
   app.set_version_flag(
-      "--version", [] { return kind::version_text(kProgram, kind::available_isas(), kind::current_isa()); },
+      "--version", [] { return kind::version_text(kProgram, kind::available_isas(), kind::current_isa(), kind::image_codec_names()); },
       "Print version, kernel sets and picture types.");
   app.require_subcommand(1);
   std::vector<std::string> paths;

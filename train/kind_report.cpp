@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/files/file.h"
+#include "core/image/image.h"
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
@@ -61,7 +62,7 @@ int main(int argc, char** argv) {
   expect_file_limits();
   try {
     app.set_version_flag(
-        "--version", [] { return version_text("kind-report", available_isas(), current_isa()); },
+        "--version", [] { return version_text("kind-report", available_isas(), current_isa(), image_codec_names()); },
         "Print version, kernel sets and picture types");
     app.add_option("runs", options.folders, "Folders of runs or sweeps; parts of the same sweep are joined")
         ->type_name("RUN_OR_SWEEP")

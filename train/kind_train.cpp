@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/files/file.h"
+#include "core/image/image.h"
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
@@ -317,7 +318,7 @@ int main(int argc, char** argv) {
   Options options;
   try {
     app.set_version_flag(
-        "--version", [] { return version_text("kind-train", available_isas(), current_isa()); },
+        "--version", [] { return version_text("kind-train", available_isas(), current_isa(), image_codec_names()); },
         "Print version, kernel sets and picture types");
     add_options(app, options);
     app.parse(argc, argv);

@@ -192,8 +192,6 @@ void put_u32(std::vector<std::uint8_t>& out, std::uint32_t value) {
   put_u16(out, value >> 16);
 }
 
-}  // namespace
-
 ImageInfo bmp_info(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const BmpHeader header = read_bmp_header(path, bytes, limits);
   return {static_cast<int>(header.width), static_cast<int>(header.height), ImageFormat::kBmp};
@@ -252,7 +250,7 @@ Image decode_ppm(const std::string& path, Bytes bytes, const ReadLimits& limits)
   return image;
 }
 
-void encode_bmp(const std::string& path, const Image& image, ByteSink& sink) {
+void encode_bmp(const std::string& path, const Image& image, const WriteOptions&, ByteSink& sink) {
   const bool gray = image.channels == 1;
   const std::size_t row_bytes = (image.row_bytes() + 3) / 4 * 4;
   const std::size_t pixel_offset = 54 + (gray ? 4 * 256 : 0);
@@ -288,7 +286,7 @@ void encode_bmp(const std::string& path, const Image& image, ByteSink& sink) {
   }
 }
 
-void encode_ppm(const Image& image, ByteSink& sink) {
+void encode_ppm(const std::string&, const Image& image, const WriteOptions&, ByteSink& sink) {
   const std::string header = std::string(image.channels == 1 ? "P5" : "P6") + "\n" + std::to_string(image.width) + " " +
                              std::to_string(image.height) + "\n" + std::to_string(image.maximum()) + "\n";
   sink.put(Bytes(reinterpret_cast<const std::uint8_t*>(header.data()), header.size()));
@@ -300,6 +298,18 @@ void encode_ppm(const Image& image, ByteSink& sink) {
     }
     sink.put(row);
   }
+}
+
+}  // namespace
+
+const ImageCodec* bmp_codec() {
+  static constexpr ImageCodec kCodec = {bmp_info, decode_bmp, nullptr, encode_bmp};
+  return &kCodec;
+}
+
+const ImageCodec* ppm_codec() {
+  static constexpr ImageCodec kCodec = {ppm_info, decode_ppm, nullptr, encode_ppm};
+  return &kCodec;
 }
 
 }  // namespace kind

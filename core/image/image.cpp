@@ -1,12 +1,8 @@
 #include "core/image/image.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <cctype>
 #include <cstring>
-#include <filesystem>
-#include <limits>
 #include <utility>
 
 #include "core/base/error.h"
@@ -22,111 +18,23 @@ static_assert(std::endian::native == std::endian::little, "samples are swapped t
 /// image_info reads this much first: nearly every header ends within it.
 constexpr std::size_t kHeaderBytes = std::size_t{1} << 16;
 
-using namespace std::string_view_literals;
-
-bool has_at(Bytes bytes, std::size_t offset, std::string_view text) {
-  return bytes.size() >= offset + text.size() && std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
-}
-
-constexpr const char* kRawHint = "a camera RAW file, which is not read: develop it to PNG or JPEG first";
-
-/// What a file that is none of ours most likely is, with what to do about it.
-std::string name_unreadable(const std::string& path, Bytes bytes) {
-  static constexpr auto kOtherTypes = std::to_array<std::pair<std::string_view, const char*>>({
-      {"FUJIFILMCCD-RAW"sv, kRawHint},
-      {"IIRO"sv, kRawHint},
-      {"IIRS"sv, kRawHint},
-      {"MMOR"sv, kRawHint},
-      {"IIU\0"sv, kRawHint},
-      {"FOVb"sv, kRawHint},
-      {"\0MRM"sv, kRawHint},
-      {"II\x1a\0\0\0HEAPCCDR"sv, kRawHint},
-      {"GIF8"sv, "a GIF, which is not read: convert it to PNG first"},
-      {"8BPS"sv, "a Photoshop file, which is not read: export it as PNG first"},
-      {"\0\0\0\x0cjP  "sv, "a JPEG 2000 file, which is not read: convert it to PNG first"},
-      {"\0\0\0\x0cJXL "sv, "a JPEG XL file, which is not read: convert it to PNG first"},
-      {"\xff\x0a"sv, "a JPEG XL file, which is not read: convert it to PNG first"},
-      {"P1"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
-      {"P2"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
-      {"P3"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
-      {"P4"sv, "a bitmap (PBM) file, which is not read: convert it to PNG first"},
-      {"P7"sv, "a PAM file, which is not read: convert it to PNG first"},
-      {"YUV4MPEG2 "sv, "a video (YUV4MPEG2), expected a picture; kind-infer takes a video as its only input"},
-  });
-  for (const auto& [magic, description] : kOtherTypes) {
-    if (has_at(bytes, 0, magic)) return description;
-  }
-  if (has_at(bytes, 0, "RIFF"sv) && has_at(bytes, 8, "WEBP"sv)) {
-    return "a WebP file, which is not read: convert it to PNG first";
-  }
-  if (has_at(bytes, 0, "II*\0"sv) || has_at(bytes, 0, "MM\0*"sv)) {
-    // Most RAW types are TIFF inside, and only their names tell them apart.
-    static constexpr auto kRawExtensions = std::to_array<std::string_view>(
-        {".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef",
-         ".mos", ".nef", ".nrw", ".orf", ".pef", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw"});
-    const bool raw_name =
-        std::find(kRawExtensions.begin(), kRawExtensions.end(), lower_extension(path)) != kRawExtensions.end();
-    if (raw_name || has_at(bytes, 8, "CR"sv)) return kRawHint;
-    return "a TIFF file, which is not read: convert it to PNG first";
-  }
-  if (has_at(bytes, 4, "ftyp"sv)) {
-    if (has_at(bytes, 8, "crx "sv)) return kRawHint;
-    if (has_at(bytes, 8, "avif"sv) || has_at(bytes, 8, "avis"sv)) {
-      return "an AVIF file, which is not read: convert it to PNG or JPEG first";
-    }
-    for (const auto brand : {"heic"sv, "heix"sv, "heim"sv, "heis"sv, "hevc"sv, "hevx"sv, "mif1"sv, "msf1"sv}) {
-      if (has_at(bytes, 8, brand)) return "a HEIC file, which is not read: convert it to PNG or JPEG first";
-    }
-    return "a video or another file of the MP4 family, expected a picture; kind-infer takes what ffmpeg -f yuv4mpegpipe "
-           "makes of a video";
-  }
-  return "not a picture of a type that is read (PNG, JPEG, BMP, PPM, PGM)";
-}
-
-ImageFormat require_format(const std::string& path, Bytes bytes) {
+/// The row of the file's format, which is read.
+const ImageFormatRow& require_format(const std::string& path, Bytes bytes) {
   const std::optional<ImageFormat> format = image_format_from_content(bytes);
-  if (!format) fail("cannot read ", path, ": it is ", name_unreadable(path, bytes));
-  return *format;
+  if (!format || is_raw_picture(path, bytes)) fail("cannot read ", path, ": it is ", name_unreadable(path, bytes));
+  return image_format(*format);
 }
 
-ImageInfo info_of(const std::string& path, Bytes bytes, const ReadLimits& limits) {
-  switch (require_format(path, bytes)) {
-    case ImageFormat::kPng:
-      return png_info(path, bytes, limits);
-    case ImageFormat::kJpeg:
-      return jpeg_info(path, bytes, limits);
-    case ImageFormat::kBmp:
-      return bmp_info(path, bytes, limits);
-    case ImageFormat::kPpm:
-      break;
-  }
-  return ppm_info(path, bytes, limits);
-}
-
-Metadata metadata_of(const std::string& path, Bytes bytes, ImageFormat format, const ReadLimits& limits) {
-  if (format == ImageFormat::kJpeg) return read_jpeg_metadata(path, bytes, limits.max_metadata_bytes);
-  if (format == ImageFormat::kPng) return read_png_metadata(path, bytes, limits.max_metadata_bytes);
-  return {};
+Metadata metadata_of(const std::string& path, Bytes bytes, const ImageFormatRow& row, const ReadLimits& limits) {
+  const auto read = row.codec()->metadata;
+  return read == nullptr ? Metadata() : read(path, bytes, limits.max_metadata_bytes);
 }
 
 ImageInfo upright_info_of(const std::string& path, Bytes bytes, const ReadLimits& limits) {
-  ImageInfo info = info_of(path, bytes, limits);
-  if (exif_orientation(metadata_of(path, bytes, info.format, limits).exif) >= 5) std::swap(info.width, info.height);
+  const ImageFormatRow& row = require_format(path, bytes);
+  ImageInfo info = row.codec()->info(path, bytes, limits);
+  if (exif_orientation(metadata_of(path, bytes, row, limits).exif) >= 5) std::swap(info.width, info.height);
   return info;
-}
-
-Image decode(const std::string& path, Bytes bytes, ImageFormat format, const ReadLimits& limits) {
-  switch (format) {
-    case ImageFormat::kPng:
-      return decode_png(path, bytes, limits);
-    case ImageFormat::kJpeg:
-      return decode_jpeg(path, bytes, limits);
-    case ImageFormat::kBmp:
-      return decode_bmp(path, bytes, limits);
-    case ImageFormat::kPpm:
-      break;
-  }
-  return decode_ppm(path, bytes, limits);
 }
 
 /// Throws Error where a type cannot hold the picture.
@@ -134,29 +42,19 @@ void check_writable(const std::string& path, const Image& image, ImageFormat for
   check(image.width > 0 && image.height > 0 &&
             image.data.size() == image.row_bytes() * static_cast<std::size_t>(image.height),
         "cannot write ", path, ": the picture is empty or its data does not fit its size");
+  const ImageFormatRow& row = image_format(format);
+  check(can_write_image(format), "cannot write ", path, ": ", row.name, " files are ",
+        can_read_image(format) ? "only read here" : "neither read nor written by this build", ", expected one of ",
+        writable_image_types());
   const char* type = image_extension(format);
-  check(format == ImageFormat::kPng || !image.has_alpha(), "cannot write ", path, ": ", type,
-        " files hold no alpha channel here, expected png");
-  check(format == ImageFormat::kPng || format == ImageFormat::kPpm || image.bits == 8, "cannot write ", path, ": ",
-        type, " files hold no 16-bit samples, expected png or ppm");
-  check(format != ImageFormat::kPpm || image.channels == 1 || lower_extension(path) != ".pgm", "cannot write ", path,
+  check(row.alpha || !image.has_alpha(), "cannot write ", path, ": ", type,
+        " files hold no alpha channel here, expected ", [&] { return image_types_that_hold(8, true); });
+  check(row.bits > 8 || image.bits == 8, "cannot write ", path, ": ", type, " files hold no 16-bit samples, expected ",
+        [&] { return image_types_that_hold(16, image.has_alpha()); });
+  check(image.channels == 1 || !is_gray_name(path), "cannot write ", path,
         ": PGM is for gray pictures and this one has colours, expected a name that ends in .ppm");
-  check(format != ImageFormat::kJpeg || (options.jpeg_quality >= 1 && options.jpeg_quality <= 100), "cannot write ",
-        path, ": the JPEG quality is ", options.jpeg_quality, ", expected 1 to 100");
-}
-
-void encode(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options,
-            ByteSink& sink) {
-  switch (format) {
-    case ImageFormat::kPng:
-      return encode_png(path, image, options, sink);
-    case ImageFormat::kJpeg:
-      return encode_jpeg(path, image, options, sink);
-    case ImageFormat::kBmp:
-      return encode_bmp(path, image, sink);
-    case ImageFormat::kPpm:
-      return encode_ppm(image, sink);
-  }
+  check(!row.quality || (options.jpeg_quality >= 1 && options.jpeg_quality <= 100), "cannot write ", path, ": the ",
+        row.name, " quality is ", options.jpeg_quality, ", expected 1 to 100");
 }
 
 }  // namespace
@@ -210,6 +108,31 @@ void check_file_holds(const std::string& path, std::uint64_t have, std::uint64_t
         size.height, " pixels take at least ", least);
 }
 
+void divide_by_alpha(Image& image) {
+  const int colors = image.channels - 1;
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; x < image.width; ++x) {
+      const std::int64_t alpha = image.sample(x, y, colors), most = image.maximum();
+      for (int c = 0; c < colors; ++c) {
+        const std::int64_t value = image.sample(x, y, c);
+        const std::int64_t divided = alpha == 0 ? 0 : (value * most + alpha / 2) / alpha;
+        image.set_sample(x, y, c, static_cast<int>(std::min(divided, most)));
+      }
+    }
+  }
+}
+
+void check_boxes(const std::string& path, const char* type, Bytes bytes) {
+  for (std::size_t at = 0; at < bytes.size();) {
+    const std::size_t left = bytes.size() - at;
+    std::uint64_t size = left >= 8 ? big_endian(bytes, at, 4) : 8;
+    if (size == 0) return;  // to the end of the file
+    if (size == 1) size = left >= 16 ? std::max<std::uint64_t>(big_endian(bytes, at + 8, 8), 16) : 16;
+    check(size >= 8 && size <= left, "cannot read ", path, " as ", type, ": the file ends early or is damaged");
+    at += static_cast<std::size_t>(size);
+  }
+}
+
 Image apply_orientation(Image image, int orientation) {
   if (orientation <= 1 || orientation > 8) return image;
   const bool sideways = orientation >= 5;
@@ -235,17 +158,17 @@ Image apply_orientation(Image image, int orientation) {
 Image read_image(const std::string& path, const ReadLimits& limits, Metadata* metadata) {
   FileReader file(path, limits.max_file_bytes);
   const Bytes start = file.read_until(kHeaderBytes);
-  const ImageFormat format = require_format(path, start);
-  // What the header alone rules out is not read any further. JPEG and PPM headers may be longer than this.
-  if (format == ImageFormat::kPng || format == ImageFormat::kBmp) info_of(path, start, limits);
+  const ImageFormatRow& row = require_format(path, start);
+  // What the header alone rules out is not read any further. Headers of some formats may be longer than this.
+  if (row.header_at_start) row.codec()->info(path, start, limits);
   return decode_image(path, file.read_all(), limits, metadata);
 }
 
 Image decode_image(const std::string& path, Bytes bytes, const ReadLimits& limits, Metadata* metadata) {
-  const ImageFormat format = require_format(path, bytes);
-  Metadata found = metadata_of(path, bytes, format, limits);
+  const ImageFormatRow& row = require_format(path, bytes);
+  Metadata found = metadata_of(path, bytes, row, limits);
   const int orientation = exif_orientation(found.exif);
-  Image image = apply_orientation(decode(path, bytes, format, limits), orientation);
+  Image image = apply_orientation(row.codec()->decode(path, bytes, limits), orientation);
   if (metadata == nullptr) return image;
   make_upright(found, image.width, image.height, orientation);
   check_profile(found, image.channels < 3);
@@ -256,11 +179,12 @@ Image decode_image(const std::string& path, Bytes bytes, const ReadLimits& limit
 ImageInfo image_info(const std::string& path, const ReadLimits& limits) {
   FileReader file(path, limits.max_file_bytes);
   const Bytes start = file.read_until(kHeaderBytes);
-  const ImageFormat format = require_format(path, start);
-  if (file.at_end() || format == ImageFormat::kBmp) return upright_info_of(path, start, limits);
-  if (format == ImageFormat::kPng) {
-    info_of(path, start, limits);                           // what the header alone rules out is not read any further
-    return upright_info_of(path, file.read_all(), limits);  // the orientation may stand at the end
+  const ImageFormatRow& row = require_format(path, start);
+  if (file.at_end()) return upright_info_of(path, start, limits);
+  if (row.header_at_start) {
+    // What the header alone rules out is not read any further. The orientation may stand at the end.
+    const ImageInfo info = row.codec()->info(path, start, limits);
+    return row.codec()->metadata == nullptr ? info : upright_info_of(path, file.read_all(), limits);
   }
   try {
     return upright_info_of(path, start, limits);
@@ -281,7 +205,7 @@ void write_image(const std::string& path, const Image& image, ImageFormat format
     file.write(buffer);
     buffer.clear();
   });
-  encode(path, image, format, options, sink);
+  image_format(format).codec()->encode(path, image, options, sink);
   file.write(buffer);
   file.commit();
 }
@@ -291,60 +215,8 @@ std::vector<std::uint8_t> encode_image(const std::string& name, const Image& ima
   check_writable(name, image, format, options);
   std::vector<std::uint8_t> file;
   ByteSink sink([&](Bytes bytes) { file.insert(file.end(), bytes.begin(), bytes.end()); });
-  encode(name, image, format, options, sink);
+  image_format(format).codec()->encode(name, image, options, sink);
   return file;
-}
-
-std::string lower_extension(const std::string& path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension;
-}
-
-MetadataHolder metadata_holder(ImageFormat format) {
-  if (format == ImageFormat::kJpeg) return MetadataHolder::kJpeg;
-  return format == ImageFormat::kPng ? MetadataHolder::kPng : MetadataHolder::kNone;
-}
-
-std::optional<ImageFormat> image_format_from_extension(std::string_view extension) {
-  if (extension.starts_with('.')) extension.remove_prefix(1);
-  std::string lower(extension);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  if (lower == "png") return ImageFormat::kPng;
-  if (lower == "jpg" || lower == "jpeg") return ImageFormat::kJpeg;
-  if (lower == "bmp") return ImageFormat::kBmp;
-  if (lower == "ppm" || lower == "pgm" || lower == "pnm") return ImageFormat::kPpm;
-  return std::nullopt;
-}
-
-std::optional<ImageFormat> image_format_from_content(Bytes bytes) {
-  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n"sv)) return ImageFormat::kPng;
-  if (has_at(bytes, 0, "\xff\xd8\xff"sv)) return ImageFormat::kJpeg;
-  if (has_at(bytes, 0, "BM"sv)) return ImageFormat::kBmp;
-  if (has_at(bytes, 0, "P5"sv) || has_at(bytes, 0, "P6"sv)) return ImageFormat::kPpm;
-  return std::nullopt;
-}
-
-const char* image_extension(ImageFormat format) {
-  switch (format) {
-    case ImageFormat::kPng:
-      return "png";
-    case ImageFormat::kJpeg:
-      return "jpg";
-    case ImageFormat::kBmp:
-      return "bmp";
-    case ImageFormat::kPpm:
-      break;
-  }
-  return "ppm";
-}
-
-const char* writable_image_types() { return "png, jpg, bmp, ppm"; }
-
-bool has_picture_name(const std::string& path) {
-  const std::string extension = lower_extension(path);
-  if (std::filesystem::path(path).filename().string().rfind('.', 0) == 0) return false;
-  return !extension.empty() && image_format_from_extension(extension).has_value();
 }
 
 }  // namespace kind

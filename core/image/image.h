@@ -8,13 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "core/image/formats.h"
 #include "core/image/metadata.h"
 #include "core/tensor/tensor.h"
 
 namespace kind {
-
-/// The file types that are read and written. kPpm stands for binary PPM and PGM.
-enum class ImageFormat { kPng, kJpeg, kBmp, kPpm };
 
 /// A picture as its file holds it: rows from the top, pixels from the left, channels interleaved. Channels are
 /// 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha (not premultiplied). A sample has 8 or 16 bits; 0 is black or
@@ -61,14 +59,15 @@ struct ReadLimits {
   std::size_t max_metadata_bytes = std::size_t{1} << 26;
 };
 
-/// Reads PNG (any kind; palettes and fewer than 8 bits are expanded), JPEG (gray or colour), BMP (uncompressed) and
-/// binary PGM / PPM (values scaled where the file's maximum is not 255 or 65535). The type is found from the content,
-/// whatever the file is called. The EXIF orientation is applied.
+/// Reads the formats of the table (formats.h): PNG (any kind; palettes and fewer than 8 bits are expanded), JPEG (gray or
+/// colour), BMP (uncompressed), binary PGM / PPM (values scaled where the file's maximum is not 255 or 65535) and those
+/// whose libraries the build has. The type is found from the content, whatever the file is called. The orientation is
+/// applied.
 ///
 /// `metadata`, unless null, gets what else the file holds, made upright as well (make_upright), and a colour profile
 /// only where it is for pixels such as these.
 ///
-/// Throws Error naming the path for a file that is missing, empty, of another type (RAW, HEIC, TIFF and others are
+/// Throws Error naming the path for a file that is missing, empty, of another type (RAW, GIF and others are
 /// named, with a hint), over a limit, damaged or cut short: a picture is either whole or refused.
 Image read_image(const std::string& path, const ReadLimits& limits = {}, Metadata* metadata = nullptr);
 
@@ -85,29 +84,40 @@ enum class Chroma { k444, k422, k420 };
 
 /// How pictures are compressed, and what is written beside the pixels.
 struct WriteOptions {
-  /// 1..100.
+  /// 1..100, of JPEG and of the other formats whose row says `quality`.
   int jpeg_quality = 95;
   Chroma chroma = Chroma::k444;
   /// Null: none. What the type cannot hold is left out; metadata_left_out(metadata, metadata_holder(format)) names it.
   const Metadata* metadata = nullptr;
 };
 
-/// Writes the picture as the whole content of `path` (see AtomicFile). PNG takes every picture, PPM those without alpha
-/// (as PGM where gray, and then alone into *.pgm), JPEG and BMP those of 8 bits without alpha; anything else, and any
-/// failure to write, throws Error.
+/// Writes the picture as the whole content of `path` (see AtomicFile). Throws Error where the format's row does not allow
+/// it: transparency or 16 bits where files hold none, colours into *.pgm, formats that are only read; and for any failure
+/// to write.
 void write_image(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options = {});
 
 /// The file that write_image writes.
 std::vector<std::uint8_t> encode_image(const std::string& name, const Image& image, ImageFormat format,
                                        const WriteOptions& options = {});
 
+/// The format's row in the table.
+const ImageFormatRow& image_format(ImageFormat format);
+
+/// Whether this build reads, and writes, files of a format.
+bool can_read_image(ImageFormat format);
+bool can_write_image(ImageFormat format);
+
+/// What results are written as where nothing else is asked for: the input's own format, or PNG where that is only read.
+ImageFormat result_format(ImageFormat input);
+
 /// Whose metadata files of a type can hold.
-MetadataHolder metadata_holder(ImageFormat format);
+const MetadataHolder& metadata_holder(ImageFormat format);
 
 /// ".jpg" of "a/b.JPG"; empty where there is none.
 std::string lower_extension(const std::string& path);
 
-/// The type that a file name extension, with or without the dot and in any case, asks for when writing.
+/// The type that a file name extension, with or without the dot and in any case, stands for; nothing for those that are
+/// not read.
 std::optional<ImageFormat> image_format_from_extension(std::string_view extension);
 
 /// The type that a file has by its first bytes; nothing for those that are not read.
@@ -116,8 +126,20 @@ std::optional<ImageFormat> image_format_from_content(std::span<const std::uint8_
 /// The extension that files of a type are given, without the dot: png, jpg, bmp, ppm.
 const char* image_extension(ImageFormat format);
 
-/// For messages: "png, jpg, bmp, ppm".
+/// True for names whose extension only gray pictures can have: photo.pgm.
+bool is_gray_name(const std::string& path);
+
+/// The extensions of the types that are written, and for messages: "png, jpg, bmp, ppm".
+std::vector<std::string> writable_image_extensions();
 const char* writable_image_types();
+/// For messages, types whose files hold samples of so many bits, and alpha: "png or ppm".
+std::string image_types_that_hold(int bits, bool alpha);
+/// The same for those whose row in the table says so: "jpg and webp"; empty where there are none.
+std::string image_types_with(bool ImageFormatRow::*property);
+/// For messages: "PNG, JPEG, BMP, PPM, PGM".
+std::string readable_image_types();
+/// For --version: "png jpeg bmp ppm".
+std::string image_codec_names();
 
 /// True where a file's extension is one of those that pictures we read usually have, unless the file is hidden: macOS
 /// leaves ._x.jpg, which is none, beside x.jpg on cards. For picking the pictures out of a folder; read_image itself

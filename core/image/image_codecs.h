@@ -1,6 +1,7 @@
 #pragma once
 
-// Between image.cpp and the codecs; nothing else includes this.
+// Between image.cpp and the codecs; nothing else includes this. A codec's file defines the function that its row in
+// formats.h names.
 
 #include <csetjmp>
 #include <cstdint>
@@ -12,23 +13,9 @@
 #include <vector>
 
 #include "core/image/image.h"
+#include "core/image/metadata_parts.h"
 
 namespace kind {
-
-using Bytes = std::span<const std::uint8_t>;
-
-/// The size of the picture as it is stored, from the bytes at a file's start. JPEG and PPM throw Error where the header
-/// goes on behind these bytes. `path` is for messages. The limits are already applied.
-ImageInfo png_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
-ImageInfo jpeg_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
-ImageInfo bmp_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
-ImageInfo ppm_info(const std::string& path, Bytes bytes, const ReadLimits& limits);
-
-/// The picture as it is stored, EXIF orientation not applied.
-Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits);
-Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits);
-Image decode_bmp(const std::string& path, Bytes bytes, const ReadLimits& limits);
-Image decode_ppm(const std::string& path, Bytes bytes, const ReadLimits& limits);
 
 /// Where encoders leave a file's bytes, part after part.
 class ByteSink {
@@ -57,11 +44,23 @@ class ByteSink {
   std::exception_ptr error_;
 };
 
-/// The file that holds the picture. The caller has checked that the type can hold it.
-void encode_png(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink);
-void encode_jpeg(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink);
-void encode_bmp(const std::string& path, const Image& image, ByteSink& sink);
-void encode_ppm(const Image& image, ByteSink& sink);
+/// How files of a format are read and written; each has a file of its own and a row in formats.h. `path` is for messages.
+struct ImageCodec {
+  /// The size of the picture as `decode` gives it, from the bytes at a file's start, limits applied. Throws Error where
+  /// the header goes on behind these bytes, which no format with `header_at_start` does.
+  ImageInfo (*info)(const std::string& path, Bytes bytes, const ReadLimits& limits);
+  /// The picture as it is stored, EXIF orientation not applied.
+  Image (*decode)(const std::string& path, Bytes bytes, const ReadLimits& limits);
+  /// The metadata, orientation still in the EXIF data unless `decode` has applied it. Null: such files hold none.
+  Metadata (*metadata)(const std::string& path, Bytes bytes, std::size_t max_bytes) = nullptr;
+  /// The file that holds the picture. The caller has checked that the format's row allows it. Null: only read.
+  void (*encode)(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) = nullptr;
+};
+
+/// Whether the file is a camera's RAW picture of a kind that looks like one of our formats.
+bool is_raw_picture(const std::string& path, Bytes bytes);
+/// What a file that is none of ours most likely is, with what to do about it.
+std::string name_unreadable(const std::string& path, Bytes bytes);
 
 /// Throws Error unless 1 <= sides <= limits.max_side and the picture has at most limits.max_pixels pixels.
 void check_picture_size(const std::string& path, std::int64_t width, std::int64_t height, const ReadLimits& limits);
@@ -72,6 +71,12 @@ void check_image_bytes(const std::string& path, const ImageInfo& size, int chann
 /// Throws Error where `have` bytes are fewer than the `least` that can hold the pixels: before memory is taken for
 /// them.
 void check_file_holds(const std::string& path, std::uint64_t have, std::uint64_t least, const ImageInfo& size);
+
+/// Colours that were multiplied by alpha to what they were; they are black where alpha is 0.
+void divide_by_alpha(Image& image);
+/// Throws Error where the file, a list of boxes (a size, four letters, content; ISO 14496-12), does not hold all of its
+/// last one. `type` is for the message.
+void check_boxes(const std::string& path, const char* type, Bytes bytes);
 
 /// The picture turned and mirrored so that it is upright, for an EXIF orientation of 1..8.
 Image apply_orientation(Image image, int orientation);

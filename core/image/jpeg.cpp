@@ -179,8 +179,6 @@ void set_density(jpeg_compress_struct& info, const Metadata::Density& density) {
   info.Y_density = static_cast<UINT16>(y);
 }
 
-}  // namespace
-
 ImageInfo jpeg_info(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   JpegReader reader;
   read_header(path, bytes, limits, reader);
@@ -255,6 +253,13 @@ void encode_jpeg(const std::string& path, const Image& image, const WriteOptions
   });
   sink.rethrow();
   if (!ok) fail("cannot write ", path, " as JPEG: ", writer.errors.message);
+}
+
+}  // namespace
+
+const ImageCodec* jpeg_codec() {
+  static constexpr ImageCodec kCodec = {jpeg_info, decode_jpeg, read_jpeg_metadata, encode_jpeg};
+  return &kCodec;
 }
 
 }  // namespace kind

@@ -16,6 +16,7 @@
 
 #include "core/base/error.h"
 #include "core/image/exif.h"
+#include "core/image/metadata_parts.h"
 #include "core/image/xmp.h"
 
 namespace kind {
@@ -23,28 +24,20 @@ namespace {
 
 using namespace std::string_literals;
 using namespace std::string_view_literals;
-using Bytes = std::span<const std::uint8_t>;
 
 constexpr std::string_view kExifStart = "Exif\0\0"sv, kXmpStart = "http://ns.adobe.com/xap/1.0/\0"sv,
                            kExtensionStart = "http://ns.adobe.com/xmp/extension/\0"sv, kIccStart = "ICC_PROFILE\0"sv,
                            kPhotoshopStart = "Photoshop 3.0\0"sv, kXmpKeyword = "XML:com.adobe.xmp\0"sv,
                            kRawStart = "Raw profile type "sv;
 /// ImageMagick writes IPTC data into a PNG without the resource around it: records, which begin so.
-constexpr std::string_view kIptcStart = "\x1c"sv, kIptcResource = "8BIM\x04\x04"sv;
+constexpr std::string_view kIptcStart = "\x1c"sv;
 constexpr std::size_t kMostInSegment = 65533;
-constexpr const char* kExifName = "EXIF data";
-constexpr const char* kXmpName = "XMP data";
-constexpr const char* kIccName = "colour profile";
-constexpr const char* kPhotoshopName = "Photoshop and IPTC data";
+static_assert(MetadataHolder::kJpeg.exif == kMostInSegment - kExifStart.size() &&
+              MetadataHolder::kJpeg.xmp == kMostInSegment - kXmpStart.size() &&
+              MetadataHolder::kJpeg.icc == 255 * (kMostInSegment - kIccStart.size() - 2));
 
 bool starts(Bytes bytes, std::string_view text) {
   return bytes.size() >= text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
-}
-
-std::size_t big_endian(Bytes bytes, std::size_t at, std::size_t count) {
-  std::size_t value = 0;
-  for (std::size_t i = 0; i < count; ++i) value = value << 8 | bytes[at + i];
-  return value;
 }
 
 void put_big_endian(std::vector<std::uint8_t>& to, std::size_t value, int count) {
@@ -53,29 +46,8 @@ void put_big_endian(std::vector<std::uint8_t>& to, std::size_t value, int count)
 
 void put(std::vector<std::uint8_t>& to, std::string_view text) { to.insert(to.end(), text.begin(), text.end()); }
 
-std::string text_of(Bytes bytes) { return std::string(bytes.begin(), bytes.end()); }
-
-/// Adds up what is kept of a file and stops at the limit.
-class Budget {
- public:
-  Budget(const std::string& path, std::size_t most) : path_(path), most_(most) {}
-  void take(std::size_t bytes) {
-    used_ += bytes;
-    if (used_ > most_) refuse();
-  }
-  std::size_t left() const { return most_ - used_; }
-  [[noreturn]] void refuse() const {
-    fail("cannot read ", path_, ": its metadata (EXIF, XMP, colour profile, texts) have more than ", most_,
-         " bytes, the limit");
-  }
-
- private:
-  const std::string& path_;
-  std::size_t most_, used_ = 0;
-};
-
 /// A zlib stream's content; nothing where it is damaged.
-std::optional<std::vector<std::uint8_t>> inflate(Bytes packed, const Budget& budget) {
+std::optional<std::vector<std::uint8_t>> inflate(Bytes packed, const MetadataBudget& budget) {
   std::vector<std::uint8_t> out;
   z_stream stream{};
   if (inflateInit(&stream) != Z_OK) fail("there is not enough memory");
@@ -105,19 +77,6 @@ std::vector<std::uint8_t> deflate(Bytes bytes) {
   return out;
 }
 
-void leave_out(Metadata& metadata, const std::string& text) {
-  constexpr std::size_t kMostNames = 16;  // a file may hold thousands of kinds
-  std::vector<std::string>& all = metadata.dropped;
-  if (all.size() < kMostNames && std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
-}
-
-/// Of damage there are few kinds, and none is to be crowded out.
-void drop(Metadata& metadata, const char* what) {
-  const std::string text = std::string("damaged ") + what;
-  std::vector<std::string>& all = metadata.dropped;
-  if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
-}
-
 /// A chunk of a PNG that says something of the picture and has no place in Metadata.
 void leave_out_chunk(Metadata& metadata, const std::string& type, Bytes data) {
   // Transparency is in the pixels; the others speak of the old pixels, the old file or the frames that acTL announces.
@@ -128,33 +87,6 @@ void leave_out_chunk(Metadata& metadata, const std::string& type, Bytes data) {
       std::all_of(type.begin(), type.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
   if (type != "acTL") return leave_out(metadata, letters ? type + " chunk" : "unknown chunk");
   if (data.size() >= 4 && big_endian(data, 0, 4) > 1) leave_out(metadata, "further frames of the animation");
-}
-
-/// A colour profile says its own length and has a signature.
-bool is_profile(Bytes icc) {
-  return icc.size() >= 128 && big_endian(icc, 0, 4) == icc.size() && std::memcmp(icc.data() + 36, "acsp", 4) == 0;
-}
-
-/// Image resources without those that are thumbnails or second copies of EXIF and XMP data; nothing where they are
-/// damaged. Each: "8BIM", a number, a name (length and letters, an even number of bytes), the size, the data
-/// (likewise).
-std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all) {
-  std::vector<std::uint8_t> kept;
-  for (std::size_t at = 0; at < all.size();) {
-    if (all.size() - at < 12 || std::memcmp(all.data() + at, "8BIM", 4) != 0) return std::nullopt;
-    const std::size_t id = big_endian(all, at + 4, 2), name = (std::size_t{all[at + 6]} + 2) / 2 * 2;
-    if (all.size() - at < 10 + name) return std::nullopt;
-    const std::size_t size = big_endian(all, at + 6 + name, 4), start = 10 + name;
-    if (all.size() - at - start < size) return std::nullopt;
-    const std::size_t end = std::min(all.size(), at + start + (size + 1) / 2 * 2);
-    constexpr std::size_t kStale[] = {1033, 1036, 1058, 1059, 1060};
-    if (std::find(std::begin(kStale), std::end(kStale), id) == std::end(kStale)) {
-      kept.insert(kept.end(), all.begin() + static_cast<std::ptrdiff_t>(at),
-                  all.begin() + static_cast<std::ptrdiff_t>(end));
-    }
-    at = end;
-  }
-  return kept;
 }
 
 /// Calls use(marker, content) for each segment between the start and the first scan.
@@ -254,7 +186,7 @@ bool needs_utf8(std::string_view text) {
 
 Metadata read_jpeg_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
   Metadata metadata;
-  Budget budget(path, max_bytes);
+  MetadataBudget budget(path, max_bytes);
   IccParts icc;
   std::vector<std::uint8_t> photoshop;
   std::vector<Bytes> extensions;
@@ -327,7 +259,7 @@ Metadata read_jpeg_metadata(const std::string& path, Bytes file, std::size_t max
 
 Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
   Metadata metadata;
-  Budget budget(path, max_bytes);
+  MetadataBudget budget(path, max_bytes);
   std::vector<std::uint8_t> raw_exif, raw_iptc;
   std::string raw_xmp;
   const auto read_text = [&](const std::string& type, Bytes data) {
@@ -434,14 +366,7 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
   if (metadata.exif.empty()) metadata.exif = std::move(raw_exif);
   if (starts(metadata.exif, kExifStart)) metadata.exif.erase(metadata.exif.begin(), metadata.exif.begin() + 6);
   if (metadata.xmp.empty()) metadata.xmp = std::move(raw_xmp);
-  if (!raw_iptc.empty() && text_of(metadata.photoshop).find(kIptcResource) == std::string::npos) {
-    if (metadata.photoshop.size() % 2 != 0) metadata.photoshop.push_back(0);  // the last one may lack it
-    put(metadata.photoshop, kIptcResource);
-    put_big_endian(metadata.photoshop, 0, 2);  // no name
-    put_big_endian(metadata.photoshop, raw_iptc.size(), 4);
-    metadata.photoshop.insert(metadata.photoshop.end(), raw_iptc.begin(), raw_iptc.end());
-    if (raw_iptc.size() % 2 != 0) metadata.photoshop.push_back(0);
-  }
+  add_iptc(metadata.photoshop, raw_iptc);
   return metadata;
 }
 
@@ -533,8 +458,7 @@ std::vector<PngChunk> png_chunks(const Metadata& metadata) {
     std::vector<std::uint8_t>& data = add("iTXt");
     put(data, kXmpKeyword);
     put(data, "\0\0\0\0"sv);  // not packed, no language, no keyword in it
-    put(data, metadata.xmp_extension.empty() ? metadata.xmp
-                                             : join_xmp(metadata.xmp, metadata.xmp_extension).value_or(metadata.xmp));
+    put(data, whole_xmp(metadata));
   }
   if (!metadata.photoshop.empty()) {
     // PNG has no place of its own for it; this is what ImageMagick and ExifTool write and read.
@@ -568,29 +492,29 @@ void check_profile(Metadata& metadata, bool gray) {
   metadata.dropped.push_back(std::string(kIccName) + " for other pixels than the picture's");
 }
 
-std::vector<std::string> metadata_left_out(const Metadata& metadata, MetadataHolder holder) {
+std::vector<std::string> metadata_left_out(const Metadata& metadata, const MetadataHolder& holder) {
   std::vector<std::string> out;
   const auto add = [&](bool there, const std::string& what) {
     if (there) out.push_back(what);
   };
-  const bool jpeg = holder == MetadataHolder::kJpeg, png = holder == MetadataHolder::kPng;
-  add(!metadata.exif.empty() && !png && (!jpeg || metadata.exif.size() > kMostInSegment - kExifStart.size()),
-      kExifName);
-  add(!metadata.xmp.empty() && !png &&
-          (!jpeg || (!metadata.xmp_extension.empty() && metadata.xmp.size() > kMostInSegment - kXmpStart.size())),
-      kXmpName);
-  add(png && !metadata.xmp_extension.empty() && !join_xmp(metadata.xmp, metadata.xmp_extension), "extended XMP data");
-  add(!metadata.icc.empty() && !png && (!jpeg || metadata.icc.size() > 255 * (kMostInSegment - kIccStart.size() - 2)),
-      kIccName);
-  add(!metadata.photoshop.empty() && !jpeg && !png, kPhotoshopName);
+  const bool extended = !metadata.xmp_extension.empty();
+  // A large packet is split where there are extensions; one that has its extension already stays as it is.
+  const bool xmp_fits = metadata.xmp.size() <= holder.xmp || (holder.xmp_extension && !extended);
+  add(metadata.exif.size() > holder.exif, kExifName);
+  add(!metadata.xmp.empty() && !xmp_fits, kXmpName);
+  add(holder.xmp > 0 && !holder.xmp_extension && extended && !join_xmp(metadata.xmp, metadata.xmp_extension),
+      "extended XMP data");
+  add(metadata.icc.size() > holder.icc, kIccName);
+  add(!metadata.photoshop.empty() && !holder.photoshop, kPhotoshopName);
   const bool zeros = std::any_of(metadata.comments.begin(), metadata.comments.end(), [](const std::string& comment) {
     return comment_text(comment).find('\0') != std::string::npos;
   });
-  add(!metadata.comments.empty() && !jpeg && (!png || zeros), "comments");
-  const bool gamma = std::any_of(metadata.color.begin(), metadata.color.end(),
-                                 [](const PngChunk& chunk) { return chunk.type != "sRGB"; });
-  add(gamma && !png && metadata.icc.empty(), "colour data (gamma)");
-  add(!metadata.texts.empty() && !png, "texts");
+  add(!metadata.comments.empty() && (!holder.comments || (zeros && !holder.zeros_in_comments)), "comments");
+  const bool gamma = std::any_of(metadata.color.begin(), metadata.color.end(), [&](const PngChunk& chunk) {
+    return chunk.type != "sRGB" && !(chunk.type == "cICP" && holder.cicp);
+  });
+  add(gamma && !holder.color && metadata.icc.empty(), "colour data (gamma)");
+  add(!metadata.texts.empty() && !holder.texts, "texts");
   return out;
 }
 

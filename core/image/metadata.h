@@ -63,8 +63,32 @@ std::vector<PngChunk> png_chunks(const Metadata& metadata);
 /// A colour profile is for gray or for RGB pixels: drops it where that is not what the picture has.
 void check_profile(Metadata& metadata, bool gray);
 
-enum class MetadataHolder { kJpeg, kPng, kNone };
+/// What files of a type can hold of Metadata: the most bytes of EXIF data, an XMP packet and a colour profile, and
+/// whether they have places for the rest.
+struct MetadataHolder {
+  std::size_t exif = 0, xmp = 0, icc = 0;
+  bool xmp_extension = false;  ///< More XMP than fits one packet, as JPEG has it.
+  bool photoshop = false, comments = false, zeros_in_comments = false, color = false, cicp = false, texts = false;
+
+  static const MetadataHolder kJpeg, kPng, kNone;
+};
+inline constexpr std::size_t kAnyMetadataSize = ~std::size_t{0};
+inline constexpr MetadataHolder MetadataHolder::kNone = {};
+inline constexpr MetadataHolder MetadataHolder::kJpeg = {.exif = 65533 - 6,
+                                                         .xmp = 65533 - 29,
+                                                         .icc = 255 * (65533 - 14),
+                                                         .xmp_extension = true,
+                                                         .photoshop = true,
+                                                         .comments = true,
+                                                         .zeros_in_comments = true};
+inline constexpr MetadataHolder MetadataHolder::kPng = {.exif = kAnyMetadataSize,
+                                                        .xmp = kAnyMetadataSize,
+                                                        .icc = kAnyMetadataSize,
+                                                        .photoshop = true,
+                                                        .comments = true,
+                                                        .color = true,
+                                                        .texts = true};
 /// What files of a type cannot hold of the metadata, for people to read: "EXIF data", "comments". Empty: they hold all.
-std::vector<std::string> metadata_left_out(const Metadata& metadata, MetadataHolder holder);
+std::vector<std::string> metadata_left_out(const Metadata& metadata, const MetadataHolder& holder);
 
 }  // namespace kind

@@ -88,8 +88,6 @@ void check_transparency(const std::string& path, Bytes bytes, bool used) {
   }
 }
 
-}  // namespace
-
 ImageInfo png_info(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   // Signature (8 bytes), length and name of the first chunk, its width and height.
   check(bytes.size() >= 33 && big_endian_u32(bytes, 8) == 13 && std::memcmp(bytes.data() + 12, "IHDR", 4) == 0,
@@ -182,6 +180,13 @@ void encode_png(const std::string& path, const Image& image, const WriteOptions&
   });
   sink.rethrow();
   if (!ok) fail("cannot write ", path, " as PNG: ", state.message);
+}
+
+}  // namespace
+
+const ImageCodec* png_codec() {
+  static constexpr ImageCodec kCodec = {png_info, decode_png, read_png_metadata, encode_png};
+  return &kCodec;
 }
 
 }  // namespace kind

@@ -7,10 +7,10 @@
 namespace kind {
 
 std::string version_text(const std::string& program, const std::vector<std::string>& isas,
-                         const std::string& isa_in_use) {
+                         const std::string& isa_in_use, const std::string& codecs) {
   std::string sets;
   for (const std::string& isa : isas) sets += isa == isa_in_use ? " [" + isa + "]" : " " + isa;
-  return program + " " KIND_VERSION "\ninstruction sets:" + sets + "\ncodecs: png jpeg bmp ppm";
+  return program + " " KIND_VERSION "\ninstruction sets:" + sets + "\ncodecs: " + codecs;
 }
 
 std::string error_line(const std::string& program, const std::exception& error) {

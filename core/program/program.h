@@ -20,9 +20,9 @@ inline constexpr int kExitError = 2;
 
 /// What `--version` prints, three lines without a line end after the last: the program's name and version; the kernel
 /// sets that this machine can run (available_isas()), the one in use (current_isa()) in brackets; the picture types
-/// that are read and written.
+/// that are read (image_codec_names()).
 std::string version_text(const std::string& program, const std::vector<std::string>& isas,
-                         const std::string& isa_in_use);
+                         const std::string& isa_in_use, const std::string& codecs);
 
 /// For the beginning of `main`: a file that grows larger than `ulimit -f` allows then is an error as others, not the
 /// program's end.

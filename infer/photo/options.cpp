@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/machine.h"
 #include "core/base/quote.h"
+#include "core/image/image.h"
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
@@ -46,13 +47,19 @@ std::vector<double> parse_ladder(const std::string& text) {
   return ratios;
 }
 
+std::string quality_help() {
+  const std::string lossless = image_types_with(&ImageFormatRow::lossless_at_100);
+  return join("Of ", image_types_with(&ImageFormatRow::quality), " files, 1 to 100 (default: 95)",
+              lossless.empty() ? "" : "; 100 loses nothing in " + lossless);
+}
+
 }  // namespace
 
 std::optional<Options> parse_options(int argc, char** argv) {
   CLI::App app("Brightens dark photographs with KinD's nets.", "kind-infer");
   Options options;
   app.set_version_flag(
-      "--version", [] { return version_text("kind-infer", available_isas(), current_isa()); },
+      "--version", [] { return version_text("kind-infer", available_isas(), current_isa(), image_codec_names()); },
       "Print version, kernel sets and picture types");
   app.add_option("input", options.inputs, "Photographs, or folders of them, or one video (y4m); -: the standard input")
       ->required()
@@ -99,12 +106,12 @@ std::optional<Options> parse_options(int argc, char** argv) {
   std::string format, chroma = "444";
   suggest(*app.add_option("-f,--format", format, join("Type of results in a folder: ", writable_image_types()))
                ->type_name("TYPE"),
-          {"png", "jpg", "bmp", "ppm"});
+          writable_image_extensions());
   CLI::Option* bits =
       app.add_option("--bits", options.photo.bits, "Bits of a sample, 8 or 16 (default: the input's)")->type_name("N");
   CLI::Option* quality =
-      app.add_option("--quality", options.write.jpeg_quality, "Of JPEG files, 1 to 100 (default: 95)")->type_name("N");
-  app.add_option("--chroma", chroma, "Colour of JPEG files: 444 (all, default), 422 or 420 (half, a quarter)")
+      app.add_option("--quality", options.write.jpeg_quality, quality_help())->type_name("N");
+  app.add_option("--chroma", chroma, join("Colour of ", image_types_with(&ImageFormatRow::chroma), " files: 444 (all, default), 422 or 420 (half, a quarter)"))
       ->check(CLI::IsMember({"444", "422", "420"}))
       ->type_name("KIND");
   app.add_flag("--strip", options.strip, "Leave out EXIF and XMP data, colour profile and all else but the pixels");
@@ -180,7 +187,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
   if (!format.empty()) {
     options.format = image_format_from_extension(format);
     // A name may say pgm of a picture that is gray; a type cannot, since some of the pictures may have colours.
-    check(options.format.has_value() && lower_extension("a." + format) != ".pgm", "--format: expected one of ",
+    check(options.format.has_value() && can_write_image(*options.format) && !is_gray_name("a." + format), "--format: expected one of ",
           writable_image_types(), ", got ", Quoted{format});
   }
   check(!bits->count() || options.photo.bits == 8 || options.photo.bits == 16, "--bits: expected 8 or 16, got ",

@@ -91,7 +91,8 @@ void write_maps(const Options& options, const Job& job, const Enhanced& result, 
 std::vector<std::string> find_losses(const Options& options, const Picture& picture, const PhotoOptions& photo) {
   std::vector<std::string> lost;
   if (picture.image.has_alpha() && (!photo.alpha || options.sheet)) lost.push_back("transparency");
-  if (options.photo.bits == 0 && photo.bits == 8 && picture.image.bits == 16) lost.push_back("8 of 16 bits");
+  const int bits = std::min(photo.bits == 0 ? picture.image.bits : photo.bits, image_format(picture.format).bits);
+  if (options.photo.bits != 8 && picture.image.bits > bits) lost.push_back(join(picture.image.bits - bits, " of 16 bits"));
   if (options.strip) return lost;
   lost.insert(lost.end(), picture.metadata.dropped.begin(), picture.metadata.dropped.end());
   for (const std::string& what : metadata_left_out(picture.metadata, metadata_holder(picture.format))) {
@@ -117,14 +118,15 @@ double mean_of_colors(const Image& image) {
 PhotoOptions photo_options(const Options& options, const Picture& picture) {
   PhotoOptions photo = options.photo;
   if (picture.job.outputs.empty()) return photo;
-  photo.alpha = picture.format == ImageFormat::kPng;
+  const ImageFormatRow& format = image_format(picture.format);
+  photo.alpha = format.alpha;
   // As write_image would say, but before the work.
-  check((picture.image.channels < 3 && !options.sheet) || lower_extension(picture.job.outputs[0].string()) != ".pgm",
+  check((picture.image.channels < 3 && !options.sheet) || !is_gray_name(picture.job.outputs[0].string()),
         "cannot write ", picture.job.outputs[0].native(), ": PGM is for gray pictures and ",
         options.sheet ? "a sheet" : "this one", " has colours, expected ppm");
-  if (picture.format == ImageFormat::kJpeg || picture.format == ImageFormat::kBmp) {
+  if (format.bits == 8) {
     check(photo.bits != 16, "cannot write ", picture.job.outputs[0].native(), ": ", image_extension(picture.format),
-          " files hold no 16-bit samples, expected png or ppm");
+          " files hold no 16-bit samples, expected ", image_types_that_hold(16, false));
     photo.bits = 8;
   }
   return photo;
@@ -209,7 +211,7 @@ void read_picture(const Options& options, const Limits& limits, Picture& picture
     if (options.to_stdout()) picture.format = image_info(job.input.string(), limits.read).format;
   }
   if (options.to_stdout()) {
-    picture.format = options.format.value_or(picture.format);
+    picture.format = options.format.value_or(result_format(picture.format));
   } else if (!job.outputs.empty()) {
     picture.format = *image_format_from_extension(job.outputs[0].extension().string());
   }
@@ -222,7 +224,8 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
                      const std::function<void(double)>& progress) {
   const Clock clock(picture.enhance_seconds);
   const PhotoOptions photo = frame_options(options, limits, picture, progress);
-  if (options.sheet) check_profile(picture.metadata, false);  // sheets are RGB
+  // Sheets are RGB, and so is all in some formats.
+  if (options.sheet || !image_format(picture.format).gray) check_profile(picture.metadata, false);
   if (!picture.job.outputs.empty()) picture.left_out = find_losses(options, picture, photo);
   if (!options.maps.empty()) {
     constexpr std::uint64_t kBytesPerPixel = 4 * 48;
@@ -290,6 +293,7 @@ PhotoOptions frame_options(const Options& options, const Limits& limits, const P
 
 void enhance_frame(SequenceEnhancer& sequence, const Options& options, Picture& picture) {
   const Clock clock(picture.enhance_seconds);
+  if (!image_format(picture.format).gray) check_profile(picture.metadata, false);
   picture.left_out = find_losses(options, picture, photo_options(options, picture));
   EnhancedPhoto result = sequence.next(std::exchange(picture.image, {}));
   picture.results.push_back({result.ratio, result.strength, {}, std::move(result.image), {}});

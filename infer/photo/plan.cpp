@@ -55,7 +55,7 @@ class Lister {
       const std::size_t before = files_.size();
       list_folder_of(input, {}, 0);
       check(files_.size() > before, input,
-            ": there are no pictures that are read (PNG, JPEG, BMP, PPM, PGM) in this folder; develop camera RAW "
+            ": there are no pictures that are read (", readable_image_types(), ") in this folder; develop camera RAW "
             "files, and convert others, first");
     }
     return std::move(files_);
@@ -123,11 +123,11 @@ bool comes_before(const std::string& a, const std::string& b) {
 }
 
 /// The extension of a result in a folder: what -f asks for, or the input's own type. An input whose name says nothing
-/// gets PNG; if it turns out to be no picture, nothing is written anyway. PGM, gray, keeps its own name.
+/// gets PNG; if it turns out to be no picture, nothing is written anyway. What only gray pictures have (pgm) stays.
 std::string result_extension(const Options& options, const fs::path& input) {
   const std::optional<ImageFormat> own = image_format_from_extension(input.extension().string());
-  if (!options.format && !options.sheet && lower_extension(input.string()) == ".pgm") return "pgm";
-  return image_extension(options.format.value_or(own.value_or(ImageFormat::kPng)));
+  if (!options.format && !options.sheet && is_gray_name(input.string())) return lower_extension(input.string()).substr(1);
+  return image_extension(options.format.value_or(result_format(own.value_or(ImageFormat::kPng))));
 }
 
 std::string stem_of(const Job& job) { return job.from_stdin() ? "stdin" : job.input.stem().string(); }
@@ -161,7 +161,8 @@ Job make_job(const Options& options, const Input& input, bool folder, bool video
   } else {
     const fs::path output = options.output;
     const std::optional<ImageFormat> named = image_format_from_extension(output.extension().string());
-    check(named.has_value(), options.output,
+    const bool only_read = named.has_value() && !can_write_image(*named);
+    check(named.has_value() && !only_read, options.output, only_read ? ": such files are only read here" : "",
           ": expected a name that ends in one of the types we write: ", writable_image_types());
     check(options.format.value_or(*named) == *named, options.output, ": its name asks for another type than --format ",
           image_extension(options.format.value_or(*named)));

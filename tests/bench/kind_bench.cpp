@@ -17,6 +17,7 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/base/quote.h"
+#include "core/image/image.h"
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
@@ -241,7 +242,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("Times the nets, the whole method and training steps; prints one JSON line.", "kind-bench");
   Options options;
   app.set_version_flag(
-      "--version", [] { return version_text("kind-bench", available_isas(), current_isa()); },
+      "--version", [] { return version_text("kind-bench", available_isas(), current_isa(), image_codec_names()); },
       "Print version, kernel sets and picture types");
   app.add_option("mode", options.mode,
                  "infer: a forward pass; train: forward, losses, backward, Adam; layers: one's parts")

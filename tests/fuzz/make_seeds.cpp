@@ -110,6 +110,27 @@ std::string png_chunks_of(const std::string& exif) {
          chunk("tEXt", "Raw profile type iptc\0\niptc\n12\n3842494d040400000000\n0000\n"s);
 }
 
+/// Pictures in every format that is written, with and without metadata.
+void put_written(const Seeds& seeds, const std::string& exif) {
+  const std::string icc = whole_profile(false);
+  Metadata metadata;
+  metadata.exif.assign(exif.begin(), exif.end());
+  metadata.icc.assign(icc.begin(), icc.end());
+  metadata.xmp = kPacket;
+  for (const ImageFormatRow& row : kImageFormats) {
+    if (!can_write_image(row.format) || row.metadata.exif == 0) continue;
+    for (const int channels : {1, 3, 4}) {
+      if (channels == 4 && !row.alpha) continue;
+      const std::string name = join(row.id, "-", channels);
+      const Image image = test_picture(9, 5, channels, row.bits > 8 && channels == 4 ? 16 : 8);
+      seeds.put(name + "-lossless", encode_image("seed", image, row.format, {.jpeg_quality = 100}));
+      WriteOptions lossy{.jpeg_quality = 60};
+      if (channels == 3) lossy.metadata = &metadata;
+      seeds.put(name + "-lossy", encode_image("seed", smooth_picture(17, 11, channels), row.format, lossy));
+    }
+  }
+}
+
 void put_pictures(const Seeds& seeds) {
   for (const auto& [type, depths] :
        {std::pair{0, std::vector{1, 2, 4, 8, 16}}, {2, {8, 16}}, {3, {1, 2, 4, 8}}, {4, {8, 16}}, {6, {8, 16}}}) {
@@ -153,6 +174,7 @@ void put_pictures(const Seeds& seeds) {
   seeds.put("bmp-4", bmp_file(4, 40, 0, palette + std::string(52, '\1'), 12));
   seeds.put("bmp-1", bmp_file(1, 40, 0, palette, 12));
   seeds.put("bmp-gray", encode_image("seed", test_picture(5, 3, 1), ImageFormat::kBmp));
+  put_written(seeds, exif);
   seeds.put("ppm-8", encode_image("seed", color, ImageFormat::kPpm));
   seeds.put("ppm-16", encode_image("seed", test_picture(3, 5, 3, 16), ImageFormat::kPpm));
   seeds.put("pgm-100", "P5\n# a comment\n 3 2 100\n\1\2\3\4\5\x64"s);

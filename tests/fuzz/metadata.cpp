@@ -3,6 +3,7 @@
 #include "core/image/metadata.h"
 
 #include "core/image/exif.h"
+#include "core/image/formats.h"
 #include "core/image/xmp.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/png_sums.h"
@@ -88,9 +89,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   make_upright(metadata, kWidth, kHeight, input.choice & 4 ? 6 : 1);
   promise(exif_orientation(metadata.exif) == 1, "upright metadata say so");
   check_profile(metadata, input.choice & 8);
-  for (const MetadataHolder holder : {MetadataHolder::kJpeg, MetadataHolder::kPng, MetadataHolder::kNone}) {
-    metadata_left_out(metadata, holder);
-  }
+  for (const ImageFormatRow& row : kImageFormats) metadata_left_out(metadata, row.metadata);
   // What one type holds whole comes back from it. The limit counts what it costs to hold, not the files' bytes.
   Metadata again;
   promise(accepts([&] { again = read_jpeg_metadata("output", jpeg_of(metadata), 64 * kMostBytes); }),

@@ -49,6 +49,48 @@ inline std::string profile(const std::string& pixels, std::size_t size) {
   return out;
 }
 
+/// A colour profile that programs understand: Display P3's primaries, or gray, with a gamma of 2.2 (ICC.1:2001-04).
+inline std::string whole_profile(bool gray) {
+  const auto fixed = [](double value) {
+    const auto scaled = static_cast<std::int64_t>(value * 65536 + (value < 0 ? -0.5 : 0.5));
+    return number(static_cast<std::uint32_t>(scaled), 4, false);
+  };
+  const auto xyz = [&](double x, double y, double z) {
+    return "XYZ " + std::string(4, '\0') + fixed(x) + fixed(y) + fixed(z);
+  };
+  const std::string curve = "curv" + std::string(4, '\0') + number(1, 4, false) + number(0x0233, 2, false);
+  const std::string name = "test";
+  const std::string description = "desc" + std::string(4, '\0') + number(name.size() + 1, 4, false) + name +
+                                  std::string(1 + 4 + 4 + 2 + 1 + 67, '\0');
+  std::vector<std::pair<std::string, std::string>> tags = {
+      {"desc", description},
+      {"cprt", "text" + std::string(4, '\0') + "none" + std::string(1, '\0')},
+      {"wtpt", xyz(0.9642, 1, 0.8249)}};
+  if (gray) {
+    tags.push_back({"kTRC", curve});
+  } else {
+    tags.insert(tags.end(), {{"rXYZ", xyz(0.51512, 0.24120, -0.00105)},
+                             {"gXYZ", xyz(0.29198, 0.69225, 0.04189)},
+                             {"bXYZ", xyz(0.15710, 0.06657, 0.78407)},
+                             {"rTRC", curve},
+                             {"gTRC", curve},
+                             {"bTRC", curve}});
+  }
+  std::string table = number(tags.size(), 4, false), content;
+  for (const auto& [tag, value] : tags) {
+    const std::size_t at = 128 + 4 + 12 * tags.size() + content.size();
+    table += tag + number(at, 4, false) + number(value.size(), 4, false);
+    content += value + std::string((4 - value.size() % 4) % 4, '\0');
+  }
+  const std::size_t size = 128 + table.size() + content.size();
+  std::string header = number(size, 4, false) + std::string(4, '\0') + number(0x02100000, 4, false) + "mntr" +
+                       (gray ? "GRAY" : "RGB ") + "XYZ " + number(2020, 2, false) + number(1, 2, false) +
+                       number(1, 2, false) + std::string(6, '\0') + "acsp" + std::string(28, '\0') + fixed(0.9642) +
+                       fixed(1) + fixed(0.8249);
+  header.resize(128, '\0');
+  return header + table + content;
+}
+
 inline std::string segment(int marker, const std::string& content) {
   return std::string("\xff") + static_cast<char>(marker) + number(content.size() + 2, 2, false) + content;
 }

@@ -1,0 +1,207 @@
+// What is asked of the table of formats, and what files are that none of its rows reads.
+
+#include "core/image/formats.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/image/image_codecs.h"
+
+namespace kind {
+namespace {
+
+using namespace std::string_view_literals;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+std::string upper(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return out;
+}
+
+bool has_at(Bytes bytes, std::size_t offset, std::string_view text) {
+  return bytes.size() >= offset + text.size() && std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
+}
+
+bool starts_as(const ImageFormatRow& row, Bytes bytes) {
+  return std::any_of(row.starts.begin(), row.starts.end(), [&](std::string_view start) {
+    return !start.empty() && bytes.size() >= start.size() &&
+           std::equal(start.begin(), start.end(), bytes.begin(), [](char want, std::uint8_t have) {
+             return want == '?' || static_cast<std::uint8_t>(want) == have;
+           });
+  });
+}
+
+/// "a, b or c".
+std::string listed_with(const char* last, const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == names.size() ? last : ", ") + names[i];
+  }
+  return text;
+}
+
+std::string listed(const std::vector<std::string>& names, const char* between = ", ") {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : between) + name;
+  return text;
+}
+
+constexpr const char* kRawHint = "a camera RAW file, which is not read: develop it to PNG or JPEG first";
+
+}  // namespace
+
+bool is_raw_picture(const std::string& path, Bytes bytes) {
+  if (!(has_at(bytes, 0, "II*\0"sv) || has_at(bytes, 0, "MM\0*"sv))) return has_at(bytes, 4, "ftypcrx "sv);
+  // Most RAW types are TIFF inside, and only their names tell them apart.
+  static constexpr auto kExtensions = std::to_array<std::string_view>(
+      {".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef",
+       ".mos", ".nef", ".nrw", ".orf", ".pef", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw"});
+  return has_at(bytes, 8, "CR"sv) ||
+         std::find(kExtensions.begin(), kExtensions.end(), lower_extension(path)) != kExtensions.end();
+}
+
+std::string name_unreadable(const std::string& path, Bytes bytes) {
+  static constexpr auto kOtherTypes = std::to_array<std::pair<std::string_view, const char*>>({
+      {"FUJIFILMCCD-RAW"sv, kRawHint},
+      {"IIRO"sv, kRawHint},
+      {"IIRS"sv, kRawHint},
+      {"MMOR"sv, kRawHint},
+      {"IIU\0"sv, kRawHint},
+      {"FOVb"sv, kRawHint},
+      {"\0MRM"sv, kRawHint},
+      {"II\x1a\0\0\0HEAPCCDR"sv, kRawHint},
+      {"GIF8"sv, "a GIF, which is not read: convert it to PNG first"},
+      {"8BPS"sv, "a Photoshop file, which is not read: export it as PNG first"},
+      {"\0\0\0\x0cjP  "sv, "a JPEG 2000 file, which is not read: convert it to PNG first"},
+      {"P1"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
+      {"P2"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
+      {"P3"sv, "a plain-text PNM file, which is not read: convert it to PNG or binary PPM first"},
+      {"P4"sv, "a bitmap (PBM) file, which is not read: convert it to PNG first"},
+      {"P7"sv, "a PAM file, which is not read: convert it to PNG first"},
+      {"YUV4MPEG2 "sv, "a video (YUV4MPEG2), expected a picture; kind-infer takes a video as its only input"},
+  });
+  if (is_raw_picture(path, bytes)) return kRawHint;
+  for (const auto& [magic, description] : kOtherTypes) {
+    if (has_at(bytes, 0, magic)) return description;
+  }
+  for (const ImageFormatRow& row : kImageFormats) {
+    if (!starts_as(row, bytes)) continue;
+    return join(std::strchr("AEIOU", row.name[0]) != nullptr ? "an " : "a ", row.name,
+                " file, which is not read by this build: convert it to PNG first");
+  }
+  if (has_at(bytes, 4, "ftyp"sv)) {
+    return "a video or another file of the MP4 family, expected a picture; kind-infer takes what ffmpeg -f yuv4mpegpipe "
+           "makes of a video";
+  }
+  return "not a picture of a type that is read (" + readable_image_types() + ")";
+}
+
+const ImageFormatRow& image_format(ImageFormat format) {
+  const auto* const row = std::find_if(std::begin(kImageFormats), std::end(kImageFormats),
+                                       [&](const ImageFormatRow& each) { return each.format == format; });
+  check(row != std::end(kImageFormats), "image: there is no format number ", static_cast<int>(format));
+  return *row;
+}
+
+bool can_read_image(ImageFormat format) { return image_format(format).codec() != nullptr; }
+
+bool can_write_image(ImageFormat format) {
+  return can_read_image(format) && image_format(format).codec()->encode != nullptr;
+}
+
+ImageFormat result_format(ImageFormat input) { return can_write_image(input) ? input : ImageFormat::kPng; }
+
+const MetadataHolder& metadata_holder(ImageFormat format) { return image_format(format).metadata; }
+
+std::string lower_extension(const std::string& path) { return lower(std::filesystem::path(path).extension().string()); }
+
+std::optional<ImageFormat> image_format_from_extension(std::string_view extension) {
+  if (extension.starts_with('.')) extension.remove_prefix(1);
+  const std::string wanted = lower(extension);
+  for (const ImageFormatRow& row : kImageFormats) {
+    const bool has = std::find(row.extensions.begin(), row.extensions.end(), wanted) != row.extensions.end();
+    if (!wanted.empty() && has && can_read_image(row.format)) return row.format;
+  }
+  return std::nullopt;
+}
+
+std::optional<ImageFormat> image_format_from_content(Bytes bytes) {
+  for (const ImageFormatRow& row : kImageFormats) {
+    if (starts_as(row, bytes) && can_read_image(row.format)) return row.format;
+  }
+  return std::nullopt;
+}
+
+const char* image_extension(ImageFormat format) { return image_format(format).extensions[0].data(); }
+
+bool is_gray_name(const std::string& path) {
+  const std::string extension = lower_extension(path);
+  return std::any_of(std::begin(kImageFormats), std::end(kImageFormats), [&](const ImageFormatRow& row) {
+    return !row.gray_extension.empty() &&
+           extension.substr(std::min<std::size_t>(extension.size(), 1)) == row.gray_extension;
+  });
+}
+
+std::vector<std::string> writable_image_extensions() {
+  std::vector<std::string> all;
+  for (const ImageFormatRow& row : kImageFormats) {
+    if (can_write_image(row.format)) all.emplace_back(row.extensions[0]);
+  }
+  return all;
+}
+
+const char* writable_image_types() {
+  static const std::string text = listed(writable_image_extensions());
+  return text.c_str();
+}
+
+std::string image_types_that_hold(int bits, bool alpha) {
+  std::vector<std::string> all;
+  for (const ImageFormatRow& row : kImageFormats) {
+    if (can_write_image(row.format) && row.bits >= bits && (row.alpha || !alpha)) all.emplace_back(row.extensions[0]);
+  }
+  return listed_with(" or ", all);
+}
+
+std::string image_types_with(bool ImageFormatRow::*property) {
+  std::vector<std::string> all;
+  for (const ImageFormatRow& row : kImageFormats) {
+    if (can_write_image(row.format) && row.*property) all.emplace_back(row.extensions[0]);
+  }
+  return listed_with(" and ", all);
+}
+
+std::string readable_image_types() {
+  std::vector<std::string> all;
+  for (const ImageFormatRow& row : kImageFormats) {
+    if (!can_read_image(row.format)) continue;
+    all.emplace_back(row.name);
+    if (!row.gray_extension.empty()) all.push_back(upper(row.gray_extension));
+  }
+  return listed(all);
+}
+
+std::string image_codec_names() {
+  std::vector<std::string> all;
+  for (const ImageFormatRow& row : kImageFormats) {
+    if (can_read_image(row.format)) all.emplace_back(row.id);
+  }
+  return listed(all, " ");
+}
+
+bool has_picture_name(const std::string& path) {
+  if (std::filesystem::path(path).filename().string().rfind('.', 0) == 0) return false;
+  return image_format_from_extension(lower_extension(path)).has_value();
+}
+
+}  // namespace kind

@@ -1,0 +1,125 @@
+#include "core/image/metadata_parts.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/image/exif.h"
+#include "core/image/xmp.h"
+
+namespace kind {
+
+using namespace std::string_view_literals;
+
+void MetadataBudget::take(std::size_t bytes) {
+  used_ += bytes;
+  if (used_ > most_) refuse();
+}
+
+void MetadataBudget::refuse() const {
+  fail("cannot read ", path_, ": its metadata (EXIF, XMP, colour profile, texts) have more than ", most_,
+       " bytes, the limit");
+}
+
+std::size_t big_endian(Bytes bytes, std::size_t at, std::size_t count) {
+  std::size_t value = 0;
+  for (std::size_t i = 0; i < count; ++i) value = value << 8 | bytes[at + i];
+  return value;
+}
+
+std::string text_of(Bytes bytes) { return std::string(bytes.begin(), bytes.end()); }
+
+void leave_out(Metadata& metadata, const std::string& text) {
+  constexpr std::size_t kMostNames = 16;  // a file may hold thousands of kinds
+  std::vector<std::string>& all = metadata.dropped;
+  if (all.size() < kMostNames && std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
+}
+
+void drop(Metadata& metadata, const char* what) {
+  const std::string text = std::string("damaged ") + what;
+  std::vector<std::string>& all = metadata.dropped;
+  if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
+}
+
+bool is_profile(Bytes icc) {
+  return icc.size() >= 128 && big_endian(icc, 0, 4) == icc.size() && std::memcmp(icc.data() + 36, "acsp", 4) == 0;
+}
+
+// Each resource: "8BIM", a number, a name (length and letters, an even number of bytes), the size, the data
+// (likewise).
+std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all) {
+  std::vector<std::uint8_t> kept;
+  for (std::size_t at = 0; at < all.size();) {
+    if (all.size() - at < 12 || std::memcmp(all.data() + at, "8BIM", 4) != 0) return std::nullopt;
+    const std::size_t id = big_endian(all, at + 4, 2), name = (std::size_t{all[at + 6]} + 2) / 2 * 2;
+    if (all.size() - at < 10 + name) return std::nullopt;
+    const std::size_t size = big_endian(all, at + 6 + name, 4), start = 10 + name;
+    if (all.size() - at - start < size) return std::nullopt;
+    const std::size_t end = std::min(all.size(), at + start + (size + 1) / 2 * 2);
+    constexpr std::size_t kStale[] = {1033, 1036, 1058, 1059, 1060};
+    if (std::find(std::begin(kStale), std::end(kStale), id) == std::end(kStale)) {
+      kept.insert(kept.end(), all.begin() + static_cast<std::ptrdiff_t>(at),
+                  all.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+    at = end;
+  }
+  return kept;
+}
+
+void add_iptc(std::vector<std::uint8_t>& resources, Bytes iptc) {
+  constexpr std::string_view kResource = "8BIM\x04\x04"sv;
+  if (iptc.empty() || text_of(resources).find(kResource) != std::string::npos) return;
+  if (resources.size() % 2 != 0) resources.push_back(0);  // the last one may lack it
+  resources.insert(resources.end(), kResource.begin(), kResource.end());
+  resources.insert(resources.end(), 2, 0);  // no name
+  for (int shift = 24; shift >= 0; shift -= 8)
+    resources.push_back(static_cast<std::uint8_t>(iptc.size() >> shift & 0xff));
+  resources.insert(resources.end(), iptc.begin(), iptc.end());
+  if (iptc.size() % 2 != 0) resources.push_back(0);
+}
+
+void MetadataParts::exif(Bytes block) {
+  constexpr std::string_view kStart = "Exif\0\0"sv;
+  if (!metadata.exif.empty()) return;
+  budget_.take(block.size() + 64);
+  if (block.size() >= kStart.size() && std::memcmp(block.data(), kStart.data(), kStart.size()) == 0) {
+    block = block.subspan(kStart.size());
+  }
+  metadata.exif.assign(block.begin(), block.end());
+}
+
+void MetadataParts::xmp(Bytes packet) {
+  if (!metadata.xmp.empty()) return;
+  budget_.take(packet.size() + 64);
+  metadata.xmp = text_of(packet);
+}
+
+void MetadataParts::icc(Bytes profile) {
+  if (!metadata.icc.empty() || profile.empty()) return;
+  budget_.take(profile.size() + 64);
+  is_profile(profile) ? metadata.icc.assign(profile.begin(), profile.end()) : drop(metadata, kIccName);
+}
+
+void MetadataParts::resources(Bytes photoshop) {
+  budget_.take(photoshop.size() + 64);
+  auto kept = kept_resources(photoshop);
+  if (!kept) return drop(metadata, kPhotoshopName);
+  metadata.photoshop = std::move(*kept);
+}
+
+void mark_upright(Metadata& metadata) {
+  if (!metadata.exif.empty() && !make_exif_upright(metadata.exif, 1, 1)) {
+    metadata.exif.clear();
+    drop(metadata, kExifName);
+  }
+  make_xmp_upright(metadata.xmp, 1, 1, true);
+}
+
+std::string whole_xmp(const Metadata& metadata) {
+  if (metadata.xmp_extension.empty()) return metadata.xmp;
+  return join_xmp(metadata.xmp, metadata.xmp_extension).value_or(metadata.xmp);
+}
+
+}  // namespace kind
