@@ -7,8 +7,8 @@
 namespace kind {
 
 /// How a convolution or pooling window moves over a picture. With `same`, the padding is TensorFlow's SAME: the result
-/// has ceil(size / stride) rows and columns, the zeros are shared out around the picture and an odd one goes to the
-/// end; the four paddings must then be 0. Otherwise they hold.
+/// has ceil(size / stride) rows and columns, the zeros are distributed around the picture and an odd one goes to the
+/// end; the four paddings must then be 0. Otherwise they apply.
 struct WindowSpec {
   std::int64_t stride_h = 1, stride_w = 1;
   bool same = true;
@@ -21,17 +21,17 @@ struct WindowAxis {
   std::int64_t out;  // number of windows
 };
 
-/// Windows of `kernel` along the height or width of a picture of `size`. `op` starts the message of the Error thrown
-/// where a size, the kernel or the stride is not positive, a padding is negative or given although `same`, or the kernel
-/// is larger than the padded picture.
+/// Windows of `kernel` along the height or width of a picture of `size`. Throws Error, with a message that starts with
+/// `op`, if a size, the kernel or the stride is not positive, a padding is negative or given despite `same`, or the
+/// kernel is larger than the padded picture.
 WindowAxis window_rows(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel);
 WindowAxis window_cols(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel);
 
-/// Throws Error, which `op` begins, unless the shape is that of pictures [n, c, h, w]. Each size must be positive; the
-/// message says so where n is 0.
+/// Throws Error, with a message that starts with `op`, unless the shape is that of pictures [n, c, h, w] with positive
+/// sizes.
 void check_pictures(const char* op, const Shape& shape);
 
-/// The shape [n, oc, oh, ow] of conv2d of x [n, ic, h, w] by weight [oc, ic, kh, kw]; throws Error where they do not
+/// The shape [n, oc, oh, ow] of conv2d of x [n, ic, h, w] by weight [oc, ic, kh, kw]; throws Error if they do not
 /// fit.
 Shape conv2d_out_shape(const Shape& x, const Shape& weight, const WindowSpec& spec);
 
@@ -47,12 +47,12 @@ template <class T>
 Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                    const WindowSpec& spec = {});
 
-/// Transposed convolution: the gradient of conv2d to its input as an operation of its own.
+/// Transposed convolution: the input gradient of conv2d as a separate operation.
 ///   y[n, oc, p, q] = sum over ic, a, b, i, j with i sh + a - pad_top = p and j sw + b - pad_left = q
 ///                    of x[n, ic, i, j] weight[ic, oc, a, b]
 /// Shapes: x [n, ic, h, w], weight [ic, oc, kh, kw], y [n, oc, out_h, out_w]. The result is (h - 1) sh + kh - pad_top
-/// rows high before it is cut, or extended by less than a stride, to out_h; so for the width. Throws Error for other
-/// sizes.
+/// rows high before it is cropped, or extended by less than a stride, to out_h; likewise for the width. Throws Error
+/// for other sizes.
 struct TransposedSpec {
   std::int64_t stride_h = 2, stride_w = 2;
   std::int64_t pad_top = 0, pad_left = 0;
@@ -61,8 +61,8 @@ template <class T>
 Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, std::int64_t out_h, std::int64_t out_w,
                              const TransposedSpec& spec = {});
 
-/// A convolution's parameters: weight [oc, ic, kernel, kernel] and, where it has one, bias [oc] (zeros at the start).
-/// Throws Error for less than one channel or a kernel of less than 1.
+/// A convolution's parameters: weight [oc, ic, kernel, kernel] and, optionally, bias [oc] (initialised to 0). Throws
+/// Error for less than one channel or a kernel of less than 1.
 template <class T>
 class Conv2d {
  public:
@@ -80,8 +80,8 @@ class Conv2d {
   Variable<T> weight_, bias_;
 };
 
-/// A transposed convolution's parameter: weight [ic, oc, kernel, kernel], no bias, as KinD's nets have it. Throws Error
-/// for less than one channel or a kernel of less than 1.
+/// A transposed convolution's parameter: weight [ic, oc, kernel, kernel], no bias, as in KinD's nets. Throws Error for
+/// less than one channel or a kernel of less than 1.
 template <class T>
 class ConvTranspose2d {
  public:

@@ -10,33 +10,33 @@
 
 namespace kind {
 
-/// A figure of one picture.
+/// A metric of one picture.
 struct Metric {
   std::string name;
-  int digits;        // behind the point, in tables
-  std::string what;  // a few words for people: what it is, its unit, which way is better
+  int digits;        // decimals in tables
+  std::string what;  // short description: meaning, unit, better direction
 };
 
-/// All that kind-eval knows; docs/metrics.md defines them.
+/// All metrics of kind-eval; docs/metrics.md defines them.
 const std::vector<Metric>& all_metrics();
 
-/// Those that are taken where none are named.
+/// The default metrics.
 const std::vector<std::string>& default_metrics();
 
-/// The one of this name; throws Error with the nearest name and all of them where there is none.
+/// The metric of this name; throws Error with the nearest name and all names if there is none.
 const Metric& find_metric(const std::string& name);
 
-/// What metrics are taken of: values 0..255 of 8-bit pictures [1, 3, h, w] of one size.
+/// The inputs of metrics: values 0..255 of 8-bit pictures [1, 3, h, w] of the same size.
 struct Scored {
   const Tensor<float>& output;
   const Tensor<float>& target;
-  const Tensor<float>* low = nullptr;  // of loe alone
-  const NiqeModel* niqe = nullptr;     // of niqe alone
-  std::optional<LabPair> lab = {};     // made by the first metric of colour, for all of them
+  const Tensor<float>* low = nullptr;  // for loe only
+  const NiqeModel* niqe = nullptr;     // for niqe only
+  std::optional<LabPair> lab = {};     // computed by the first colour metric, for all of them
 };
 
-/// Nothing where the picture is too small for the metric, or the metric means nothing for it. May be infinite. Throws
-/// Error where what the metric needs is not there.
+/// Nothing if the picture is too small for the metric, or the metric is undefined for it. May be infinite. Throws Error
+/// if an input of the metric is missing.
 std::optional<double> measure(const Metric& metric, Scored& pictures);
 
 }  // namespace kind
