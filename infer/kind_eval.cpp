@@ -288,32 +288,34 @@ int run_command_line(int argc, char** argv) {
   CLI::Option* model = app.add_option("--model", options.model, "Model file (default: $KIND_MODEL or the shipped one)")
                            ->type_name("MODEL");
   CLI::Option* results = app.add_option("--results", options.results,
-                                        "Instead of a model: a folder of any program's results, matched with high/ by "
-                                        "name without extension; protocols none and gt-mean")
+                                        "Instead of a model: a folder with the results of any program, matched "
+                                        "with high/ by name without extension; protocols none and gt-mean")
                              ->excludes(model)
                              ->type_name("DIR");
-  app.add_option("--data", options.data, "Folder of low/ and high/ (with --results high/ suffices)")->type_name("DIR");
+  app.add_option("--data", options.data, "Folder with low/ and high/ (with --results only high/ is needed)")
+      ->type_name("DIR");
   app.add_option("--split", options.split, "Only the pairs that split.json lists under this name")
       ->check(CLI::IsMember({"train", "validation", "test"}));
   CLI::Option* protocol = app.add_option("--protocol", options.protocols, protocol_help())
                               ->delimiter(',')
                               ->check(CLI::IsMember(protocol_names()));
   suggest(*app.add_option("--metrics", options.metrics, metric_help())->delimiter(','), metric_names());
-  app.add_flag("--stages", options.stages, "Instead of protocols: what each net, and the choice of the ratio, costs")
+  app.add_flag("--stages", options.stages,
+               "Instead of protocols: the loss caused by each net and by the choice "
+               "of the ratio")
       ->excludes(protocol)
       ->excludes(results);
   app.add_option("--out", options.out,
-                 "Also write eval.html, eval.json, eval-pictures.csv and eval-means.csv there, over earlier ones")
+                 "Also write eval.html, eval.json, eval-pictures.csv and eval-means.csv there, replacing existing ones")
       ->type_name("DIR");
-  app.add_option("--niqe-model", options.niqe_model, "What niqe compares with, made by --fit-niqe")->type_name("FILE");
+  app.add_option("--niqe-model", options.niqe_model, "Reference model of niqe, made by --fit-niqe")->type_name("FILE");
   app.add_option("--fit-niqe", options.fit_niqe,
-                 "Score nothing; make a model for niqe from a folder of good photographs")
+                 "Do not score; make a model for niqe from a folder of good photographs")
       ->type_name("DIR");
-  app.add_option("-o,--output", options.output, "Where --fit-niqe writes its model")->type_name("FILE");
+  app.add_option("-o,--output", options.output, "Output file of --fit-niqe")->type_name("FILE");
   add_threads_option(app, options.threads);
-  app.add_flag("--exact", options.exact,
-               "Smallest rounding errors: convolutions by plain sums, more than twice the time");
-  app.footer("Exit codes: 0 all well; 2 the command line, the model or the data is wrong.");
+  app.add_flag("--exact", options.exact, "Smallest rounding errors: direct convolutions, in more than twice the time");
+  app.footer("Exit codes: 0 success; 2 the command line, the model or the data is invalid.");
   add_documents(app);
   try {
     app.parse(argc, argv);

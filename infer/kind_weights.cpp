@@ -332,7 +332,7 @@ void add_output(CLI::App& verb, Output& output) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Looks into files of weights and makes model files from others.", kProgram);
+  CLI::App app("Inspects, merges, converts and imports files of weights.", kProgram);
   app.set_version_flag(
       "--version", [] { return kind::version_text(kProgram, kind::available_isas(), kind::current_isa(), kind::image_codec_names()); },
       "Print version, kernel sets and picture types.");
@@ -344,8 +344,8 @@ int run(int argc, char** argv) {
 
   CLI::App& inspect_verb = *app.add_subcommand(
       "inspect", "Print nets, forms, tensors and metadata of models, safetensors files and TensorFlow checkpoints.");
-  inspect_verb.add_option("files", paths, "What to look into.")->required()->type_name("FILE");
-  inspect_verb.add_flag("--json", json, "Print a JSON list with one object a file.");
+  inspect_verb.add_option("files", paths, "Files to inspect.")->required()->type_name("FILE");
+  inspect_verb.add_flag("--json", json, "Print a JSON list with one object per file.");
 
   CLI::App& import_verb = *app.add_subcommand(
       "import-tensorflow", "Make a model from checkpoints of the authors' program (PREFIX, PREFIX.index or a folder).");
@@ -354,21 +354,21 @@ int run(int argc, char** argv) {
       ->type_name("CKPT");
   add_output(import_verb, output);
 
-  CLI::App& merge_verb = *app.add_subcommand("merge", "Put the nets of several models into one.");
+  CLI::App& merge_verb = *app.add_subcommand("merge", "Merge the nets of several models into one.");
   merge_verb.add_option("models", paths, "Models with different nets.")->required()->type_name("MODEL");
   add_output(merge_verb, output);
 
-  CLI::App& convert_verb = *app.add_subcommand("convert", "Write a model with weights of another type.");
+  CLI::App& convert_verb = *app.add_subcommand("convert", "Convert the weights of a model to another type.");
   convert_verb.add_option("model", path, "The model to read.")->required()->type_name("MODEL");
   CLI::Option_group& types = *convert_verb.add_option_group("type", "The type of the weights:");
   types.add_flag("--float16", float16, "Half the size; values are rounded to 11 bits.");
-  types.add_flag("--float32", float32, "What training works with.");
+  types.add_flag("--float32", float32, "The type used in training.");
   types.require_option(1);
   add_output(convert_verb, output);
 
   app.footer(
-      "Exit codes: 0 all well; 1 some of the files to inspect could not be read; 2 the command line or a file is\n"
-      "wrong, nothing was written.");
+      "Exit codes: 0 success; 1 some of the files to inspect could not be read; 2 the command line or a file "
+      "is\ninvalid, nothing was written.");
   kind::add_documents(app);
 
   // Of a verb that does not exist the parser would only say that there is none.

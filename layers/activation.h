@@ -6,13 +6,12 @@
 
 namespace kind {
 
-/// What follows a convolution.
+/// The activation after a convolution.
 struct Activation {
   enum class Type { kNone, kRelu, kLeakyRelu, kSigmoid } type = Type::kLeakyRelu;
   double slope = 0.2;  // of leaky ReLU below zero
 
-  /// "relu" or "leaky_relu" (what a net may have between its layers); throws Error for others, and
-  /// for a slope outside of 0..1.
+  /// "relu" or "leaky_relu"; throws Error for other names, and for a slope outside 0..1.
   static Activation from_name(const std::string& name, double slope);
 
   template <class T>

@@ -7,8 +7,8 @@
 namespace kind {
 
 /// How a convolution or pooling window moves over a picture. With `same`, the padding is TensorFlow's SAME: the result
-/// has ceil(size / stride) rows and columns, the zeros are shared out around the picture and an odd one goes to the
-/// end; the four paddings must then be 0. Otherwise they hold.
+/// has ceil(size / stride) rows and columns, the zeros are distributed around the picture and an odd one goes to the
+/// end; the four paddings must then be 0. Otherwise they apply.
 struct WindowSpec {
   std::int64_t stride_h = 1, stride_w = 1;
   bool same = true;
@@ -21,17 +21,17 @@ struct WindowAxis {
   std::int64_t out;  // number of windows
 };
 
-/// Windows of `kernel` along the height or width of a picture of `size`. `op` starts the message of the Error thrown
-/// where a size, the kernel or the stride is not positive, a padding is negative or given although `same`, or the kernel
-/// is larger than the padded picture.
+/// Windows of `kernel` along the height or width of a picture of `size`. Throws Error, with a message that starts with
+/// `op`, if a size, the kernel or the stride is not positive, a padding is negative or given despite `same`, or the
+/// kernel is larger than the padded picture.
 WindowAxis window_rows(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel);
 WindowAxis window_cols(const char* op, const WindowSpec& spec, std::int64_t size, std::int64_t kernel);
 
-/// Throws Error, which `op` begins, unless the shape is that of pictures [n, c, h, w]. Each size must be positive; the
-/// message says so where n is 0.
+/// Throws Error, with a message that starts with `op`, unless the shape is that of pictures [n, c, h, w] with positive
+/// sizes.
 void check_pictures(const char* op, const Shape& shape);
 
-/// The shape [n, oc, oh, ow] of conv2d of x [n, ic, h, w] by weight [oc, ic, kh, kw]; throws Error where they do not
+/// The shape [n, oc, oh, ow] of conv2d of x [n, ic, h, w] by weight [oc, ic, kh, kw]; throws Error if they do not
 /// fit.
 Shape conv2d_out_shape(const Shape& x, const Shape& weight, const WindowSpec& spec);
 
@@ -69,8 +69,8 @@ Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, st
   return conv_transpose2d(x, weight, Variable<T>(), out_h, out_w, spec);
 }
 
-/// A convolution's parameters: weight [oc, ic, kernel, kernel] and, where it has one, bias [oc] (zeros at the start).
-/// Throws Error for less than one channel or a kernel of less than 1.
+/// A convolution's parameters: weight [oc, ic, kernel, kernel] and, optionally, bias [oc] (initialised to 0). Throws
+/// Error for less than one channel or a kernel of less than 1.
 template <class T>
 class Conv2d {
  public:

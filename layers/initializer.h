@@ -7,19 +7,19 @@
 
 namespace kind {
 
-/// How a weight starts.
+/// Initialisation of a weight.
 enum class Initializer {
   kXavierUniform,    // uniform in +-sqrt(6 / (fan_in + fan_out)); Glorot and Bengio, AISTATS 2010
   kHeNormal,         // normal, variance 2 / fan_in; He et al., ICCV 2015
-  kTruncatedNormal,  // normal, deviation 0.02, drawn again beyond two deviations (the authors' up-convolutions)
+  kTruncatedNormal,  // normal, deviation 0.02, redrawn beyond two deviations (the authors' up-convolutions)
   kZeros,
 };
 
 /// "xavier_uniform", "he_normal", "truncated_normal", "zeros"; throws Error for others.
 Initializer initializer_from_name(const std::string& name);
 
-/// While one is alive, initialize() on this thread draws nothing and leaves the elements unwritten: for nets whose
-/// weights are read over at once, where drawing would take longer than reading.
+/// While an object is alive, initialize() on this thread leaves the elements uninitialised: for nets whose weights are
+/// loaded right afterwards, where drawing would take longer than loading.
 class NoDrawing {
  public:
   NoDrawing();

@@ -8,8 +8,8 @@ namespace kind {
 
 // The terms that compare a net's output x with its target t, both [n, c, h, w] in 0..1 (Zhang et al., "Kindling the
 // Darkness", arXiv 1905.04161, sections 3.2 and 3.3; the colour term is from elsewhere). Every term is a scalar. They
-// throw Error naming the term (the parts' terms: square) and the shapes where those do not fit. A term that, as it is configured, takes RGB alone
-// says so with needs_rgb(), one that needs pictures of some size with smallest_side().
+// throw Error naming the term (the parts' terms: square) and the shapes if those do not fit. A term that, as
+// configured, requires RGB defines needs_rgb(); one that requires a minimum picture size defines smallest_side().
 
 /// Mean squared (l2) or absolute (l1) difference.
 struct Square {
@@ -27,12 +27,11 @@ struct Square {
   Variable<T> operator()(const Variable<T>& x, const Variable<T>& t) const;
 };
 
-/// Which planes of a picture have their gradients taken: each by itself, or the gray of RGB (a picture of one channel
-/// is gray already).
+/// The planes whose gradients are compared: each channel, or the gray of RGB (a one-channel picture is already gray).
 enum class GradientChannels { kRgb, kGray };
 
-/// Sum over x and y of mean((grad x - grad t)^2), signed or, where `magnitude`, of the absolute values. The official
-/// form has no signs, so `magnitude` changes nothing there.
+/// Sum over x and y of mean((grad x - grad t)^2), signed or, with `magnitude`, of the absolute values. The official
+/// form is unsigned, so `magnitude` has no effect on it.
 struct GradientDifference {
   static constexpr const char* kName = "gradient";
   static constexpr const char* kHelp = "Squared difference of the gradients.";
@@ -47,7 +46,7 @@ struct GradientDifference {
     gradient.fields(v);
     choice_field(v, "channels", channels, "Gradients of each channel, or of the gray of RGB.",
                  {{"rgb", GradientChannels::kRgb}, {"gray", GradientChannels::kGray}});
-    v.field("magnitude", magnitude, "Compare absolute values of the paper's gradients, not signed ones.");
+    v.field("magnitude", magnitude, "Compare absolute values of the paper's gradients instead of signed ones.");
   }
   void validate(const std::string& path) const { gradient.validate(path); }
   bool needs_rgb() const { return channels == GradientChannels::kGray; }
@@ -65,7 +64,7 @@ struct SsimLoss {
   template <class V>
   void fields(V& v) {
     v.field("weight", weight, kWeightHelp, at_least(0));
-    v.field("window", spec.window, "Pixels along a side of the Gaussian window; odd. Patches must not be smaller.",
+    v.field("window", spec.window, "Size of the Gaussian window in pixels; odd. Patches must not be smaller.",
             between(1, 255));
     v.field("sigma", spec.sigma, "Standard deviation of the window in pixels.", greater_than(0));
   }
@@ -77,7 +76,7 @@ struct SsimLoss {
 
 /// Mean squared (l2) or absolute (l1) difference of blurred pictures: colours and brightness without texture and noise,
 /// as in the colour loss of Ignatov et al., "DSLR-Quality Photos on Mobile Devices with Deep Convolutional Networks"
-/// (ICCV 2017). Not part of KinD. The blur is gaussian_blur's; its 21 taps for sigma 3 are theirs. Any size is taken.
+/// (ICCV 2017). Not part of KinD. The blur is gaussian_blur's; its 21 taps for sigma 3 are theirs. Accepts any size.
 struct ColorDifference {
   static constexpr const char* kName = "color";
   static constexpr const char* kHelp = "Difference of the blurred pictures: colours without texture and noise.";
@@ -112,7 +111,7 @@ struct EdgeDifference {
   Variable<T> operator()(const Variable<T>& x, const Variable<T>& t) const;
 };
 
-/// Terms of an output R_hat L_hat whose parts shall stay near those of the bright picture: reflectances [n, 3, h, w],
+/// Terms that keep the parts of an output R_hat L_hat near those of the bright picture: reflectances [n, 3, h, w],
 /// illuminations [n, 1, h, w], all in 0..1. Not part of KinD.
 template <class T>
 struct OutputParts {

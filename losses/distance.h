@@ -8,9 +8,9 @@ namespace kind {
 /// l1: mean |a - b|, l2: mean (a - b)^2, over all elements.
 enum class Norm { kL1, kL2 };
 
-// What the field lists of several terms share.
+// Shared parts of the field lists of several terms.
 inline constexpr const char* kWeightHelp = "Factor of the term in the total; 0: logged only.";
-inline constexpr const char* kBlurHelp = "Standard deviation in pixels of the blur before pictures are compared.";
+inline constexpr const char* kBlurHelp = "Standard deviation in pixels of the blur applied before the comparison.";
 template <class V>
 void norm_field(V& v, Norm& norm) {
   choice_field(v, "norm", norm, "Mean absolute (l1) or squared (l2) difference.",
@@ -18,12 +18,12 @@ void norm_field(V& v, Norm& norm) {
 }
 
 /// The mean distance of two pictures of the same shape [n, c, h, w], as a scalar. Throws Error naming `term` and both
-/// shapes where they differ or are no pictures.
+/// shapes if they differ or are no pictures.
 template <class T>
 Variable<T> mean_distance(const char* term, const Variable<T>& a, const Variable<T>& b, Norm norm);
 
 /// The same with every difference multiplied by the weight of its pixel, [n, 1, h, w], before its norm is taken: mean
-/// |w (a - b)| or mean (w (a - b))^2. No gradient flows into the weight. Throws Error where it has another shape, too.
+/// |w (a - b)| or mean (w (a - b))^2. No gradient flows into the weight. Throws Error if it has another shape, too.
 template <class T>
 Variable<T> mean_weighted_distance(const char* term, const Variable<T>& a, const Variable<T>& b,
                                    const Tensor<T>& weight, Norm norm);

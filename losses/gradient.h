@@ -7,18 +7,17 @@ namespace kind {
 
 /// Which gradient of a picture t a loss compares.
 ///
-/// paper: plain signed forward differences, as the printed formulas read (arXiv 1905.04161):
+/// paper: signed forward differences, as in the paper (arXiv 1905.04161):
 ///   x[i, j] = t[i, j + 1] - t[i, j],  y[i, j] = t[i + 1, j] - t[i, j]
-/// official: as the authors' training program takes them, 2x2 kernels on a picture that continues as 0 beyond its
-/// last row and column:
+/// official: as in the authors' training program, 2x2 kernels with zero padding beyond the last row and column:
 ///   x[i, j] = |t[i + 1, j + 1] - t[i + 1, j]|,  y[i, j] = |t[i + 1, j + 1] - t[i, j + 1]|
-/// then (g - min) / (max - min + 1e-4), with min and max over the whole map of the batch. The derivative passes through
-/// min and max; elements that tie for one share it equally.
+/// then (g - min) / (max - min + 1e-4), with min and max over the whole map of the batch. The derivative includes min
+/// and max; equal elements share it equally.
 enum class GradientForm { kPaper, kOfficial };
 
-/// What the paper's form has where there is no next pixel: `zero` leaves the last column (x) or row (y) of a map of the
-/// picture's size at 0, `valid` leaves it out. The mean of a map differs by the factor (w - 1) / w or (h - 1) / h. The
-/// official form has its own border and does not look at this.
+/// The border of the paper's form, where there is no next pixel: `zero` sets the last column (x) or row (y) of a map of
+/// the picture's size to 0, `valid` omits it. The mean of a map differs by the factor (w - 1) / w or (h - 1) / h. The
+/// official form has its own border and ignores this.
 enum class GradientBorder { kZero, kValid };
 
 /// Listed by each term with gradients among its own fields.
@@ -29,11 +28,10 @@ struct GradientSpec {
   template <class V>
   void fields(V& v) {
     choice_field(v, "gradient", form,
-                 "Gradients of pictures: signed forward differences, or as the authors' program takes them (of the "
-                 "zero-extended picture, absolute, stretched to 0..1 over the batch).",
+                 "Form of picture gradients: signed forward differences (paper), or those of the authors' "
+                 "program (official: of the zero-padded picture, absolute, stretched to 0..1 over the batch).",
                  {{"paper", GradientForm::kPaper}, {"official", GradientForm::kOfficial}});
-    choice_field(v, "border", border,
-                 "Where the paper's gradient has no next pixel: 0 there, or that column or row left out.",
+    choice_field(v, "border", border, "Where the paper's gradient has no next pixel: 0, or the column or row omitted.",
                  {{"zero", GradientBorder::kZero}, {"valid", GradientBorder::kValid}});
   }
   void validate(const std::string& path) const;
@@ -45,17 +43,17 @@ struct ImageGradients {
   Variable<T> x, y;
 };
 
-/// The gradient of pictures [n, c, h, w]. Throws Error where x is no picture, or has only one row or column and the
+/// The gradient of pictures [n, c, h, w]. Throws Error if x is no picture, or has only one row or column and the
 /// borders are valid.
 template <class T>
 ImageGradients<T> image_gradients(const Variable<T>& x, const GradientSpec& spec);
 
-/// The same without signs: the absolute value of the paper's form; the official form has none to lose.
+/// The same without signs: the absolute value of the paper's form; the official form is already unsigned.
 template <class T>
 ImageGradients<T> gradient_magnitudes(const Variable<T>& x, const GradientSpec& spec);
 
 /// 0.2989 R + 0.5870 G + 0.1140 B of pictures [n, 3, h, w], as [n, 1, h, w] (the weights of TensorFlow's
-/// rgb_to_grayscale, which the authors' program uses). Throws Error where there are not three channels.
+/// rgb_to_grayscale, which the authors' program uses). Throws Error if there are not three channels.
 template <class T>
 Variable<T> gray(const Variable<T>& x);
 

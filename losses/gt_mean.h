@@ -12,22 +12,21 @@ namespace kind {
 // The GT-mean loss of Liao, Hao, Hong and Wang, "GT-Mean Loss: A Simple Yet Effective Solution for Brightness Mismatch
 // in Low-Light Image Enhancement" (ICCV 2025, arXiv 2507.20148): a loss L becomes
 //   w L(x, t) + (1 - w) L(min(max(f x, 0), 1), t),   f = E(t) / E(x)
-// for each picture x with its target t, E the mean of the gray. How far apart both means are tells w: the Bhattacharyya
-// distance of the normal distributions N(E(x), (sigma E(x))^2) and N(E(t), (sigma E(t))^2), at most 1. Far from the
-// target's light the picture is compared as it is, near it at the target's light, so that content is learned apart from
-// light. The gradient flows through f, none through w.
+// for each picture x with its target t, E the mean of the gray. w is the Bhattacharyya distance of the normal
+// distributions N(E(x), (sigma E(x))^2) and N(E(t), (sigma E(t))^2), at most 1. Far from the target's light the picture
+// is compared unchanged; near it, it is compared at the target's light, so that content is learned independently of
+// light. The gradient flows through f, but not through w.
 
-/// What a config says of it.
+/// Its config.
 struct GtMean {
   double sigma = 0.1;
 
   template <class V>
   void fields(V& v) {
-    v.field(
-        "sigma", sigma,
-        "Standard deviation of both means as a part of them: how near they must be for the output to be compared at "
-        "the target's light.",
-        greater_than(0), at_most(10));
+    v.field("sigma", sigma,
+            "Standard deviation of both means relative to them: how close they must be for the output to be compared "
+            "at the target's light.",
+            greater_than(0), at_most(10));
   }
 };
 
@@ -41,7 +40,7 @@ struct LevelledPicture {
 /// The weight w for two means above 0.
 double gt_mean_weight(double a, double b, double sigma);
 
-/// The pictures of outputs and targets [n, 3, h, w]. Where one of both means is below 1e-3, w is 1. Throws Error where
+/// The pictures of outputs and targets [n, 3, h, w]. Where one of both means is below 1e-3, w is 1. Throws Error if
 /// the shapes differ or are not those of RGB pictures.
 template <class T>
 std::vector<LevelledPicture<T>> levelled_pictures(double sigma, const Variable<T>& output, const Variable<T>& target);

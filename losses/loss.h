@@ -11,17 +11,16 @@
 #include "losses/decomposition.h"
 #include "losses/gt_mean.h"
 
-/// The losses as configs put them together: lists of terms. A term is a struct with its name and help, its weight and
-/// parameters with their field list, and its formula; a list names it, and everything else (config, sum, metrics,
-/// profile, validation of a stage) goes over the lists. A term that a config leaves out (or null) is not computed; one
-/// of weight 0 is computed and logged but no gradient flows through it. Keys of terms are their names in the metrics
-/// too.
+/// Configurable losses: lists of terms. A term is a struct with its name and help, its weight and parameters with their
+/// field list, and its formula. A list names it, and everything else (config, sum, metrics, profile, validation of a
+/// stage) iterates over the lists. A term that is absent from a config (or null) is not computed; one of weight 0 is
+/// computed and logged, but no gradient flows through it. The keys of terms are also their names in the metrics.
 namespace kind {
 
 /// Throws Error that lists `names` unless `learns`.
 void check_learned(bool learns, const std::vector<std::string>& names, const std::string& path);
 
-/// The terms that a loss may have, each there or not.
+/// The terms that a loss may have, each optional.
 template <class... Terms>
 struct TermList {
   std::tuple<std::optional<Terms>...> terms;
@@ -34,7 +33,7 @@ struct TermList {
   const std::optional<Term>& get() const {
     return std::get<std::optional<Term>>(terms);
   }
-  /// Calls use(term) for each term that is there, in order.
+  /// Calls use(term) for each term that is present, in order.
   template <class Use>
   void each(const Use& use) const {
     const auto one = [&](const auto& term) {
@@ -46,21 +45,21 @@ struct TermList {
   void fields(V& v) {
     (v.field(Terms::kName, get<Terms>(), Terms::kHelp), ...);
   }
-  /// The names of all terms that there can be.
+  /// The names of all possible terms.
   static std::vector<std::string> names() { return {Terms::kName...}; }
   bool empty() const { return !(get<Terms>().has_value() || ...); }
   /// Whether some term has a weight greater than 0.
   bool learns() const { return ((get<Terms>() && get<Terms>()->weight > 0) || ...); }
 };
 
-/// What trains the decomposition net. Reconstruction and smoothness are sums over the dark and the bright picture.
+/// The loss of the decomposition net. Reconstruction and smoothness are sums over the dark and the bright picture.
 struct DecompositionLossConfig : TermList<Reconstruction, ReflectanceSimilarity, IlluminationSmoothness,
                                           MutualConsistency, BlurredReconstruction> {
   /// Throws Error unless some term has a weight greater than 0.
   void validate(const std::string& path) const { check_learned(learns(), names(), path); }
 };
 
-/// What trains the restoration and adjustment nets: their output against a target.
+/// The loss of the restoration and adjustment nets: their output against a target.
 struct ImageLossConfig
     : TermList<Square, GradientDifference, SsimLoss, ColorDifference, ChromaDifference, Saturation, EdgeDifference> {
   std::optional<GtMean> gt_mean = {};
@@ -69,15 +68,15 @@ struct ImageLossConfig
   void fields(V& v) {
     TermList::fields(v);
     v.field("gt_mean", gt_mean,
-            "joint training: the nearer a picture's mean is to its target's, the more the terms above compare it "
-            "scaled to the target's mean. So light and content are learned apart.");
+            "joint training: the closer a picture's mean is to its target's, the more the terms above compare it "
+            "scaled to the target's mean. So light and content are learned separately.");
   }
   /// Throws Error unless some term has a weight greater than 0.
   void validate(const std::string& path) const { check_learned(learns(), names(), path); }
 };
 
-/// What keeps the parts of a jointly trained output R_hat L_hat near the reflectance and illumination that the
-/// decomposition finds in the bright picture.
+/// The terms that keep the parts of a jointly trained output R_hat L_hat near the reflectance and illumination of the
+/// bright picture.
 struct PartsLossConfig : TermList<ReflectanceDistance, IlluminationDistance> {};
 
 struct LossTerm {
@@ -93,7 +92,7 @@ struct Loss {
 };
 
 /// The loss of a batch of pairs: reflectances r and pictures i are [n, 3, h, w], illuminations l [n, 1, h, w], all in
-/// 0..1. Throws Error where the shapes do not fit or no term has a weight greater than 0.
+/// 0..1. Throws Error if the shapes do not fit or no term has a weight greater than 0.
 template <class T>
 Loss<T> decomposition_loss(const DecompositionLossConfig& config, const Variable<T>& r_low, const Variable<T>& l_low,
                            const Variable<T>& r_high, const Variable<T>& l_high, const Variable<T>& i_low,
@@ -105,13 +104,13 @@ Loss<T> image_loss(const ImageLossConfig& config, const Variable<T>& output, con
 
 /// The loss of an output R_hat L_hat [n, 3, h, w] against the bright picture, and of its parts (reflectances
 /// [n, 3, h, w], illuminations [n, 1, h, w], all in 0..1) against those of the bright picture, which are read only
-/// where `parts` has their term. Throws Error as above.
+/// if `parts` has their term. Throws Error as above.
 template <class T>
 Loss<T> output_loss(const ImageLossConfig& config, const PartsLossConfig& parts, const Variable<T>& restored,
                     const Variable<T>& adjusted, const Variable<T>& target, const Variable<T>& r_high,
                     const Variable<T>& l_high);
 
-/// The sum of two losses: their totals added, their terms one after the other.
+/// The sum of two losses: the sum of their totals, and their terms concatenated.
 template <class T>
 Loss<T> operator+(Loss<T> a, const Loss<T>& b);
 

@@ -5,7 +5,7 @@
 namespace kind {
 
 /// The structural similarity index of Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment: From Error
-/// Visibility to Structural Similarity" (IEEE Transactions on Image Processing 13, 2004), in windows that lie wholly in
+/// Visibility to Structural Similarity" (IEEE Transactions on Image Processing 13, 2004), for windows entirely within
 /// the picture.
 struct SsimSpec {
   std::int64_t window = 11;  ///< Pixels along a side of the Gaussian window; odd.
@@ -16,7 +16,7 @@ struct SsimSpec {
 /// The mean over windows, channels and pictures [n, c, h, w] of
 ///   (2 mx my + C1) (2 sxy + C2) / ((mx^2 + my^2 + C1) (sx^2 + sy^2 + C2))
 /// with Gaussian-weighted means m and population (co)variances s, C1 = (0.01 range)^2 and C2 = (0.03 range)^2. It is 1
-/// for the same picture. Throws Error where the shapes differ or the pictures are smaller than the window.
+/// for the same picture. Throws Error if the shapes differ or the pictures are smaller than the window.
 template <class T>
 Variable<T> ssim(const Variable<T>& x, const Variable<T>& y, const SsimSpec& spec = {});
 

@@ -11,8 +11,8 @@ namespace kind {
 struct InputRange {
   float low = 0, span = 1;
 
-  /// A value as the nets see it. What lies below the range is 0; what lies above it goes on past 1, more and more slowly,
-  /// up to 1.25, so that a lamp far brighter than all else is not all that the nets see.
+  /// A value in the nets' input. Values below the range become 0; values above it are compressed into 1..1.25, so that
+  /// a lamp far brighter than the rest does not dominate the input.
   float stretched(float value) const {
     constexpr float kBeyond = 0.25f;
     const float x = (value - low) / span;
@@ -21,12 +21,12 @@ struct InputRange {
   }
 };
 
-/// The least factor for which ceil(h / factor) * ceil(w / factor) is at most 8192. Throws Error for sides below 1 or above
-/// 2^31 - 1.
+/// The smallest factor for which ceil(h / factor) * ceil(w / factor) is at most 8192. Throws Error for sides below 1 or
+/// above 2^31 - 1.
 std::int64_t reduction_factor(std::int64_t h, std::int64_t w);
 
-/// A picture of h x w pixels made small for choosing its light, from rows as they come: each pixel is the mean of
-/// factor x factor of them (fewer at the right and lower ends), with reduction_factor's factor.
+/// Downsamples a picture of h x w pixels for choosing its light level, from a stream of rows: each pixel is the mean of
+/// factor x factor pixels (fewer at the right and lower edges), with the factor of reduction_factor.
 class Reduction {
  public:
   /// Throws Error for sides below 1 or above 2^31 - 1.
@@ -34,12 +34,11 @@ class Reduction {
   /// Rows y0 <= y < y1 of the three planes, w values a row, and their weights, 0 or more (null: 1 each); from the first
   /// row to the last. Throws Error for other rows than the picture's.
   void add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes, const float* weights = nullptr);
-  /// [1, 3, ceil(h / factor), ceil(w / factor)], once all rows were there. Where nothing has a weight stands the mean
-  /// colour of all.
+  /// [1, 3, ceil(h / factor), ceil(w / factor)], after all rows. Pixels without weight get the mean colour of all.
   Tensor<float> take() const;
-  /// The mean weight of what each of these pixels is made of, row by row; empty where all rows came without.
+  /// The mean weight of each of these pixels, row by row; empty if no rows had weights.
   std::vector<float> weights() const;
-  /// Red, green and blue, the mean of all by their weights; 0 where nothing has any.
+  /// The weighted mean of red, green and blue; 0 if the total weight is 0.
   std::vector<float> mean_color() const;
 
  private:
@@ -52,7 +51,7 @@ class Reduction {
 /// The same of a picture [1, 3, h, w]; throws Error for other shapes.
 Tensor<float> reduced_for_light(const Tensor<float>& picture);
 
-/// What the automatic light level looks at, all of the dark picture alone. `kNames` gives their order.
+/// The statistics of the automatic light level, all of the dark picture only. `kNames` gives their order.
 struct LightStatistics {
   static constexpr int kCount = 10;
   static constexpr int kFirst = 7;  ///< Rules of older models have weights for these many of them.
@@ -61,9 +60,9 @@ struct LightStatistics {
   double values[kCount];
 };
 
-/// Statistics of a picture [1, 3, h, w], as the nets see it, reduced; `range` is what was stretched to that. Each pixel
-/// counts by its weight (none given: 1 each). Throws Error for other shapes, another number of weights, or weights that
-/// are negative or all 0.
+/// Statistics of the downsampled net input [1, 3, h, w]; `range` is the range that was stretched. Each pixel counts by
+/// its weight (none given: 1 each). Throws Error for other shapes, another number of weights, or weights that are
+/// negative or all 0.
 LightStatistics light_statistics(const Tensor<float>& picture, InputRange range = {},
                                  const std::vector<float>& weights = {});
 
@@ -94,8 +93,8 @@ struct LightConfig {
 /// The level for a picture with these statistics, in lowest..highest. Throws Error as validate() does.
 double automatic_level(const LightConfig& config, const LightStatistics& statistics);
 
-/// The level above which a picture with these statistics is not mixed with its output: a black sky with stars is no
-/// underexposed picture, and would become gray.
+/// The level above which a picture with these statistics is not mixed with its output: a starry sky is not
+/// underexposed, and would become gray.
 double level_limit(const LightConfig& config, const LightStatistics& statistics);
 
 /// A picture to fit the rule on.
@@ -107,8 +106,8 @@ struct LightSample {
 
 /// Weighted ridge regression of log(level) on the statistics, each standardised first so that one `penalty` fits all:
 /// minimises the weighted mean of (log level - prediction)^2 + penalty * |standardised weights|^2 (Hoerl and Kennard
-/// 1970). The limits become the least and greatest level of the samples. Needs at least two samples with a weight above
-/// 0; throws Error for fewer, or for a level, weight, statistic or penalty out of range.
+/// 1970). The limits become the minimum and maximum level of the samples. Needs at least two samples with a weight
+/// above 0; throws Error for fewer, or for a level, weight, statistic or penalty out of range.
 LightConfig fit_light(const std::vector<LightSample>& samples, double penalty = 0.003);
 
 }  // namespace kind

@@ -19,16 +19,16 @@ struct PictureArea {
   int width() const { return right - left; }
 };
 
-/// What a picture holds inside of plain frames and letterbox bars: rows and columns along its sides belong to a frame
-/// while they are of one colour, within 1 of 255, or fully transparent. All of a picture of which less than a quarter of
-/// either side would be left: that is a plain picture; and of one with a side below 16. Throws Error for an empty picture.
+/// The area of a picture inside plain frames and letterbox bars: rows and columns along its sides belong to a frame as
+/// long as they have one colour, within 1 of 255, or are fully transparent. The whole picture if less than a quarter of
+/// either side would remain (a plain picture), or if a side is below 16. Throws Error for an empty picture.
 PictureArea framed_area(const Image& image);
-/// That part of a picture, and the opposite: puts one of that size back in its place.
+/// Crops that area, and the opposite: puts a picture of that size back in its place.
 Image cut_out(const Image& image, const PictureArea& area);
 void put_back(const Image& part, const PictureArea& area, Image& image);
 
-/// Meters a picture before it is enhanced, from rows as they come: the range to stretch, and the picture reduced for
-/// choosing its light. Every pixel counts as much as it is opaque.
+/// Meters a picture before it is enhanced, from a stream of rows: the range to stretch, and the downsampled picture for
+/// choosing its light level. Pixels are weighted by their opacity.
 class Meter {
  public:
   /// Throws Error for sides below 1.
@@ -38,20 +38,21 @@ class Meter {
   /// opaque); from the first row to the last.
   void add_rows(std::int64_t y0, std::int64_t y1, const float* const* planes, const float* opacity = nullptr);
 
-  /// The range by which the picture is to be stretched, (0, 1) where the model is not to. Its ends are means of the values
-  /// between two quantiles: of the darkest and of the brightest, those that come after `outliers` of all values, three
-  /// times as many. So a hot pixel or a far lamp does not decide, and nothing depends on whether there are a few pixels
-  /// more or fewer. With outliers = 0 the ends are the smallest and the largest value.
+  /// The range to stretch, or (0, 1) if the model does not stretch. Each end is the mean of the values between two
+  /// quantiles: the share `outliers` of all values is ignored at either end, and the next values, three times as many,
+  /// are averaged. So a hot pixel or a distant lamp has no effect, and a few pixels more or fewer change little. With
+  /// outliers = 0 the ends are the smallest and the largest value.
   InputRange range() const;
 
-  /// The end of the range with a fiftieth of the outliers: lights, but no hot pixels. range()'s own where there are none.
+  /// The upper end of the range with a fiftieth of the outliers: includes lights, but no hot pixels. That of range() if
+  /// outliers are 0.
   float lights() const;
 
   /// See Reduction.
   Tensor<float> reduced() const { return reduction_.take(); }
-  /// The opacity of the reduced picture's pixels, in 0..1; empty where all is opaque.
+  /// The opacity of the downsampled picture's pixels, in 0..1; empty if everything is opaque.
   std::vector<float> weights() const { return reduction_.weights(); }
-  /// The mean colour of all that is visible; of a picture that is all transparent 0.
+  /// The mean colour of everything visible; 0 for a fully transparent picture.
   std::vector<float> mean_color() const { return reduction_.mean_color(); }
 
  private:
@@ -63,17 +64,17 @@ class Meter {
   float low_ = 1, high_ = 0;
 };
 
-/// The range by which an 8-bit RGB picture is to be stretched, as Meter::range() has it. Throws Error for other pictures.
+/// The range to stretch of an 8-bit RGB picture, as Meter::range(). Throws Error for other pictures.
 InputRange range_of_image(const Image& image, const InputConfig& config);
 
-/// What is known of a picture before it is enhanced.
+/// The measurements of a picture before it is enhanced.
 struct MeteredPicture {
   InputRange range;
   Tensor<float> reduced;
   std::vector<float> weights;  // of the reduced picture's pixels; empty: 1 each
   float lights = 1;            // see Meter
 };
-/// Of a picture [1, 3, h, w] in 0..1, all of it opaque. Throws Error for other shapes.
+/// Meters an opaque picture [1, 3, h, w] in 0..1. Throws Error for other shapes.
 MeteredPicture meter(const Tensor<float>& picture, const InputConfig& config);
 
 }  // namespace kind

@@ -8,19 +8,19 @@
 
 namespace kind {
 
-/// The row (or column) that stands at `i`, inside or outside of 0 <= i < size, when a picture is continued by its own
-/// mirror images, edges twice: ..., 1, 0, 0, 1, ..., size - 1, size - 1, size - 2, ... Throws Error for sizes below 1.
+/// The row (or column) at index `i`, inside or outside 0 <= i < size, under reflection padding with repeated edges
+/// (NumPy's symmetric): ..., 1, 0, 0, 1, ..., size - 1, size - 1, size - 2, ... Throws Error for sizes below 1.
 std::int64_t mirrored_index(std::int64_t i, std::int64_t size);
 
-/// x [n, c, h, w] with `margin` rows and columns of reflection padding on each side: [n, c, h + 2 margin, w + 2 margin].
-/// Throws Error for other shapes or a negative margin, as the next one does.
+/// x [n, c, h, w] with `margin` rows and columns of reflection padding on each side: [n, c, h + 2 margin, w + 2
+/// margin]. Throws Error for other shapes or a negative margin; so does cropped().
 Tensor<float> mirrored(const Tensor<float>& x, std::int64_t margin);
 /// x [n, c, h, w] without `margin` rows and columns on each side.
 Tensor<float> cropped(const Tensor<float>& x, std::int64_t margin);
 
-/// FusedRun on a picture continued by `margin` rows and columns of reflection padding on each side, which are cut from
-/// the outputs: convolutions that pad with zeros make a line along a picture's border that is none there. Source and
-/// sink see the picture as it is.
+/// FusedRun on a picture with `margin` rows and columns of reflection padding on each side, which are cropped from the
+/// outputs. (Zero-padded convolutions leave a line along a picture's border.) Source and sink handle the unpadded
+/// picture.
 class MirroredRun {
  public:
   /// As FusedRun, margin >= 0, else Error.
@@ -30,10 +30,10 @@ class MirroredRun {
   MirroredRun(const MirroredRun&) = delete;
   MirroredRun& operator=(const MirroredRun&) = delete;
 
-  /// Goes on until the first `rows` rows of every output are made, or all.
+  /// Continues until the first `rows` rows of every output are done, or all.
   void advance(std::int64_t rows);
 
-  /// Bytes that such a run takes, see FusedRun::bytes.
+  /// Memory of such a run in bytes, see FusedRun::bytes.
   static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin);
 
  private:

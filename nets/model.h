@@ -10,7 +10,7 @@
 
 namespace kind {
 
-/// How a picture becomes the nets' input.
+/// Preprocessing of the nets' input.
 struct InputConfig {
   bool stretch = true;
   std::optional<double> outliers = {};
@@ -28,24 +28,22 @@ struct InputConfig {
   template <class V>
   void fields(V& v) {
     v.field("stretch", stretch,
-            "Whether each picture is stretched so that its smallest value becomes 0 and its largest 1, as in the "
-            "authors' program.");
+            "Stretch each picture so that its smallest value becomes 0 and its largest 1, as in the authors' program.");
     v.field("outliers", outliers,
-            "Share of the values at either end of the range that the stretch of a picture to be enhanced passes over; each "
-            "end is the mean of the next values, three times as many. So a hot pixel or a far lamp is no reason for "
-            "another result. Bright pictures that a dark one is compared with are always stretched by their full range. "
-            "null: as the model in init has it, else 0, as in the authors' program.",
+            "Share of the values at either end of the range that the stretch ignores as outliers; each end of "
+            "the stretched range is the mean of the next values, three times as many. So a hot pixel or a "
+            "distant lamp does not change the result. The bright picture of a pair is always stretched to its "
+            "full range. null: as in the model in init, else 0, as in the authors' program.",
             between(0, 0.05));
-    v.field(
-        "mirror", mirror,
-        "Rows and columns of reflection padding (edge pixels repeated) around each net's input; they are cut from its "
-        "output. Without them zeros stand outside of the picture, which leaves a line along its border. null: as "
-        "the model in init has it, else 0.",
-        between(0, 64));
+    v.field("mirror", mirror,
+            "Rows and columns of reflection padding (edge pixels repeated) around each net's input; they are cropped "
+            "from its output. Without them the padding is zero, which leaves a line along the picture's border. "
+            "null: as in the model in init, else 0.",
+            between(0, 64));
   }
 };
 
-/// What a model file says of itself in its metadata key "kind": the nets it holds and how they are used.
+/// The description in a model file's metadata key "kind": the nets it contains and how they are used.
 struct ModelConfig {
   std::int64_t format = 1;
   std::optional<DecompositionConfig> decomposition;
@@ -105,24 +103,23 @@ auto& of_net(Holder& holder, const std::optional<Config>&) {
   }
 }
 
-/// What becomes of weights that are NaN or infinite: nothing could be computed with them, but one may want to see them.
+/// Treatment of weights that are NaN or infinite: they are useless for computing, but may be inspected.
 enum class NonFinite { kRefuse, kAllow };
 
-/// Reads a model: all of it or nothing. Throws Error naming the path where it is no safetensors file, has no
-/// description of ours, or where a tensor is missing, left over, of another shape than its net's or, unless allowed,
-/// not finite.
+/// Reads a model completely. Throws Error naming the path if it is not a safetensors file, has no description of
+/// kind's, or if a tensor is missing, unexpected, of another shape than its net's or, unless allowed, not finite.
 template <class T>
 Model<T> load_model(const std::string& path, NonFinite non_finite = NonFinite::kRefuse);
 
 enum class WeightType { kFloat32, kFloat16 };
 
-/// Writes the model as the whole content of `path`, with `notes` as further metadata (by key).
+/// Writes the model to `path` atomically, with `notes` as further metadata (by key).
 template <class T>
 void save_model(const std::string& path, const Model<T>& model, WeightType type = WeightType::kFloat32,
                 const std::map<std::string, std::string>& notes = {});
 
-/// Copies each of `parameters` from the tensor of its name in `content`; throws Error as load_model does where one is
-/// missing, of another shape or not finite. Tensors that no parameter has are left alone.
+/// Copies each of `parameters` from the tensor of its name in `content`; throws Error as load_model does if one is
+/// missing, of another shape or not finite. Tensors without a parameter are ignored.
 template <class T>
 void assign_parameters(const SafeTensors& content, const Parameters<T>& parameters,
                        NonFinite non_finite = NonFinite::kRefuse);

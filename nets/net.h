@@ -11,18 +11,19 @@
 #include "layers/fused/fused_net.h"
 #include "layers/initializer.h"
 
-/// A net is described once, layer by layer, by `describe(builder)` of its config, and everything else is derived
-/// from that list: builders draw the parameters from it, run it on the public operations with gradients, and write it down as a
-/// fused net. A builder has a type Value, a layer's result, and
+/// `describe(builder)` of a net's config describes the net once, layer by layer, and everything else is derived from
+/// that list: builders draw the parameters, run the net on the public operations with gradients, and build the fused
+/// net. A builder has a type Value, a layer's result, and
 ///
 ///   Value input(channels)                          the net's inputs, concatenated: channels of each
 ///   Value conv(values, name, channels)             3x3 SAME convolution of their concatenation, bias, activation
 ///   Value pool(value)                              2x2 max pooling
-///   Value up(value, name, channels, skip)          2x2 stride-2 transposed convolution, cut to the size of `skip`
+///   Value up(value, name, channels, skip)          2x2 stride-2 transposed convolution, cropped to the size of `skip`
 ///   void output(values, name, channels, kernel, form[, initializer])
-///                                                  an output of the net: convolution, bias, and what `form` says
+///                                                  an output of the net: convolution, bias, and `form`
 ///
-/// Parameters are named NET.name.weight and NET.name.bias; they are drawn, and stand in files, in the order of the list.
+/// Parameters are named NET.name.weight and NET.name.bias; they are drawn, and stored in files, in the order of the
+/// list.
 namespace kind {
 
 using OutputForm = FusedNet::OutputForm;
@@ -41,7 +42,7 @@ class ParameterBuilder {
     return add(x, name, channels, 3, initializer_);
   }
   Value pool(Value x) { return x; }
-  /// The authors start every up-convolution from a truncated normal, whatever the convolutions start from.
+  /// The authors initialise every up-convolution with a truncated normal, independent of the convolutions' initialiser.
   Value up(Value x, const std::string& name, std::int64_t channels, Value) {
     ConvTranspose2d<T>(x, channels, 2, Initializer::kTruncatedNormal, random_).collect(net_ + "." + name, parameters_);
     return channels;
@@ -103,7 +104,7 @@ class LayerBuilder {
   std::vector<Variable<T>> outputs_;
 };
 
-/// Writes a net down as a fused one.
+/// Builds a fused net.
 class FusedBuilder {
  public:
   using Value = FusedNet::Value;
@@ -152,7 +153,7 @@ class Net {
 
   /// Named decomposition.conv1.weight and so on, in the order of the description.
   const Parameters<T>& parameters() const { return parameters_; }
-  /// The same net in one piece: inputs to outputs, each concatenated along the channels. Float alone.
+  /// The fused net: inputs to outputs, each concatenated along the channels. Float only.
   const FusedNet& fused() const requires std::same_as<T, float> { return *fused_; }
   /// How fused() runs; of a net in double nothing changes, which runs layer by layer.
   void set_options(const FusedOptions& options) {

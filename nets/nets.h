@@ -12,7 +12,7 @@
 
 /// The three nets of KinD (Zhang et al., "Kindling the Darkness", ACM MM 2019). Each takes any height and width from 1.
 /// The configs' defaults are the form of the authors' program; the paper's form has plain ReLU, 3x3 output convolutions
-/// and no activation before adjustment's sigmoid. Each config describes its net once (nets/net.h says how).
+/// and no activation before adjustment's sigmoid. Each config describes its net once (see nets/net.h).
 namespace kind {
 
 struct DecompositionConfig {
@@ -25,11 +25,12 @@ struct DecompositionConfig {
 
   template <class V>
   void fields(V& v) {
-    v.field("activation", activation, "After each convolution but the last.", one_of("leaky_relu", "relu"));
-    v.field("slope", slope, "Of leaky ReLU below zero.", between(0, 1));
+    v.field("activation", activation, "After each convolution except the last.", one_of("leaky_relu", "relu"));
+    v.field("slope", slope, "Slope of leaky ReLU below zero.", between(0, 1));
     v.field("output_kernel", output_kernel,
-            "Side of the last convolution of each branch: 1 in the authors' program, 3 in the paper.", between(1, 15));
-    v.field("initializer", initializer, "How weights start.",
+            "Kernel size of the last convolution of each branch: 1 in the authors' program, 3 in the paper.",
+            between(1, 15));
+    v.field("initializer", initializer, "How weights are initialised.",
             one_of("xavier_uniform", "he_normal", "truncated_normal", "zeros"));
   }
   template <class Builder>
@@ -71,19 +72,18 @@ struct RestorationConfig {
 
   template <class V>
   void fields(V& v) {
-    v.field("activation", activation, "After each convolution but the last.", one_of("leaky_relu", "relu"));
-    v.field("slope", slope, "Of leaky ReLU below zero.", between(0, 1));
-    v.field(
-        "output", output,
-        "What the last convolution makes: with a sigmoid the restored reflectance itself, as in the paper, or what is "
-        "added to the reflectance (residual). That convolution then starts at zero, so that the net begins with "
-        "handing on what it is given, and results may lie a little outside of 0..1.",
-        one_of("sigmoid", "residual"));
+    v.field("activation", activation, "After each convolution except the last.", one_of("leaky_relu", "relu"));
+    v.field("slope", slope, "Slope of leaky ReLU below zero.", between(0, 1));
+    v.field("output", output,
+            "Output of the last convolution: with a sigmoid, the restored reflectance, as in the paper; residual, a "
+            "correction that is added to the reflectance. The residual convolution is initialised to zero, so that "
+            "the net starts as the identity, and results may leave 0..1 slightly.",
+            one_of("sigmoid", "residual"));
     v.field("width", width,
-            "Factor of the channels of every layer inside, rounded to the nearest multiple of 32, the size of the fast "
-            "kernels' blocks, and 32 at least: 0.5 leaves a quarter of the weights and less than half of the work.",
+            "Factor for the channels of every inner layer, rounded to the nearest multiple of 32 (the block size of the "
+            "fast kernels) and at least 32: 0.5 leaves a quarter of the weights and less than half of the work.",
             between(0.0625, 2));
-    v.field("initializer", initializer, "How weights start.",
+    v.field("initializer", initializer, "How weights are initialised.",
             one_of("xavier_uniform", "he_normal", "truncated_normal", "zeros"));
   }
   template <class Builder>
@@ -116,15 +116,15 @@ struct RestorationConfig {
   }
 };
 
-/// Takes noise and colour errors out of a reflectance, told by the illumination how bad they are where: a U-Net of five
-/// levels, 7,760,739 parameters at width 1.
+/// Removes noise and colour errors from a reflectance, guided by the illumination, which indicates their strength: a
+/// U-Net of five levels, 7,760,739 parameters at width 1.
 template <class T>
 class Restoration : public Net<T, RestorationConfig> {
  public:
   using Net<T, RestorationConfig>::Net;
   /// reflectance [n, 3, h, w] and illumination [n, 1, h, w] to the restored reflectance [n, 3, h, w], in 0..1 with the
-  /// sigmoid. The residual form (He, Zhang, Ren and Sun, CVPR 2016; of denoising: Zhang et al., "Beyond a Gaussian
-  /// Denoiser", IEEE Transactions on Image Processing 26, 2017) is R_hat = R + conv(...), whatever values that gives.
+  /// sigmoid. The residual form (He, Zhang, Ren and Sun, CVPR 2016; for denoising: Zhang et al., "Beyond a Gaussian
+  /// Denoiser", IEEE Transactions on Image Processing 26, 2017) is R_hat = R + conv(...), unbounded.
   Variable<T> operator()(const Variable<T>& reflectance, const Variable<T>& illumination) const;
 };
 
@@ -138,11 +138,11 @@ struct AdjustmentConfig {
 
   template <class V>
   void fields(V& v) {
-    v.field("activation", activation, "After each convolution but the last.", one_of("leaky_relu", "relu"));
-    v.field("slope", slope, "Of leaky ReLU below zero.", between(0, 1));
+    v.field("activation", activation, "After each convolution except the last.", one_of("leaky_relu", "relu"));
+    v.field("slope", slope, "Slope of leaky ReLU below zero.", between(0, 1));
     v.field("output_activation", output_activation,
-            "Whether the activation also stands before the sigmoid, as in the authors' program and its checkpoints.");
-    v.field("initializer", initializer, "How weights start.",
+            "Apply the activation before the sigmoid as well, as in the authors' program and its checkpoints.");
+    v.field("initializer", initializer, "How weights are initialised.",
             one_of("xavier_uniform", "he_normal", "truncated_normal", "zeros"));
   }
   template <class Builder>

@@ -64,10 +64,10 @@ int main(int argc, char** argv) {
     app.set_version_flag(
         "--version", [] { return version_text("kind-report", available_isas(), current_isa(), image_codec_names()); },
         "Print version, kernel sets and picture types");
-    app.add_option("runs", options.folders, "Folders of runs or sweeps; parts of the same sweep are joined")
+    app.add_option("runs", options.folders, "Folders of runs or sweeps; parts of the same sweep are combined")
         ->type_name("RUN_OR_SWEEP")
         ->required();
-    app.add_option("-o,--out", options.out, "The page, one HTML file that needs nothing else")->type_name("PAGE");
+    app.add_option("-o,--out", options.out, "The page, a self-contained HTML file")->type_name("PAGE");
     app.add_option("--reference", options.reference, "Point that the others are compared with (default: the first)")
         ->type_name("POINT");
     app.add_option("--picture", options.page.pictures, "Held-out picture to show (default: two of them)")
@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
         ->allow_extra_args(false);
     CLI::Option* csv = app.add_flag("--csv", options.csv, "Print the tables as CSV");
     app.add_flag("--markdown", options.markdown, "Print the tables as Markdown")->excludes(csv);
-    app.footer("Exit codes: 0 all well; 1 none of the runs is done yet; 2 the command line or the data is wrong.");
+    app.footer("Exit codes: 0 success; 1 none of the runs is finished; 2 the command line or the data is invalid.");
     add_documents(app);
     app.parse(argc, argv);
     check(!app.count("--out") || !options.out.empty(), "--out: expected a value, got an empty one");

@@ -225,64 +225,66 @@ void add_options(CLI::App& app, Options& options) {
   app.add_flag("--sweep-reference", options.sweep_reference, "Print the reference page of sweep files, in Markdown")
       ->excludes(config);
   app.add_option("--data", options.data,
-                 "Folder of low/ and high/, in place of the config's data.root; NAME=DIR for each of its sources")
+                 "Folder with low/ and high/, instead of the config's data.root; NAME=DIR for each of its sources")
       ->type_name("DIR")
       ->take_all()
       ->allow_extra_args(false);
-  app.add_option("--out", options.out, "Where the run goes (default: runs/NAME-OF-CONFIG)")->type_name("DIR");
+  app.add_option("--out", options.out, "Folder of the run (default: runs/NAME-OF-CONFIG)")->type_name("DIR");
   app.add_option("--set", options.set,
                  "Set a value of the config: --set stages.decom.epochs=5, or epochs=5 for every stage")
       ->type_name("PATH=JSON")
       ->take_all()
       ->allow_extra_args(false);
   app.add_flag("--resume", options.resume,
-               "Go on from the last checkpoint in the run's folder; begin where there is none");
-  app.add_option("--seed", options.seed, "Seed of everything random")->check(CLI::NonNegativeNumber)->type_name("N");
+               "Continue from the last checkpoint in the run's folder; start if there is none");
+  app.add_option("--seed", options.seed, "Seed of all random numbers")->check(CLI::NonNegativeNumber)->type_name("N");
   add_threads_option(app, options.threads);
   app.add_flag("--dry-run,--list", options.dry_run,
-               "Train nothing: check everything and print the resolved config, or the runs of a sweep");
+               "Do not train: check everything and print the resolved config, or the runs of a sweep");
   CLI::Option* profile_flag = app.add_flag("--profile-losses", options.profile,
                                            "Train nothing: print each term's value, gradient norm, share of the "
                                            "total gradient and cosines, per layer; --out DIR also gets profile.json");
-  app.add_option("--batches", options.batches, "Batches that --profile-losses looks at (default: 8)")
+  app.add_option("--batches", options.batches, "Number of batches for --profile-losses (default: 8)")
       ->needs(profile_flag)
       ->check(CLI::Range(1, 1000000))
       ->type_name("N");
   profile_flag->excludes("--resume")->excludes("--dry-run");
   app.add_option("--export-pairs", options.export_to,
-                 "Train nothing: write the pairs of sources that synthesize, as low/, high/ and split.json")
+                 "Do not train: write the pairs of sources with synthesize, as low/, high/ and split.json")
       ->type_name("DIR")
       ->excludes(profile_flag)
       ->excludes("--resume")
       ->excludes("--dry-run")
       ->excludes("--out");
-  app.add_option("--minutes", options.minutes, "Save and leave after so many minutes, as with SIGTERM")
+  app.add_option("--minutes", options.minutes, "Save and exit after N minutes, as with SIGTERM")
       ->check(CLI::PositiveNumber)
       ->excludes(profile_flag);
   app.add_option("--branch-from", options.branch_from,
-                 "Begin with the stages of a finished run, which are the first ones of this config")
+                 "Start from the stages of a finished run, which are the first ones of this config")
       ->type_name("RUN")
       ->needs("--resume");
   app.add_option("--share-maps", options.share_maps,
-                 "Keep outputs of the frozen decomposition in a folder, for other runs of the same")
+                 "Keep outputs of the frozen decomposition in a folder, shared with other runs")
       ->type_name("DIR");
   CLI::Option* sweep_option =
-      app.add_option("--sweep", options.sweep, "Many runs, as a JSON file says (docs/sweeps.md)")
+      app.add_option("--sweep", options.sweep, "Carry out the runs of a sweep, a JSON file (docs/sweeps.md)")
           ->type_name("SWEEP")
           ->excludes(config)
           ->excludes(profile_flag);
   for (const char* name : {"--seed", "--branch-from", "--share-maps", "--minutes", "--export-pairs"})
     sweep_option->excludes(name);
-  app.add_option("--jobs", options.jobs, "Runs of a sweep at once; they share the threads (default: 1)")
+  app.add_option("--jobs", options.jobs, "Concurrent runs of a sweep; they share the threads (default: 1)")
       ->needs(sweep_option)
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
-  app.add_option("--emit", options.emit, "Write a script that carries out the sweep elsewhere, and print its path")
+  app.add_option("--emit", options.emit,
+                 "Write a script that carries out the sweep on other machines, and "
+                 "print its path")
       ->needs(sweep_option)
       ->check(CLI::IsMember({"slurm", "parallel"}))
       ->type_name("slurm|parallel");
   app.footer(
-      "Exit codes: 0 all well; 1 a loss or a gradient was not finite, or some runs of a sweep are not done; 2 the\n"
+      "Exit codes: 0 success; 1 a loss or a gradient was not finite, or some runs of a sweep are not finished; 2 the\n"
       "command line, the config or the data is wrong; 130, 143 stopped by SIGINT, SIGTERM, after a checkpoint.");
   add_documents(app);
 }

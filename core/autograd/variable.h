@@ -12,17 +12,17 @@ namespace kind {
 template <class T>
 class Variable;
 
-/// Adds each input's share of the gradient: for y = f(inputs) and `grad_out` = dE/dy, calls
-/// inputs[i].add_grad(dE/dinputs[i]) for the inputs that need one. It may capture tensors (inputs' values, the
-/// result's value) but never the result's Variable, which would own itself.
+/// Adds each input's gradient: for y = f(inputs) and `grad_out` = dE/dy, calls inputs[i].add_grad(dE/dinputs[i]) for
+/// the inputs that require one. It may capture tensors (inputs' values, the result's value) but never the result's
+/// Variable: the reference cycle would leak.
 template <class T>
 using BackwardFunction = std::function<void(std::vector<Variable<T>>& inputs, const Tensor<T>& grad_out)>;
 
-/// A tensor in a graph of differentiable operations (reverse mode). Copies refer to the same node.
+/// A tensor in a graph of differentiable operations (reverse mode). Copies share the same node.
 template <class T>
 class Variable {
  public:
-  /// An undefined variable: all but defined() and assignment throw Error.
+  /// An undefined variable: everything except defined() and assignment throws Error.
   Variable() = default;
   /// A leaf: parameters have requires_grad = true, data has false.
   explicit Variable(Tensor<T> value, bool requires_grad = false);
@@ -33,20 +33,20 @@ class Variable {
   Tensor<T>& mutable_value() { return node().value; }
   const Shape& shape() const { return node().value.shape(); }
   bool requires_grad() const { return node().requires_grad; }
-  /// Only for leaves; freezing a parameter keeps it out of graphs built from then on.
+  /// Only for leaves. A frozen parameter is left out of graphs that are built later.
   void set_requires_grad(bool requires_grad);
 
-  /// dE/d(this), summed over all backward() calls since zero_grad(); undefined where none has arrived.
+  /// dE/d(this), summed over all backward() calls since zero_grad(); undefined if none has arrived.
   const Tensor<T>& grad() const { return node().grad; }
-  /// The same for writing; first copied where another variable's gradient shares its elements.
+  /// The same for writing; copied first if another variable's gradient shares its elements.
   Tensor<T>& mutable_grad();
   void zero_grad() { node().grad = Tensor<T>(); }
 
   /// Adds to the gradient. The tensor may be kept, so the caller must not write to it afterwards. Throws Error, naming
-  /// both shapes, where its shape is not the value's. Does nothing where no gradient is required.
+  /// both shapes, if its shape is not the value's. Does nothing if no gradient is required.
   void add_grad(const Tensor<T>& gradient);
 
-  /// Back-propagates from this variable, seeded with ones of its shape or with `seed` (dE/d(this)), then frees the
+  /// Back-propagates from this variable, seeded with ones of its shape or with `seed` (dE/d(this)), then releases the
   /// graph. Leaves keep and accumulate their gradients; a second call through the same graph throws Error.
   void backward();
   void backward(const Tensor<T>& seed);
@@ -54,11 +54,11 @@ class Variable {
   /// The same value outside any graph.
   Variable detach() const { return Variable(node().value); }
 
-  /// The result of an operation. It joins the graph where gradients are on (no NoGrad in scope) and an input needs one;
-  /// otherwise `backward` is dropped.
+  /// The result of an operation. It becomes a node of the graph if gradients are enabled (no NoGrad in scope) and an
+  /// input requires one; otherwise `backward` is dropped.
   static Variable from_op(Tensor<T> value, std::vector<Variable> inputs, BackwardFunction<T> backward);
-  /// Whether from_op would keep a backward function for these inputs: lets an operation skip saving what only that
-  /// needs.
+  /// Whether from_op would keep a backward function for these inputs. If not, an operation need not save anything for
+  /// it.
   static bool needs_graph(const std::vector<Variable>& inputs);
 
  private:
@@ -86,7 +86,7 @@ class Variable {
   std::shared_ptr<Node> node_;
 };
 
-/// While one is alive, operations on this thread build no graph.
+/// Disables graph recording on this thread while an object is alive.
 class NoGrad {
  public:
   NoGrad();

@@ -10,16 +10,16 @@ namespace kind {
 /// Every tensor and buffer starts at a multiple of this many bytes.
 inline constexpr std::size_t kAlignment = 64;
 
-/// At least `bytes` bytes, aligned and uninitialised, from the pool of freed blocks or from the system. Throws
-/// std::bad_alloc where neither has them. Thread-safe.
+/// Allocates at least `bytes` bytes, aligned and uninitialised, from the pool of released blocks or from the system.
+/// Throws std::bad_alloc if both fail. Thread-safe.
 void* take_block(std::size_t bytes);
-/// count * size bytes; throws std::bad_alloc where there cannot be as many, or for a negative count.
+/// count * size bytes; throws std::bad_alloc on overflow or for a negative count.
 std::size_t block_bytes(std::int64_t count, std::size_t size);
-/// Gives a block from take_block(bytes) back.
+/// Releases a block from take_block(bytes).
 void give_block(void* block, std::size_t bytes) noexcept;
 
-/// One large block for work that lays its memory out ahead; blocks given up are kept for the next ones, up to 512 MiB.
-/// In huge pages where the system has them, since its first use would otherwise cost a page fault every 4 KiB.
+/// One large block for work that plans its memory layout in advance. Released blocks are kept for reuse, up to 512 MiB.
+/// Uses huge pages if the system supports them, since first use would otherwise cost a page fault every 4 KiB.
 class Arena {
  public:
   Arena() = default;
@@ -27,14 +27,14 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  /// At least `count` elements, aligned, with undefined contents: the same block as before where it is large enough.
-  /// What the last call returned is lost. Throws std::bad_alloc.
+  /// At least `count` elements, aligned, with undefined contents: the same block as before if it is large enough.
+  /// Invalidates the result of the previous call. Throws std::bad_alloc.
   template <class T>
   T* take(std::int64_t count) {
     return static_cast<T*>(take_bytes(block_bytes(count, sizeof(T))));
   }
   void clear() noexcept;
-  /// Bytes that it holds.
+  /// Allocated bytes.
   std::size_t bytes() const { return bytes_; }
 
  private:

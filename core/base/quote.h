@@ -7,7 +7,7 @@
 
 namespace kind {
 
-/// Text from a file, made fit for a one-line message: control characters as \xNN, and cut after `max_bytes` bytes.
+/// Text from a file, escaped for a one-line message: control characters as \xNN, truncated after `max_bytes` bytes.
 inline std::string printable(std::string_view text, std::size_t max_bytes = 100) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out;
@@ -32,7 +32,7 @@ inline std::string quote(std::string_view text) {
   return out;
 }
 
-/// quote(text) as a part of a check's message: made only where it is written.
+/// quote(text) as a part of a check's message: evaluated only if the check fails.
 struct Quoted {
   std::string_view text;
 };

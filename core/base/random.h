@@ -10,10 +10,10 @@ namespace kind {
 /// 2011).
 ///
 /// A generator is a pure function of its seed and stream: `Random(seed, {epoch, sample})` gives the same numbers on
-/// every machine, whatever was drawn elsewhere. Copying one copies its place in the stream.
+/// every machine, independent of other draws. Copying a generator copies its position in the stream.
 class Random {
  public:
-  /// The stream's numbers (at most any count) are hashed together with the seed into the generator's key and counter.
+  /// The stream's numbers (any count) are hashed together with the seed into the generator's key and counter.
   explicit Random(std::uint64_t seed, std::initializer_list<std::uint64_t> stream = {});
 
   /// Uniform over all 32-bit / 64-bit values.
@@ -24,7 +24,7 @@ class Random {
   double uniform();
   /// Uniform in [low, high).
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
-  /// Uniform in 0..count-1, without bias; count must be at least 1.
+  /// Uniform in 0..count-1, unbiased; count must be at least 1.
   std::uint64_t below(std::uint64_t count);
   /// Normal with mean 0 and standard deviation 1 (Box and Muller 1958).
   double normal();

@@ -9,8 +9,8 @@
 
 namespace kind {
 
-/// Sum in double of term(begin) to term(end - 1): eight running sums, so that compilers can use vectors and additions
-/// do not wait for each other, in an order that depends on the range alone.
+/// Sum in double of term(begin) to term(end - 1), in an order that depends only on the range. It uses eight running
+/// sums, so that compilers can vectorise it and additions do not wait for each other.
 template <class Term>
 double sum_of(std::int64_t begin, std::int64_t end, const Term& term) {
   constexpr int kLanes = 8;
@@ -23,7 +23,7 @@ double sum_of(std::int64_t begin, std::int64_t end, const Term& term) {
   return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
 }
 
-/// The same shared out among threads: pieces of a fixed size, whose sums are added in order.
+/// The same in parallel: pieces of a fixed size, whose sums are added in order.
 template <class Term>
 double parallel_sum(std::int64_t count, const Term& term) {
   constexpr std::int64_t kPiece = 8192, kPiecesAtOnce = 8;

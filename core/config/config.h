@@ -16,8 +16,8 @@
 
 #include "core/base/error.h"
 
-/// Strict JSON configs. A config is a struct that lists each of its fields once; the list parses it, refuses what it
-/// does not know, prints it and writes its reference page:
+/// Strict JSON configs. A config is a struct that lists each of its fields once; the list parses it, refuses unknown
+/// keys, prints it and writes its reference page:
 ///
 ///   struct AdamConfig {
 ///     double learning_rate = 1e-4;
@@ -34,12 +34,12 @@
 ///
 /// Field types: bool, integers, double, std::string, a config struct, and std::optional, std::vector and
 /// std::map<std::string, ·> of these; nlohmann::json takes anything. A limit on a container holds for each of its
-/// elements. A key that is absent keeps the struct's default; an absent struct is read as {}. Null is for optionals
-/// alone. Lists and maps that are given replace the default whole. validate, if there is one, is called when the struct
-/// and all in it are read; it throws Error with a message that starts with key_path(path, "key").
+/// elements. An absent key keeps the struct's default; an absent struct is read as {}. Only optionals accept null. A
+/// list or map in the config replaces the whole default. validate, if present, is called after the struct and all its
+/// members are read; it throws Error with a message that starts with key_path(path, "key").
 namespace kind {
 
-/// Limits a number to an interval; made by the functions below.
+/// Limits a number to an interval; created by the functions below.
 struct Range {
   double low;
   double high;
@@ -57,10 +57,10 @@ inline Range at_least(double low) { return {low, kUnbounded, false, false}; }
 inline Range at_most(double high) { return {-kUnbounded, high, false, false}; }
 inline Range greater_than(double low) { return {low, kUnbounded, true, false}; }
 inline Range less_than(double high) { return {-kUnbounded, high, false, true}; }
-/// Both ends belong to it.
+/// Inclusive of both ends.
 inline Range between(double low, double high) { return {low, high, false, false}; }
 
-/// Limits a string to a few words; made by one_of.
+/// Limits a string to a set of words; created by one_of.
 struct OneOf {
   std::vector<std::string> words;
 
@@ -92,12 +92,12 @@ void choice_field(V& v, const std::string& name, Enum& value, const std::string&
   }
 }
 
-/// Lists after field(group, value, ...) that the fields of `value` once stood beside it: configs that have them there
-/// are read as before. They are written and documented in the group alone.
+/// Call after field(group, value, ...) to also accept the fields of `value` outside the group, their earlier place in
+/// configs. They are written and documented only within the group.
 template <class V, class Struct>
 void earlier_fields(V& v, const std::string& group, Struct& value);
 
-/// Given to a field as kRequired: its key must be present.
+/// Passed to a field as kRequired: its key must be present.
 struct Required {};
 constexpr Required kRequired;
 
@@ -111,7 +111,7 @@ nlohmann::json parse_json(const std::string& text, const std::string& source);
 /// parse_json of a file of at most 16 MiB; errors name the path.
 nlohmann::json read_json_file(const std::string& path);
 
-/// Where a path of set_path may start.
+/// The keys with which a path of set_path may start.
 struct SetScope {
   std::vector<std::string> top_keys;     ///< Keys of the whole config; empty: any key.
   std::string spread;                    ///< An array such as "stages" ...
@@ -119,12 +119,12 @@ struct SetScope {
 };
 
 /// Applies one `--set PATH=JSON` of a command line. PATH is keys joined by dots; in an array a part is the "name" of
-/// an element or its index: stages.decom.epochs=5, stages.0.epochs=5. Objects that are missing or null on the way are
-/// made. Throws Error and leaves `config` as it was if PATH leads through anything else, starts with a key that
-/// `scope` does not know, or if JSON is not what parse_json takes. Types and ranges are left to parse_config.
+/// an element or its index: stages.decom.epochs=5, stages.0.epochs=5. Missing or null objects on the path are created.
+/// Throws Error and leaves `config` unchanged if PATH leads through anything else, starts with a key that `scope` does
+/// not contain, or if parse_json refuses JSON. parse_config checks types and ranges.
 void set_path(nlohmann::json& config, const std::string& assignment, const SetScope& scope = {});
 
-/// The one of `names` that `word` was most likely meant to be; empty where none is near.
+/// The member of `names` most similar to `word`; empty if none is similar.
 std::string nearest_name(const std::string& word, const std::vector<std::string>& names);
 
 /// Throws Error "PATH.KEY: unknown key; ..." with the nearest of `names`, where the object at `path` has a key that is
@@ -448,8 +448,8 @@ C parse_config(const nlohmann::json& in, const std::string& source) {
   return config;
 }
 
-/// The resolved config: every field, defaults too, in the order of the list. parse_config of it gives the same config
-/// again, exactly, if the config is a valid one. Throws Error where a number is not finite.
+/// The resolved config: every field, including defaults, in the order of the list. parse_config of it gives the same
+/// config again, exactly, if the config is a valid one. Throws Error if a number is not finite.
 template <class C>
 nlohmann::ordered_json to_json(const C& config) {
   return config_detail::write_value(config, "");

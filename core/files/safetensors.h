@@ -20,7 +20,7 @@ const char* dtype_name(Dtype dtype);
 /// Bytes of one element.
 std::size_t dtype_size(Dtype dtype);
 
-/// Bytes that never change. Copies share them, and so does a part of them, which keeps the whole alive.
+/// Immutable bytes, shared by copies and slices; a slice keeps the whole alive.
 class SharedBytes {
  public:
   SharedBytes() = default;
@@ -30,7 +30,7 @@ class SharedBytes {
   const std::uint8_t* data() const { return bytes_.data(); }
   std::size_t size() const { return bytes_.size(); }
   std::span<const std::uint8_t> bytes() const { return bytes_; }
-  /// `count` bytes from `start`; both must lie within.
+  /// The slice of `count` bytes from `start`, which must lie within.
   SharedBytes part(std::size_t start, std::size_t count) const;
   bool operator==(const SharedBytes& other) const;
 
@@ -46,8 +46,8 @@ struct SafeTensor {
   SharedBytes data;
 };
 
-/// What a safetensors file holds: tensors and texts by name. The get functions throw Error naming `source` and the
-/// tensor where it is missing or of another type; the put functions add or replace.
+/// The content of a safetensors file: tensors and texts by name. The get functions throw Error naming `source` and the
+/// tensor if it is missing or of another type; the put functions add or replace.
 struct SafeTensors {
   std::map<std::string, SafeTensor> tensors;
   std::map<std::string, std::string> metadata;
@@ -57,7 +57,7 @@ struct SafeTensors {
   bool contains(const std::string& name) const { return tensors.count(name) != 0; }
   const SafeTensor& get(const std::string& name) const;
 
-  /// The values of an F64, F32, F16 or BF16 tensor as T. Exact but for F64 to float, which rounds to nearest.
+  /// The values of an F64, F32, F16 or BF16 tensor as T. Exact except for F64 to float, which rounds to nearest.
   template <class T>
   Tensor<T> get_tensor(const std::string& name) const;
   /// The elements of an I64 / U8 tensor of any shape.
@@ -67,14 +67,14 @@ struct SafeTensors {
   /// Stored as F32 or F64, bit for bit.
   template <class T>
   void put_tensor(const std::string& name, const Tensor<T>& tensor);
-  /// Stored as F16, rounded to nearest even. Throws Error where a finite value is too large (65520 and more).
+  /// Stored as F16, rounded to nearest even. Throws Error if a finite value is too large (65520 and more).
   void put_half(const std::string& name, const Tensor<float>& tensor);
   /// Stored as an I64 / U8 tensor of one axis.
   void put_int64(const std::string& name, const std::vector<std::int64_t>& values);
   void put_bytes(const std::string& name, const std::vector<std::uint8_t>& bytes);
 };
 
-/// Reads a safetensors file. Every rule of the format is checked, and Error thrown with `path` where one is broken: a
+/// Reads a safetensors file. Every rule of the format is checked, and Error thrown with `path` if one is broken: a
 /// header of at most 100 MB that starts with '{' and is valid JSON in UTF-8 without a key twice, padded by spaces at
 /// most; known element types; sizes that match the shape; tensors that follow one another without gap or overlap from
 /// the first byte behind the header to the last of the file; texts only under "__metadata__".

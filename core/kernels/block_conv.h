@@ -5,9 +5,9 @@
 
 #include "core/kernels/block_kernels.h"
 
-/// The layers of the fast nets over channel blocks, threads and all: each function cuts its work among the threads of
-/// parallel_for so that the result's bits depend on the sizes alone, not on the threads nor on how the rows are asked
-/// for.
+/// The multi-threaded layers of the fast nets on blocked tensors (NCHWc). Each function splits its work among the
+/// threads of parallel_for such that the bits of the result depend only on the sizes, not on the threads or on how rows
+/// are requested.
 namespace kind {
 
 /// Where a batch of pictures lies as [image][block][slot][column][lane]. Row y lies in slot y % slots, so that a map
@@ -35,7 +35,7 @@ struct BlockMap {
   void clear_margins(std::int64_t in, std::int64_t y) const;
 };
 
-/// Up to two maps of one size, one after the other along the channels: a concatenation that nobody copies.
+/// Up to two maps of the same size, concatenated along the channels without a copy.
 struct BlockParts {
   std::array<BlockMap, 2> maps;
   int count = 0;
@@ -60,20 +60,20 @@ struct BlockTarget {
 
 enum class ConvAlgorithm { kDirect, kWinograd4, kWinograd6 };
 
-/// The algorithm for a 3x3 convolution of `n` pictures of h x w: what needs the least time by a count of its work.
-/// Depends on channels and whole-picture sizes alone.
+/// The algorithm for a 3x3 convolution of `n` pictures of h x w, the fastest one by a cost model. Depends only on the
+/// channels and the sizes of whole pictures.
 ConvAlgorithm choose_algorithm(std::int64_t ic, std::int64_t oc, std::int64_t n, std::int64_t h, std::int64_t w,
                                bool exact);
-/// Whether a layer has so many channels that its weights are transformed anew each time it runs, by F(6x6) at least.
+/// Whether a layer has so many channels that its weights are transformed again each time it runs, at least for F(6x6).
 bool weights_by_slices(std::int64_t ic, std::int64_t oc);
 /// Rows of results that an algorithm makes at a time: pieces start at multiples of it.
 std::int64_t algorithm_rows(ConvAlgorithm algorithm);
 
-/// How a convolution's weight [oc, ic, k, k] is taken: as it is, or turned by 180 degrees with inputs and outputs
-/// exchanged, which gives the gradient to the input.
+/// Use of a convolution's weight [oc, ic, k, k]: unchanged, or rotated by 180 degrees with inputs and outputs
+/// exchanged, which gives the input gradient.
 enum class WeightUse { kForward, kInputGradient };
 
-/// Transformed weights that calls of block_conv for the same layer can share: how many floats (none where the algorithm
+/// Transformed weights that calls of block_conv for the same layer can share: how many floats (none if the algorithm
 /// has none, or makes them slice by slice as it goes), and their making from weight [oc, ic, 3, 3].
 std::int64_t prepared_floats(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t ic, std::int64_t oc);
 void prepare_weights(const BlockKernels& kernels, ConvAlgorithm algorithm, const float* weight, std::int64_t ic,

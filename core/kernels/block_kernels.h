@@ -2,14 +2,14 @@
 
 #include <cstdint>
 
-/// The inner loops of the fast nets, one table an instruction set. They work on channel blocks: a picture is stored as
-/// [block][row][column][lane], each block holding `lanes` channels, so that one vector is one pixel of one block and no
-/// loop needs a shuffle. Pointers and sizes only: files built with instruction-set flags share no inline code with the
-/// rest of the program.
+/// The inner loops of the fast nets, one table per instruction set. They work on blocked tensors (NCHWc),
+/// [block][row][column][lane] with `lanes` channels per block, so that one vector is one pixel of one block and no loop
+/// shuffles lanes. Pointers and sizes only: files built with instruction-set flags share no inline code with the rest
+/// of the program.
 namespace kind {
 
-/// What happens to a value between its computation and its store. The pointers to maps lie at the same pixel and in the
-/// same layout as the output; null leaves their step out.
+/// The epilogue of a value between its computation and its store. The pointers to maps have the same pixel and layout
+/// as the output; null omits their step.
 ///   v += bias; v += add; then v = mask ? (mask > 0 ? v : slope v) : max(v, slope v)
 struct BlockEpilogue {
   const float* bias = nullptr;  // [lanes]

@@ -6,7 +6,7 @@
 
 namespace kind {
 
-/// What the packed-GEMM convolution needs from an instruction set. Pointers and sizes only, so that files built with
+/// The instruction-set specific part of the packed-GEMM convolution. Pointers and sizes only, so that files built with
 /// instruction-set flags share no inline code with the rest of the program.
 template <class T>
 struct GemmMicroKernel {
@@ -23,8 +23,8 @@ struct GemmMicroKernel {
 inline constexpr std::int64_t kMaxMr = 16;
 inline constexpr std::int64_t kMaxNr = 32;
 
-/// The three convolutions as blocked matrix products over implicit patches ("im2col" without the matrix): panels of
-/// the patches are packed for the cache as they are needed. Follows the blocking of Goto and van de Geijn, "Anatomy of
+/// The three convolutions as blocked matrix products over implicit patches ("im2col" without the matrix): panels of the
+/// patches are packed into the cache on demand. Follows the blocking of Goto and van de Geijn, "Anatomy of
 /// high-performance matrix multiplication" (ACM TOMS 2008).
 template <class T>
 void gemm_conv2d(const GemmMicroKernel<T>& micro, const Conv2dGeometry& g, const T* x, const T* weight, const T* bias,

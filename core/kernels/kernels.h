@@ -21,8 +21,8 @@ struct Conv2dGeometry {
   std::int64_t pad_top, pad_left;
 };
 
-/// The kernels of one instruction set. Every entry assigns (never adds to) its output, gives the same bits for any
-/// number of threads, and may be called from several threads at once. All tensors are dense NCHW / OIHW.
+/// The kernels of one instruction set. Every entry overwrites (never accumulates into) its output, gives the same bits
+/// for any number of threads, and is thread-safe. All tensors are dense NCHW / OIHW.
 template <class T>
 struct Kernels {
   const char* name;
@@ -34,20 +34,20 @@ struct Kernels {
   void (*conv2d_weight_gradient)(const Conv2dGeometry& g, const T* x, const T* dy, T* dweight);
 };
 
-/// The table in use. Chosen once: the best this machine can run, or what the environment variable KIND_ISA names
-/// ("ref", "baseline", "avx2", "avx512"); throws Error where that is unknown or this machine cannot run it.
+/// The table in use. Selected once: the best this machine can run, or the one named by the environment variable
+/// KIND_ISA ("ref", "baseline", "avx2", "avx512"); throws Error if that is unknown or this machine cannot run it.
 template <class T>
 const Kernels<T>& kernels();
 
-/// The fast nets' inner loops of the set in use, or null: the plain reference set has none, and nets then run layer by
-/// layer on the table above.
+/// The inner loops of the fast nets for the set in use, or null: the reference set has none, and nets then run layer by
+/// layer with the table above.
 const BlockKernels* block_kernels();
 
 /// Names of the sets that this build has and this machine can run, best first.
 std::vector<std::string> available_isas();
 /// Name of the set in use.
 std::string current_isa();
-/// Uses another set from now on (tests and benchmarks); throws Error as kernels() does.
+/// Selects another set (for tests and benchmarks); throws Error as kernels() does.
 void select_isa(const std::string& name);
 
 }  // namespace kind

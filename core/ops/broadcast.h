@@ -8,7 +8,7 @@
 
 namespace kind {
 
-/// Elements that one thread handles at least, in elementwise loops.
+/// Minimum number of elements per thread in elementwise loops.
 inline constexpr std::int64_t kElementGrain = 32768;
 
 /// Two operands' strides over a common shape, with neighbouring axes merged where both operands allow: equal shapes
@@ -46,7 +46,7 @@ class BroadcastPlan {
     if (size_ > 0) for_runs(0, size_ / inner, run);
   }
 
-  /// The same, shared out among threads.
+  /// The same in parallel.
   template <class Run>
   void parallel_runs(const Run& run) const {
     const Axis& inner = axis_[0];

@@ -4,7 +4,7 @@
 
 namespace kind {
 
-// Elementwise operations. Binary ones broadcast as NumPy does and throw Error naming both shapes where they cannot. All
+// Elementwise operations. Binary ones broadcast as NumPy does and throw Error naming both shapes if they cannot. All
 // throw Error for undefined variables.
 // `g` below is dE/dy for the result y.
 
@@ -21,7 +21,7 @@ Variable<T> mul(const Variable<T>& a, const Variable<T>& b);
 /// zero follows IEEE 754.
 template <class T>
 Variable<T> div(const Variable<T>& a, const Variable<T>& b);
-/// The smaller / larger of a and b; the gradient goes to the one chosen, half to each where they are equal.
+/// The smaller / larger of a and b; the gradient goes to the selected one, half to each if they are equal.
 template <class T>
 Variable<T> minimum(const Variable<T>& a, const Variable<T>& b);
 template <class T>
@@ -54,7 +54,7 @@ Variable<T> square(const Variable<T>& x);
 /// |x|; gradient g sign(x) with sign(0) = 0.
 template <class T>
 Variable<T> abs(const Variable<T>& x);
-/// x limited to [low, high]; gradient g inside and at the limits, 0 outside. Throws Error unless low <= high.
+/// x clamped to [low, high]; gradient g within the limits (inclusive), 0 outside. Throws Error unless low <= high.
 template <class T>
 Variable<T> clamp(const Variable<T>& x, T low, T high);
 /// 1 / (1 + exp(-x)); gradient g y (1 - y).

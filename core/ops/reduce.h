@@ -7,8 +7,8 @@
 namespace kind {
 
 // Reductions over the given axes (negative ones count from the end); no axes means over all. Reduced axes stay with
-// size 1 where `keep_axes`, otherwise they go. They throw Error for an axis that is not there, named twice, or where
-// there is nothing to reduce. Sums are added in double, in an order that depends on the shape alone.
+// size 1 if `keep_axes`, otherwise they are removed. They throw Error for an axis that does not exist or is repeated,
+// or if there is nothing to reduce. Sums accumulate in double, in an order that depends only on the shape.
 
 /// Sum; gradient g, broadcast back.
 template <class T>

@@ -6,8 +6,8 @@
 
 namespace kind {
 
-/// The parts one after the other along `axis`; the gradient is cut the same way. Throws Error where there are no parts
-/// or their other axes differ.
+/// Concatenates the parts along `axis`; the gradient is split the same way. Throws Error if there are no parts or
+/// their other axes differ.
 template <class T>
 Variable<T> concat(const std::vector<Variable<T>>& parts, int axis);
 
@@ -15,12 +15,13 @@ Variable<T> concat(const std::vector<Variable<T>>& parts, int axis);
 template <class T>
 Variable<T> slice(const Variable<T>& x, int axis, std::int64_t begin, std::int64_t end);
 
-/// `before` and `after` elements of `value` around `axis`; the gradient is cut back. Throws Error for negative counts.
+/// Pads `axis` with `before` and `after` elements of `value`; the gradient is cropped. Throws Error for negative
+/// counts.
 template <class T>
 Variable<T> pad(const Variable<T>& x, int axis, std::int64_t before, std::int64_t after, T value = T(0));
 
-/// The axes in another order: axis i of the result is axis axes[i] of x. The gradient goes back the same way. Throws Error
-/// unless `axes` names each axis of x once.
+/// Permutes the axes: axis i of the result is axis axes[i] of x. The gradient is permuted back. Throws Error unless
+/// `axes` names each axis of x once.
 template <class T>
 Variable<T> permute(const Variable<T>& x, const std::vector<int>& axes);
 

@@ -324,7 +324,9 @@ std::string man_page(const CLI::App& app, const std::string& page_template, cons
 }
 
 void add_threads_option(CLI::App& app, int& threads) {
-  app.add_option("-t,--threads", threads, "Threads (default, and the most: all processors that the process may use)")
+  app.add_option("-t,--threads", threads,
+                 "Number of threads (default and maximum: all processors that the "
+                 "process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
 }

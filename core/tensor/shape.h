@@ -24,13 +24,13 @@ class Shape {
   explicit Shape(const std::vector<std::int64_t>& sizes);
 
   int rank() const { return rank_; }
-  /// Size of an axis; negative axes count from the end (-1 is the last). Throws Error where there is no such axis.
+  /// Size of an axis; negative axes count from the end (-1 is the last). Throws Error if there is no such axis.
   std::int64_t operator[](int axis) const { return sizes_[static_cast<std::size_t>(normalize_axis(axis))]; }
   /// The same shape with one axis' size replaced.
   Shape with(int axis, std::int64_t size) const;
   /// Number of elements.
   std::int64_t size() const;
-  /// 0..rank-1 for an axis that may count from the end; throws Error where there is none.
+  /// 0..rank-1 for an axis that may count from the end; throws Error if there is none.
   int normalize_axis(int axis) const {
     const int from_start = axis < 0 ? axis + rank_ : axis;
     if (from_start < 0 || from_start >= rank_) [[unlikely]]
@@ -51,11 +51,11 @@ class Shape {
   int rank_ = 0;
 };
 
-/// Writes shape.text(): a shape is a cheap part of a check's message.
+/// Writes shape.text(). Passing a Shape to check() is cheap.
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 /// The shape two operands have after broadcasting (NumPy's rule: aligned at the last axis, sizes equal or 1). Throws
-/// Error naming `op` and both shapes where they do not fit.
+/// Error naming `op` and both shapes if they do not fit.
 Shape broadcast_shape(const char* op, const Shape& a, const Shape& b);
 
 }  // namespace kind

@@ -12,12 +12,12 @@ namespace kind {
 /// A contiguous array of float or double, row-major over its shape (pictures: NCHW), 64-byte aligned.
 ///
 /// Copying a Tensor shares its elements; clone() copies them. A default-constructed Tensor is undefined: it has no
-/// storage, no elements and the shape of a scalar; what would need elements throws Error.
+/// storage, no elements and the shape of a scalar; functions that need elements throw Error.
 template <class T>
 class Tensor {
  public:
   Tensor() = default;
-  /// Elements are left uninitialised. Throws std::bad_alloc where memory does not suffice.
+  /// The elements are uninitialised. Throws std::bad_alloc if memory is exhausted.
   explicit Tensor(const Shape& shape);
   /// Elements copied from `values`, whose count must match.
   Tensor(const Shape& shape, const std::vector<T>& values);
@@ -31,13 +31,13 @@ class Tensor {
   std::int64_t size() const { return size_; }
   T* data() { return storage_.get(); }
   const T* data() const { return storage_.get(); }
-  /// Element 0 <= i < size(), which is not checked.
+  /// Element 0 <= i < size(), unchecked.
   T& operator[](std::int64_t i) { return storage_.get()[i]; }
   T operator[](std::int64_t i) const { return storage_.get()[i]; }
   /// The only element; throws Error if there are more or fewer.
   T item() const;
   std::vector<T> to_vector() const { return std::vector<T>(data(), data() + size_); }
-  /// Throws Error, which `what` begins, for an undefined tensor.
+  /// Throws Error, with a message that starts with `what`, for an undefined tensor.
   void check_defined(const char* what) const {
     check(defined(), what, ": the tensor is undefined, expected one made with a shape");
   }
@@ -47,7 +47,7 @@ class Tensor {
   /// The same elements under another shape of the same size (throws Error otherwise).
   Tensor reshape(const Shape& shape) const;
   void fill(T value);
-  /// True where no other Tensor shares these elements, so that writing to them is seen by nobody else.
+  /// Whether no other Tensor shares these elements.
   bool unique() const { return storage_.use_count() == 1; }
 
  private:

@@ -1,5 +1,5 @@
-// classifier: trains a net of two layers to tell two rings of points apart, with nothing of kind but its tensors,
-// operations and backward(), and prints the share of new points that it gets right.
+// classifier: trains a net of two layers to classify the points of two rings, with only kind's tensors, operations and
+// backward(), and prints the percentage of new points that it classifies correctly.
 #include <cmath>
 #include <iostream>
 #include <string>

@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   if (!pixels || fread(pixels, 1, bytes, in) != bytes) return fail(argv[1], "cannot be read");
   fclose(in);
 
-  /* The shipped model; a path in place of NULL names another. One model serves all pictures, and all threads. */
+  /* NULL opens the shipped model, a path another one. One model can be used for all pictures, by all threads. */
   kind_model* model = NULL;
   if (kind_open(NULL, &model) != KIND_OK) return fail("model", kind_last_error());
 

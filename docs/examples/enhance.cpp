@@ -1,4 +1,4 @@
-// enhance-cpp PHOTO RESULT.png [RATIO]: brightens a photograph, and keeps its EXIF data, colour profile and so on.
+// enhance-cpp PHOTO RESULT.png [RATIO]: brightens a photograph and keeps its metadata.
 #include <cstdlib>
 #include <iostream>
 #include <utility>

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# docs/samples/make.sh [OPTIONS OF kind infer]: makes before-after.jpg and before-after/*.jpg anew from the pictures in
+# docs/samples/make.sh [OPTIONS OF kind infer]: regenerates before-after.jpg and before-after/*.jpg from the pictures in
 # this folder, for example with another model: docs/samples/make.sh --weights MODEL. Needs ImageMagick (Debian's package
-# imagemagick). KIND_INFER names another program to run than ./kind infer.
+# imagemagick). KIND_INFER sets the program to run instead of ./kind infer.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")

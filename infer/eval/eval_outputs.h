@@ -9,20 +9,20 @@
 
 namespace kind {
 
-/// One way to make the picture that is compared with the bright one.
+/// A protocol or stage: how the scored picture is made.
 struct Way {
   std::string name;
-  std::string what;  // a few words for people
+  std::string what;  // short description
 };
 
 /// The protocols of kind-eval, in the order of its help.
 const std::vector<Way>& protocols();
 
-/// What the nets would reach were they given what others are to give them, from the decomposition's upper bound to the
-/// output as it is. Only those that need no net beyond the model's.
+/// Outputs that result if some nets are replaced by their ideal outputs, from the decomposition's upper bound to the
+/// actual output. Only those that need no net missing from the model.
 std::vector<Way> stages(const Model<float>& model);
 
-/// What one net, or the choice of the ratio, costs: how much higher the PSNR is by one way than by the other.
+/// The cost of one net, or of the choice of the ratio: the difference of the PSNR of two stages.
 struct Cost {
   std::string what;
   std::string with, without;  // names of two stages
@@ -31,19 +31,19 @@ struct Cost {
 /// Only those between stages of this model.
 std::vector<Cost> stage_costs(const Model<float>& model);
 
-/// The pictures of one pair that are scored, [1, 3, h, w] in 0..1 (more where a scaled one is not clipped yet). Maps
-/// that several ways need are computed once.
+/// The scored pictures of one pair, [1, 3, h, w] in 0..1 (or above, before a scaled picture is clipped). Maps that
+/// several protocols or stages need are computed once.
 class Outputs {
  public:
   /// All three outlive this.
   Outputs(const Model<float>& model, const Tensor<float>& low, const Tensor<float>& high);
-  /// Of another program's result, for the protocols none and gt-mean alone.
+  /// For another program's result: protocols none and gt-mean only.
   Outputs(const Tensor<float>& result, const Tensor<float>& high);
 
-  /// By the name of a protocol or a stage. Of a gray dark picture the whole method makes a gray one, as kind-infer
-  /// does. Throws Error where the model lacks a net that it needs.
+  /// The picture of a protocol or stage, by name. The output for a gray dark picture is gray, as in kind-infer. Throws
+  /// Error if the model lacks a net that it needs.
   Tensor<float> of(const std::string& way);
-  /// The ratio that adjustment was given for of(way); nothing where there was none.
+  /// The ratio passed to adjustment for of(way); nothing if there was none.
   std::optional<double> ratio(const std::string& way) const;
 
  private:

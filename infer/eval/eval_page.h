@@ -7,11 +7,11 @@
 
 namespace kind {
 
-/// The HTML page of a report: one file that holds its pictures and works without a network.
+/// The HTML page of a report: a self-contained file with its pictures.
 class EvalPage {
  public:
-  /// Adds a picture [1, 3, h, w] of values 0..255 to those of a pair. `way` is the name of one of the report's, or
-  /// empty for the dark and the bright picture, which have no figures.
+  /// Adds a picture [1, 3, h, w] of values 0..255 to those of a pair. `way` is the name of a protocol or stage of the
+  /// report, or empty for the dark and the bright picture, which have no metrics.
   void add(const std::string& pair, const std::string& label, const std::string& way, const Tensor<float>& picture);
 
   std::string html(const EvalReport& report) const;

@@ -11,14 +11,14 @@
 
 namespace kind {
 
-/// The figures of one picture made in one way.
+/// The metrics of one picture for one protocol or stage.
 struct EvalRow {
   std::string pair, way;
-  std::optional<double> ratio;                // that adjustment was given
+  std::optional<double> ratio;                // input of adjustment
   std::vector<std::optional<double>> values;  // by metric
 };
 
-/// All that was measured.
+/// All results of an evaluation.
 struct EvalReport {
   std::string scored, data, split;  // model or folder of results, folder of pairs, part of split.json or empty
   std::vector<std::string> pairs;
@@ -29,31 +29,30 @@ struct EvalReport {
 
   /// Of one metric, by the pairs that have it.
   std::vector<double> values(const std::string& way, std::size_t metric) const;
-  /// The mean of one metric over the pairs that have it; nothing where none has.
+  /// The mean of one metric over the pairs that have it; nothing if none has.
   std::optional<MeanInterval> mean(const std::string& way, std::size_t metric) const;
-  /// The metrics whose costs are told: psnr and color-slope, where they are among `metrics`. Their places there.
+  /// Indices in `metrics` of the metrics with costs: psnr and color-slope, if they are among them.
   std::vector<std::size_t> cost_metrics() const;
-  /// How much higher a metric is by one way than by the other: mean over the pairs of the differences that are finite.
+  /// The difference of a metric between two ways: the mean of the finite differences over the pairs.
   std::optional<MeanInterval> cost(const Cost& cost, std::size_t metric) const;
 };
 
-/// A figure for people: "inf" for infinity, "-" where there is none.
+/// A metric as text: "inf" for infinity, "-" if undefined.
 std::string figure_text(const std::optional<double>& value, int digits);
 
-/// Lines of the table of pairs, each with its line end.
+/// Lines of the table of pairs, including line ends.
 std::string heading_line(const EvalReport& report);
 std::string row_line(const EvalReport& report, const EvalRow& row);
 
-/// What follows the table of pairs: the means with their intervals, what each stage costs, and last one line a way:
+/// The text after the table of pairs: means with their intervals, the costs of stages, and finally one line per way:
 /// "NAME psnr=20.91 ssim=0.8012 pairs=15".
 std::string means_text(const EvalReport& report);
 
-/// For spreadsheets: one line a picture and way, and one a way and metric. Full precision; empty where there is no
-/// figure.
+/// CSV: one line per picture and way, and one per way and metric. Full precision; empty if undefined.
 std::string pictures_csv(const EvalReport& report);
 std::string means_csv(const EvalReport& report);
 
-/// All of it; what is infinite is null.
+/// The report as JSON; infinite values are null.
 nlohmann::ordered_json report_json(const EvalReport& report);
 
 }  // namespace kind

@@ -66,31 +66,35 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->type_name("INPUT...");
   CLI::Option* output =
       app.add_option("-o,--output", options.output,
-                     "A file, a folder (ends in '/', exists, or several inputs), or -, the standard output")
+                     "A file, a folder (ends in '/', exists, or there are several inputs), or - for the standard "
+                     "output")
           ->type_name("OUTPUT");
   app.add_option("-w,--weights", options.weights, "Model file (default: $KIND_MODEL or the shipped one)")
       ->type_name("MODEL");
 
   double ratio_value = 0, mean_value = 0;
   CLI::Option* ratio = app.add_option("--ratio", ratio_value,
-                                      "How many times brighter than stretched to full range, above 0, at most 100");
-  CLI::Option* mean = app.add_option("--target-mean", mean_value,
-                                     "Mean of the result's RGB, 0 to 1; the nearest there is where none has it");
+                                      "Brighten by about this factor, relative to the picture stretched to full "
+                                      "range; above 0, at most 100");
+  CLI::Option* mean =
+      app.add_option("--target-mean", mean_value, "Mean of the result's RGB, 0 to 1, or the nearest possible");
   bool automatic_light = false;
-  CLI::Option* automatic = app.add_flag("--auto", automatic_light, "Light level from the picture alone (default)");
+  CLI::Option* automatic = app.add_flag("--auto", automatic_light, "Choose the light level from the picture (default)");
   double brighter_stops = 0, darker_stops = 0;
-  CLI::Option* brighter = app.add_option("--brighter", brighter_stops, "So many stops brighter than --auto, 0 to 10")->type_name("STOPS");
-  CLI::Option* darker = app.add_option("--darker", darker_stops, "So many stops darker than --auto, 0 to 10")->type_name("STOPS");
+  CLI::Option* brighter =
+      app.add_option("--brighter", brighter_stops, "Stops brighter than --auto, 0 to 10")->type_name("STOPS");
+  CLI::Option* darker =
+      app.add_option("--darker", darker_stops, "Stops darker than --auto, 0 to 10")->type_name("STOPS");
   std::string ladder_text, fusion = "auto";
   CLI::Option* ladder =
-      app.add_option("--ladder", ladder_text, "Several results a picture, one for each of these ratios: 1,2,4,8")
+      app.add_option("--ladder", ladder_text, "Several results per picture, one for each of these ratios: 1,2,4,8")
           ->type_name("R,R...");
-  app.add_flag("--sheet", options.sheet, "With --ladder: all of them side by side in one picture");
-  app.add_option("--strength", options.photo.strength, "0 to 1: between the input and the enhanced picture");
-  app.add_option("--denoise", options.photo.denoise, "0 to 1: between the noisy and the restored reflectance");
+  app.add_flag("--sheet", options.sheet, "With --ladder: one picture of all results side by side");
+  app.add_option("--strength", options.photo.strength, "Strength of the enhancement, 0 to 1");
+  app.add_option("--denoise", options.photo.denoise, "Strength of the restoration, 0 to 1");
   app.add_option("--fusion", fusion,
-                 "What becomes of bright parts: auto leaves them as they are (default), none enhances everything, official "
-                 "does as the authors' program")
+                 "Treatment of bright parts: auto keeps them (default), none enhances everything, official "
+                 "follows the authors' program")
       ->check(CLI::IsMember({"auto", "none", "official"}));
   ratio->excludes(mean)->excludes(automatic);
   mean->excludes(automatic);
@@ -108,15 +112,15 @@ std::optional<Options> parse_options(int argc, char** argv) {
                ->type_name("TYPE"),
           writable_image_extensions());
   CLI::Option* bits =
-      app.add_option("--bits", options.photo.bits, "Bits of a sample, 8 or 16 (default: the input's)")->type_name("N");
+      app.add_option("--bits", options.photo.bits, "Bits per sample, 8 or 16 (default: the input's)")->type_name("N");
   CLI::Option* quality =
       app.add_option("--quality", options.write.jpeg_quality, quality_help())->type_name("N");
   app.add_option("--chroma", chroma, join("Colour of ", image_types_with(&ImageFormatRow::chroma), " files: 444 (all, default), 422 or 420 (half, a quarter)"))
       ->check(CLI::IsMember({"444", "422", "420"}))
       ->type_name("KIND");
-  app.add_flag("--strip", options.strip, "Leave out EXIF and XMP data, colour profile and all else but the pixels");
+  app.add_flag("--strip", options.strip, "Write pixels only: no EXIF, XMP or colour profile");
   app.add_option("--compare", options.compare,
-                 "Also write a page to compare the picture with its results; -o may then be left out")
+                 "Also write a page that compares the picture with its results; -o is then optional")
       ->type_name("PAGE.html");
   app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")
       ->type_name("DIR");
@@ -124,15 +128,14 @@ std::optional<Options> parse_options(int argc, char** argv) {
     app.get_option(name)->group("Results");
   }
 
-  app.add_flag("-r,--recursive", options.recursive, "Folders with all in them, their tree mirrored in the output");
-  CLI::Option* overwrite =
-      app.add_flag("--overwrite", options.overwrite, "Replace results that exist (never an input)");
-  app.add_flag("--skip-existing", options.skip_existing, "Pass over pictures whose results exist")->excludes(overwrite);
-  app.add_flag("--dry-run", options.dry_run, "Only say what would be written");
-  app.add_option("-j,--jobs", options.jobs, "Pictures computed at once (default: 1)")
+  app.add_flag("-r,--recursive", options.recursive, "Include subfolders; the output has the same tree");
+  CLI::Option* overwrite = app.add_flag("--overwrite", options.overwrite, "Replace existing results (never an input)");
+  app.add_flag("--skip-existing", options.skip_existing, "Skip pictures whose results exist")->excludes(overwrite);
+  app.add_flag("--dry-run", options.dry_run, "Only print what would be written");
+  app.add_option("-j,--jobs", options.jobs, "Pictures processed at once (default: 1)")
       ->check(CLI::Range(1, 64))
       ->type_name("N");
-  app.add_option("--report", options.report, "Write what became of every picture, as JSON")->type_name("FILE");
+  app.add_option("--report", options.report, "Write the outcome of every picture as JSON")->type_name("FILE");
   for (const char* name : {"--recursive", "--overwrite", "--skip-existing", "--dry-run", "--jobs", "--report"}) {
     app.get_option(name)->group("Batches");
   }
@@ -152,17 +155,16 @@ std::optional<Options> parse_options(int argc, char** argv) {
 
   std::string memory;
   CLI::Option* pixels =
-      app.add_option("--max-pixels", options.limits.max_pixels, "Refuse pictures of more pixels (default: 2^28)")
+      app.add_option("--max-pixels", options.limits.max_pixels, "Refuse pictures with more pixels (default: 2^28)")
           ->type_name("N");
-  app.add_option("--max-mem", memory, "Memory to keep to: 800M, 4G (default: four fifths of what is available)")
+  app.add_option("--max-mem", memory, "Memory limit: 800M, 4G (default: four fifths of the available memory)")
       ->type_name("SIZE");
   add_threads_option(app, options.threads);
-  app.add_flag("--exact", options.exact,
-               "Smallest rounding errors: convolutions by plain sums, more than twice the time");
+  app.add_flag("--exact", options.exact, "Smallest rounding errors: direct convolutions, in more than twice the time");
   for (const char* name : {"--max-pixels", "--max-mem", "--threads", "--exact"}) app.get_option(name)->group("Limits");
   app.footer(
-      "Exit codes: 0 all well; 1 some inputs failed; 2 all of them failed, or the command line, the model or the\n"
-      "data is wrong and nothing was done; 130, 143 stopped by SIGINT, SIGTERM.");
+      "Exit codes: 0 success; 1 some inputs failed; 2 all inputs failed, or the command line, the model or "
+      "the\ndata is invalid and nothing was done; 130, 143 stopped by SIGINT, SIGTERM.");
   add_documents(app);
   try {
     app.parse(argc, argv);

@@ -6,8 +6,8 @@
 
 namespace kind {
 
-/// What FusedNet::operator() is with gradients: keeps the activations that backward() needs. `leaves`: the inputs, then
-/// weight and bias of each layer in order.
+/// FusedNet::operator() with gradients: keeps the activations that backward() needs. `leaves`: the inputs, then weight
+/// and bias of each layer in order.
 Variable<float> fused_with_gradients(const FusedNet& net, const std::vector<Variable<float>>& inputs,
                                      const std::vector<Variable<float>>& leaves);
 

@@ -12,13 +12,13 @@
 
 namespace kind {
 
-/// What one layer of a fused net did in a run.
+/// Statistics of one layer of a fused net in a run.
 struct LayerTime {
   std::string what;           // "conv 3x3 64>32 winograd6", "pool 32" and so on
   std::int64_t h = 0, w = 0;  // of its result
   double seconds = 0;
   double flops = 0;     // of a direct convolution: a multiply-add is two
-  double products = 0;  // multiply-adds that are made in its place
+  double products = 0;  // multiply-adds of the algorithm used
   double bytes = 0;     // of its inputs, weights and result, each moved once
   std::int64_t steps = 0;
 };
@@ -36,35 +36,35 @@ struct FusedOptions {
 /// concatenation without a copy), memory is laid out before the first layer runs, and large pictures go through in
 /// rolling bands of rows. Values lie at levels: level l has ceil(height / 2^l) rows, and so for columns.
 ///
-/// Without gradients a band of each layer's last rows is all that is held, so memory grows with the width alone; the
-/// result has the same bits however the rows are cut. With gradients whole activations are kept for backward().
+/// Without gradients only a band of each layer's last rows is kept, so memory depends only on the width; the result has
+/// the same bits for any partition of the rows. With gradients whole activations are kept for backward().
 ///
-/// The functions that add a layer throw Error where its values are not there or lie at different levels, or where a
-/// weight or bias is undefined or does not fit.
+/// The functions that add a layer throw Error if its values do not exist or belong to different levels, or if a weight
+/// or bias is undefined or does not fit.
 class FusedNet {
  public:
   /// A layer's result: an index into this net's values.
   using Value = int;
 
-  /// Every convolution but the outputs is followed by max(v, slope v). Throws Error unless 0 <= slope <= 1.
+  /// Every convolution except the outputs is followed by max(v, slope v). Throws Error unless 0 <= slope <= 1.
   explicit FusedNet(float slope);
 
-  /// The net's inputs, concatenated: `channels` of each, 1 to 4 together. Comes first, and once.
+  /// The net's inputs, concatenated: `channels` of each, 1 to 4 in total. Must be called first, and once.
   Value input(const std::vector<std::int64_t>& channels);
-  /// SAME convolution of the concatenation of `x` (one value, two different ones of whole channel blocks, or the input
-  /// alone), bias, activation. weight [oc, ic, k, k], bias [oc]; runnable() needs a k of 1 or 3.
+  /// SAME convolution of the concatenation of `x` (one value, two different ones of whole channel blocks, or only the
+  /// input), bias, activation. weight [oc, ic, k, k], bias [oc]; runnable() requires a k of 1 or 3.
   Value conv(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias);
   /// 2x2 max pooling: one level down.
   Value pool(Value x);
   /// 2x2 stride-2 transposed convolution: one level up, from level 1 at least. weight [ic, oc, 2, 2].
   Value up(Value x, const Variable<float>& weight);
-  /// What becomes of the values v of an output's convolution.
+  /// The form of an output, from the values v of its convolution.
   enum class OutputForm {
     kSigmoid,           // sigmoid(v)
     kActivatedSigmoid,  // sigmoid(max(v, slope v))
     kAddInput,          // v plus the net's first input, which must have as many channels
   };
-  /// An output of the net: SAME convolution as conv's to one to four channels at level 0, bias, and what `form` says.
+  /// An output of the net: SAME convolution as conv's to one to four channels at level 0, bias, and `form`.
   /// Outputs are concatenated in this order.
   void output(const std::vector<Value>& x, const Variable<float>& weight, const Variable<float>& bias, OutputForm form);
 
@@ -75,18 +75,19 @@ class FusedNet {
   /// Of all inputs together; 0 before there are any.
   std::int64_t input_channels() const { return values_.empty() ? 0 : values_[0].channels; }
 
-  /// Whether the kernels in use can run it: they have channel blocks, every layer fits them, and there is an output.
+  /// Whether the kernels in use can run the net: they support blocked tensors, every layer fits, and there is an
+  /// output.
   bool runnable() const;
 
-  /// inputs [n, c_i, h, w] to [n, sum of the outputs' channels, h, w], with gradients to parameters and inputs where
-  /// they are wanted. Throws Error where the inputs' shapes do not match, or the net is not runnable().
+  /// inputs [n, c_i, h, w] to [n, sum of the outputs' channels, h, w], with gradients to parameters and inputs that
+  /// require them. Throws Error if the inputs' shapes do not match, or the net is not runnable().
   Variable<float> operator()(const std::vector<Variable<float>>& inputs) const;
 
   /// The same on one picture without gradients, from planes to planes: inputs[i] is channel i of all inputs, outputs[i]
-  /// channel i of all outputs, each h * w. A plane of the inputs may be one of the outputs. The layers' memory comes
-  /// from `arena`, which several nets and pictures may use one after the other. `times`, unless null, gets one entry a
-  /// layer. Throws Error where the net is not runnable(), a side is not positive, or the planes are null or of another
-  /// number.
+  /// channel i of all outputs, each h * w. A plane of the inputs may also be one of the outputs. The layers' memory
+  /// comes from `arena`, which several nets and pictures may use one after the other. `times`, unless null, gets one
+  /// entry per layer. Throws Error if the net is not runnable(), a side is not positive, or the planes are null or
+  /// their number is wrong.
   void run(std::int64_t h, std::int64_t w, const std::vector<const float*>& inputs, const std::vector<float*>& outputs,
            Arena& arena, std::vector<LayerTime>* times = nullptr) const;
 
@@ -119,7 +120,7 @@ class FusedNet {
   void check_value(const char* layer, Value x) const;
   void check_convolution(const char* layer, const std::vector<Value>& x, const Variable<float>& weight,
                          const Variable<float>& bias) const;
-  /// Throws Error, which says why, where the net is not runnable() or a picture has no such sides.
+  /// Throws Error, with the reason, if the net is not runnable() or the sides are invalid.
   void check_runnable(std::int64_t h, std::int64_t w) const;
   std::int64_t output_channels() const { return output_channels_; }
   ConvAlgorithm algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const;
@@ -141,28 +142,28 @@ class FusedNet {
   std::int64_t output_channels_ = 0;
 };
 
-/// A run of a net on one picture whose rows come when they are needed and go as soon as they are made, for pictures
-/// whose planes need not all be in memory. The same bits as FusedNet::run.
+/// A streaming run of a net on one picture: rows are requested when they are needed and delivered as soon as they are
+/// done, so that the picture's planes need not all be in memory. The same bits as FusedNet::run.
 class FusedRun {
  public:
-  /// Fills rows y0 <= y < y1 of every input channel, planes[c] of (y1 - y0) * w. Rows are asked for once, in order.
+  /// Fills rows y0 <= y < y1 of every input channel, planes[c] of (y1 - y0) * w. Rows are requested once, in order.
   using Source = std::function<void(std::int64_t y0, std::int64_t y1, float* const* planes)>;
-  /// Takes rows y0 <= y < y1 of the output channels first <= c < first + count, planes[c - first] of (y1 - y0) * w.
-  /// Each channel's rows come in order; those of one output node come together, other nodes may be ahead or behind.
+  /// Receives rows y0 <= y < y1 of the output channels first <= c < first + count, planes[c - first] of (y1 - y0) * w.
+  /// Each channel's rows arrive in order; those of one output node arrive together, other nodes may be ahead or behind.
   using Sink = std::function<void(std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
                                   const float* const* planes)>;
 
-  /// The layers' memory comes from `arena`, which nobody else uses meanwhile. Throws Error where the net is not
+  /// The layers' memory comes from `arena`, which must not be used otherwise meanwhile. Throws Error if the net is not
   /// runnable(), a side is not positive, or there is no source or sink.
   FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, Source source, Sink sink, Arena& arena);
   ~FusedRun();
   FusedRun(const FusedRun&) = delete;
   FusedRun& operator=(const FusedRun&) = delete;
 
-  /// Goes on until the first `rows` rows of every output are made, or all.
+  /// Continues until the first `rows` rows of every output are done, or all.
   void advance(std::int64_t rows);
 
-  /// Bytes that such a run takes: of the arena, for weights, and for rows on their way in and out. Throws Error where
+  /// Memory of such a run in bytes: the arena, the weights, and rows of inputs and outputs. Throws Error if
   /// the net is not runnable() or a side is not positive.
   static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w);
 

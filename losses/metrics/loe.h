@@ -11,8 +11,8 @@ namespace kind {
 /// IEEE Transactions on Image Processing 22, 2013):
 ///   (1/m) sum over x, y of [ (Q(x) >= Q(y)) differs from (Q'(x) >= Q'(y)) ]
 /// Q and Q' are max(R, G, B) of the two at m sampled pixels: 50 along the shorter side, as many as keep their distance
-/// along the longer one, each the pixel under the middle of its cell. 0 where all pixels keep their order; at most m.
-/// Nothing where a side is shorter than 50. Throws Error where the shapes do not fit.
+/// along the longer one, each the pixel under the middle of its cell. 0 if all pixels keep their order; at most m.
+/// Nothing if a side is shorter than 50. Throws Error if the shapes do not fit.
 std::optional<double> lightness_order_error(const Tensor<float>& output, const Tensor<float>& low);
 
 }  // namespace kind

@@ -9,7 +9,7 @@
 #include "core/config/config.h"
 #include "core/tensor/tensor.h"
 
-/// NIQE, how far a picture's statistics are from those of good photographs, without a picture to compare with (Mittal,
+/// NIQE, the distance of a picture's statistics from those of good photographs, without a reference picture (Mittal,
 /// Soundararajan and Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE Signal Processing Letters 20,
 /// 2013).
 namespace kind {
@@ -17,8 +17,8 @@ namespace kind {
 constexpr std::size_t kNiqeFeatures = 36;
 using NiqeFeatures = std::array<double, kNiqeFeatures>;
 
-/// What good photographs have in common: a Gaussian over the features of their sharp patches. Figures of two models do
-/// not compare.
+/// The model of good photographs: a Gaussian over the features of their sharp patches. Figures of different models are
+/// not comparable.
 struct NiqeModel {
   std::int64_t format = 1;
   std::int64_t patch = 96;
@@ -48,7 +48,7 @@ struct NiqeModel {
 /// shape, or an odd patch.
 std::vector<NiqeFeatures> niqe_features(const Tensor<float>& rgb, std::int64_t patch, double sharpness = 0);
 
-/// How sharp patches of good photographs must be to count, in the paper.
+/// Sharpness threshold of the paper for the patches of good photographs.
 constexpr double kNiqeSharpness = 0.75;
 
 /// The Gaussian of these features. Throws Error for fewer than 37 of them, which leave the covariance singular.
@@ -56,7 +56,7 @@ NiqeModel fit_niqe(const std::vector<NiqeFeatures>& features, std::int64_t patch
                    const std::vector<std::string>& pictures);
 
 /// sqrt((m1 - m2)' ((C1 + C2) / 2)^-1 (m1 - m2)) of the model's and the picture's mean and covariance of features (the
-/// pseudo-inverse); lower is better. Nothing where the picture has fewer than two patches with contrast.
+/// pseudo-inverse); lower is better. Nothing if the picture has fewer than two patches with contrast.
 std::optional<double> niqe(const Tensor<float>& rgb, const NiqeModel& model);
 
 }  // namespace kind

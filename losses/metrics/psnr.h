@@ -9,7 +9,7 @@ template <class T>
 Tensor<double> gray_bt601(const Tensor<T>& rgb);
 
 /// Peak signal-to-noise ratio in dB of two RGB pictures [1, 3, h, w] of values 0..255: 10 log10(255^2 / mse), mse the
-/// mean squared difference of all values. Infinity where they are the same. Throws Error where the shapes do not fit.
+/// mean squared difference of all values. Infinity where they are the same. Throws Error if the shapes do not fit.
 template <class T>
 double psnr_rgb(const Tensor<T>& a, const Tensor<T>& b);
 

@@ -7,8 +7,8 @@
 namespace kind {
 
 /// Structural similarity of two RGB pictures [1, 3, h, w] of values 0..255, computed in double: losses/ssim.h with a
-/// window of 11 x 11, sigma 1.5 and range 255, the mean over channels. Nothing where a picture is smaller than the
-/// window. Throws Error where the shapes do not fit.
+/// window of 11 x 11, sigma 1.5 and range 255, the mean over channels. Nothing if a picture is smaller than the
+/// window. Throws Error if the shapes do not fit.
 template <class T>
 std::optional<double> ssim_rgb(const Tensor<T>& a, const Tensor<T>& b);
 

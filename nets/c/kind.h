@@ -11,9 +11,8 @@
  * be called from several threads at once, with the same model, too. Results have the same bits for any number of
  * threads, and those of kind-infer.
  *
- * Work is shared out among the threads of one pool, beside the threads that call. They sleep while there is no work,
- * have all signals blocked, and end when the program does or the library is unloaded. After fork() the child starts
- * threads of its own.
+ * The threads of one pool share the work with the calling threads. They sleep while idle, block all signals, and end
+ * when the program ends or the library is unloaded. After fork() the child starts its own threads.
  */
 #ifndef KIND_H
 #define KIND_H
@@ -31,7 +30,7 @@
 extern "C" {
 #endif
 
-/** What functions return. kind_last_error() says it in words. */
+/** Return values of functions. kind_last_error() gives the message. */
 enum {
   KIND_OK = 0,
   KIND_INVALID = 1,   /**< An argument is one that cannot be. */
@@ -44,22 +43,22 @@ enum {
 KIND_API const char* kind_version(void);
 
 /**
- * What went wrong in the last call of this thread that returned anything but KIND_OK, as one line; "" before that. The
- * text stays as it is until this thread's next call that fails.
+ * The one-line message of this thread's last call that returned anything but KIND_OK; "" before that. The text is valid
+ * until this thread's next failing call.
  */
 KIND_API const char* kind_last_error(void);
 
-/** The nets, with their weights. Nothing that is done with a model changes it. */
+/** The nets, with their weights. A model is immutable. */
 typedef struct kind_model kind_model;
 
 /**
  * Reads a model file (of training, or the shipped one) and puts it into *model, which is NULL after an error.
- * path NULL: $KIND_MODEL, else the shipped model, looked for beside the library (share/kind/kind.safetensors below the
- * same prefix).
+ * path NULL: $KIND_MODEL, else the shipped model, relative to the library (share/kind/kind.safetensors below the same
+ * prefix).
  */
 KIND_API int kind_open(const char* path, kind_model** model);
 
-/** Frees a model that no call is using any more. NULL is passed over. */
+/** Releases a model that no call is using. NULL is ignored. */
 KIND_API void kind_free(kind_model* model);
 
 /** The samples of a picture. */
@@ -70,9 +69,9 @@ enum {
 };
 
 /**
- * A picture in memory of the caller's: rows from the top, pixels from the left, channels side by side: 1 gray, 2 gray
- * and alpha, 3 red, green, blue, 4 red, green, blue and alpha (not premultiplied). Values are sRGB-encoded, as files
- * have them. The layout of this struct does not change.
+ * A picture in the caller's memory: rows from the top, pixels from the left, channels interleaved: 1 gray, 2 gray and
+ * alpha, 3 red, green, blue, 4 red, green, blue and alpha (not premultiplied). Values are sRGB-encoded, as in files.
+ * The layout of this struct does not change.
  */
 typedef struct kind_picture {
   void* pixels;        /**< The first row, at any address. */
@@ -83,7 +82,7 @@ typedef struct kind_picture {
   int32_t samples;     /**< KIND_8_BITS, KIND_16_BITS or KIND_FLOATS. */
 } kind_picture;
 
-/** How bright the result becomes. */
+/** The light level of the result. */
 enum {
   KIND_LIGHT_AUTO = 0,       /**< Chosen from the picture; light_value: so many stops brighter than that, or darker
                                   where negative, -10 to 10, usually 0. */
@@ -92,32 +91,32 @@ enum {
   KIND_LIGHT_TARGET_MEAN = 2 /**< light_value: mean of the result's red, green and blue, 0 to 1. */
 };
 
-/** How the parts are put together. */
+/** How the parts are combined. */
 enum {
   KIND_FUSION_NONE = 0,     /**< Restored reflectance times adjusted illumination. */
-  KIND_FUSION_OFFICIAL = 1, /**< As the authors' program for photographs does. */
-  KIND_FUSION_AUTO = 2      /**< Dark parts become that product, bright ones stay as they are. */
+  KIND_FUSION_OFFICIAL = 1, /**< As in the authors' program for photographs. */
+  KIND_FUSION_AUTO = 2      /**< Dark parts become that product, bright ones stay unchanged. */
 };
 
 /**
- * What may be asked for. Begin with `kind_options options = KIND_OPTIONS;`: later versions of the library may have more
- * fields at the end, and know by `size` which of them the program knows.
+ * Options. Begin with `kind_options options = KIND_OPTIONS;`: later versions of the library may add fields at the end,
+ * and tell by `size` which of them the program knows.
  */
 typedef struct kind_options {
   size_t size;         /**< sizeof(kind_options). */
   int32_t light;       /**< KIND_LIGHT_AUTO (default), ... */
   int32_t fusion;      /**< KIND_FUSION_AUTO (default), ... */
   double light_value;  /**< See `light`. */
-  double strength;     /**< 0 to 1 (default): how far from the picture to the enhanced one the result lies. */
-  double denoise;      /**< 0 to 1 (default): how much of the restoration is in it. */
+  double strength;     /**< Strength of the enhancement, 0 to 1 (default). */
+  double denoise;      /**< Strength of the restoration, 0 to 1 (default). */
   uint64_t max_memory; /**< Bytes that this call may take; larger pictures go through in bands of rows, with the same
                             bits, or are refused. 0 (default): four fifths of what the machine has available. */
   int32_t threads;     /**< Threads of this call, 1 to 1024; 0 (default): $OMP_NUM_THREADS, else all processors
                             that affinity and control groups leave the process. */
   int32_t reserved;    /**< 0. */
   /**
-   * NULL (default), or called on the calling thread now and then with the share of the work that is done, 0 to 1.
-   * Anything but 0 ends the work, with KIND_STOPPED. Must not leave by longjmp or an exception.
+   * NULL (default), or a function that is called regularly on the calling thread with the completed share of the work,
+   * 0 to 1. Any return value except 0 cancels the work, with KIND_STOPPED. It must not exit by longjmp or an exception.
    */
   int (*progress)(double done, void* user);
   void* user; /**< For progress. */
@@ -127,10 +126,10 @@ typedef struct kind_options {
 #define KIND_OPTIONS \
   { sizeof(kind_options), KIND_LIGHT_AUTO, KIND_FUSION_AUTO, 0, 1, 1, 0, 0, 0, NULL, NULL }
 
-/** What was chosen. The layout of this struct does not change. */
+/** The chosen light. The layout of this struct does not change. */
 typedef struct kind_result {
-  double ratio;    /**< What the nets were asked for, as light_value of KIND_LIGHT_RATIO. */
-  double strength; /**< Of the automatic light: 1, less for bright pictures, 0 where nothing had to be done. */
+  double ratio;    /**< The ratio used, as light_value of KIND_LIGHT_RATIO. */
+  double strength; /**< Strength of the automatic light: 1, less for bright pictures, 0 if nothing had to be done. */
 } kind_result;
 
 /**

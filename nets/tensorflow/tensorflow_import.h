@@ -8,12 +8,12 @@
 
 namespace kind {
 
-/// The nets that the tensors of the authors' program make (or KinD++'s decomposition and adjustment, which differ from
-/// KinD's in their names alone), as one model in the form that program has: leaky ReLU, also before adjustment's
-/// sigmoid; the size of decomposition's last convolutions is read from their shapes. Names and layouts are
-/// TensorFlow's; tensors of the optimiser are passed over.
+/// Builds one model from tensors of the authors' program (or KinD++'s decomposition and adjustment, which differ from
+/// KinD's only in their names), in the form of that program: leaky ReLU, also before adjustment's sigmoid; the size of
+/// decomposition's last convolutions is inferred from their shapes. Names and layouts are TensorFlow's; tensors of the
+/// optimiser are ignored.
 ///
-/// Throws Error naming source and tensor where one is unknown, missing, of another shape or not finite, and where a net
+/// Throws Error naming source and tensor if one is unknown, missing, of another shape or not finite, and if a net
 /// is there twice.
 Model<float> model_from_tensorflow(const std::vector<SafeTensors>& checkpoints);
 

@@ -51,7 +51,7 @@ for program in $programs; do
   # Options at the start of a line; what descriptions mention is theirs anyway.
   sed -nE 's/^ +(-[^ ]*).*/\1/p' "$work/help" | long_options >"$work/in-help"
   [ -s "$work/in-help" ] || fail "$program --help lists no options"
-  grep -q "^Exit codes: 0 all well; " "$work/help" || fail "$program --help says nothing of its exit codes"
+  grep -q "^Exit codes: 0 success; " "$work/help" || fail "$program --help says nothing of its exit codes"
 
   zcat "$documents/$program.1.gz" >"$work/page.1"
   grep -q '@' "$work/page.1" && fail "$program.1: something was not filled in"

@@ -7,10 +7,10 @@
 
 #include "core/config/config.h"
 
-/// The part of kind-train's config that says which pictures there are (see train/trainer/config.h).
+/// The data section of kind-train's config (see train/trainer/config.h).
 namespace kind {
 
-/// Dark pictures made from bright ones, where there are no pairs (see train/data/camera.h).
+/// The camera model, which makes dark pictures from bright ones (see train/data/camera.h).
 struct CameraConfig {
   double exposure_low = 0.05;
   double exposure_high = 0.25;
@@ -43,51 +43,54 @@ struct CameraConfig {
     v.field("exposure_low", exposure_low, "Smallest factor of the linear light; each picture draws its own.",
             greater_than(0), at_most(1));
     v.field("exposure_high", exposure_high, "Largest factor of the linear light.", greater_than(0), at_most(1));
-    v.field("gamma_low", gamma_low, "Smallest exponent applied to the darkened picture, as cameras' tone curves do.",
+    v.field("gamma_low", gamma_low, "Smallest exponent of the tone curve applied to the darkened picture.",
             greater_than(0), at_most(5));
     v.field("gamma_high", gamma_high, "Largest exponent.", greater_than(0), at_most(5));
-    v.field("shot_noise", shot_noise, "Variance of the linear light per unit of light: photons.", between(0, 1));
-    v.field("read_noise", read_noise, "Standard deviation of the linear light that does not depend on it.",
+    v.field("shot_noise", shot_noise, "Variance of the linear light per unit of light (photon noise).", between(0, 1));
+    v.field("read_noise", read_noise, "Standard deviation of the light-independent noise, in linear light.",
             between(0, 1));
     v.field("noise_low", noise_low, "Smallest factor of the noise's standard deviation; each picture draws its own.",
             between(0, 100));
     v.field("noise_high", noise_high, "Largest factor of the noise's standard deviation.", between(0, 100));
     v.field("mosaic", mosaic,
-            "What passes through a Bayer mosaic and bilinear demosaicing: nothing; the noise alone, so that grain is "
-            "coloured and spreads over neighbours but edges stay; or the picture with its noise.",
+            "What passes through a Bayer mosaic and bilinear demosaicing: nothing; only the noise, so that grain "
+            "is coloured and correlated between neighbours but edges stay; or the picture with its noise.",
             one_of("none", "noise", "picture"));
     v.field("red_gain_low", red_gain_low,
-            "Smallest gain by which the camera balances red, which its sensor sees less of: the light stays, its noise "
-            "grows. About 2 in daylight.",
+            "Smallest white balance gain of red: the light stays the same, its noise grows. About 2 in daylight.",
             greater_than(0), at_most(16));
     v.field("red_gain_high", red_gain_high, "Largest gain of red.", greater_than(0), at_most(16));
     v.field("blue_gain_low", blue_gain_low, "Smallest gain of blue. About 1.6 in daylight, more in lamplight.",
             greater_than(0), at_most(16));
     v.field("blue_gain_high", blue_gain_high, "Largest gain of blue.", greater_than(0), at_most(16));
     v.field("white_balance", white_balance,
-            "Largest error of the white balance in stops: red and blue light each get a factor from 1 / 2^this to "
-            "2^this.",
+            "Largest white balance error in stops: red and blue light each get a factor from 1 / 2^this to 2^this.",
             between(0, 3));
-    v.field("falloff_low", falloff_low, "Least stops by which the light falls from one side to the other.",
+    v.field("falloff_low", falloff_low, "Smallest fall-off of the light in stops, from one side to the other.",
             between(0, 10));
-    v.field("falloff_high", falloff_high, "Most stops by which the light falls from one side to the other.",
+    v.field("falloff_high", falloff_high, "Largest fall-off of the light in stops, from one side to the other.",
             between(0, 10));
-    v.field("windows", windows, "Share of pictures in which a window, a lamp or a sky keeps a larger exposure.",
+    v.field("windows", windows, "Share of pictures in which a window, a lamp or a sky has a larger exposure.",
             between(0, 1));
-    v.field("window_exposure_low", window_exposure_low, "Smallest factor of the linear light there.", greater_than(0),
-            at_most(16));
-    v.field("window_exposure_high", window_exposure_high,
-            "Largest factor of the linear light there; above 1 light is clipped that the bright picture shows.",
+    v.field("window_exposure_low", window_exposure_low, "Smallest factor of the linear light in the window.",
             greater_than(0), at_most(16));
-    v.field("window_size_low", window_size_low, "Smallest sides of it, as a share of the picture's.", greater_than(0),
-            at_most(1));
-    v.field("window_size_high", window_size_high, "Largest sides of it, as a share of the picture's.", greater_than(0),
-            at_most(1));
+    v.field("window_exposure_high", window_exposure_high,
+            "Largest factor of the linear light in the window; factors above 1 clip light that the bright "
+            "picture shows.",
+            greater_than(0), at_most(16));
+    v.field("window_size_low", window_size_low,
+            "Smallest height and width of the window, relative to the "
+            "picture's.",
+            greater_than(0), at_most(1));
+    v.field("window_size_high", window_size_high,
+            "Largest height and width of the window, relative to the "
+            "picture's.",
+            greater_than(0), at_most(1));
     v.field("jpeg", jpeg, "Share of dark pictures that are compressed as JPEG.", between(0, 1));
     v.field("jpeg_quality_low", jpeg_quality_low, "Lowest quality of the JPEG.", between(1, 100));
     v.field("jpeg_quality_high", jpeg_quality_high, "Highest quality of the JPEG.", between(1, 100));
     v.field("fresh", fresh,
-            "Training pairs get a new dark picture each time they come up, where a stage is given pictures; else each "
+            "Training pairs get a new dark picture for each use, in stages that use pictures; otherwise each "
             "picture has one dark twin throughout, as validation pairs always have.");
   }
   void validate(const std::string& path) const;
@@ -106,20 +109,22 @@ struct SourceConfig {
   template <class V>
   void fields(V& v) {
     v.field("name", name,
-            "For --data NAME=DIR, --set data.sources.NAME.weight and the figures of its pairs; empty: its place in the "
-            "list, from 0.");
+            "Name for --data NAME=DIR, --set data.sources.NAME.weight and the metrics of its pairs; empty: the "
+            "index in the list, from 0.");
     v.field("root", root, "Folder with low/ and high/, or of bright pictures; --data NAME=DIR overrides it.");
-    v.field("weight", weight, "Its share of the samples is this over the sum of all; 0: its pairs only validate.",
+    v.field("weight", weight,
+            "The share of the samples is this divided by the sum of all weights; 0: the pairs "
+            "are used for validation only.",
             at_least(0));
     v.field("split", split,
-            "Which of its pairs are trained on: those that the split says, or all but those that it lists as \"test\" "
-            "(none is held back then).",
+            "Training pairs: those of the split, or all except those that it lists as \"test\" (none is then "
+            "held out).",
             one_of("train", "all"));
     v.field("split_file", split_file,
-            "The split in place of the folder's split.json: a JSON file of the same form, as seen from the working "
-            "folder.");
+            "A split file that replaces the folder's split.json: a JSON file of the same form, relative to the "
+            "working folder.");
     v.field("validation", validation,
-            "Pairs held back, as whole runs of the sorted names, where there is neither a split_file nor a "
+            "Number of held-out pairs, as whole runs of the sorted names, if there is neither a split_file nor a "
             "split.json.",
             at_least(0));
     v.field("synthesize", synthesize, "Make the dark pictures from the bright ones, as data.synthesize does.");
@@ -138,27 +143,28 @@ struct DataConfig {
   void fields(V& v) {
     v.field("root", root, "Folder with low/ and high/ (or Low/ and Normal/); --data overrides it.");
     v.field("validation", validation,
-            "Pairs held back, as whole runs of the sorted names, where the folder has no split.json.", at_least(0));
+            "Number of held-out pairs, as whole runs of the sorted names, if the folder has no split.json.",
+            at_least(0));
     v.field("synthesize", synthesize,
-            "Make the dark pictures from the bright ones: the folder then holds pictures, or high/ alone.");
+            "Make the dark pictures from the bright ones: the folder then contains pictures, or only high/.");
     v.field("sources", sources,
-            "Folders to draw from by weight, in place of root, validation and synthesize, which are then left out.");
+            "Folders to draw from by weight, instead of root, validation and synthesize, which must then be absent.");
     v.field("memory_mb", memory_mb,
-            "Memory for decoded pictures, and as much for outputs of frozen nets; what does not fit is decoded again, "
-            "or kept in a file in the output folder.",
+            "Memory for decoded pictures, and the same amount for outputs of frozen nets; pictures that do not "
+            "fit are decoded again, outputs are kept in a file in the output folder.",
             at_least(1));
   }
   void validate(const std::string& path) const;
 
-  /// The sources, each with a name; the folder of `root` as the one source, without a name, where none are listed.
+  /// The sources, each with a name; if none are listed, the folder `root` as the only source, without a name.
   std::vector<SourceConfig> all() const;
 };
 
-/// Puts the values of --data options into a config that is not parsed yet: DIR is the folder of a config without
+/// Applies the values of --data options to a config before it is parsed: DIR is the folder of a config without
 /// sources or with one; NAME=DIR that of a source. Throws Error naming the known sources.
 void set_data(nlohmann::json& config, const std::vector<std::string>& values);
 
-/// Takes from a config's "data" what may differ between runs that are the same: where pictures lie, and memory.
+/// Removes the keys of a config's "data" that may differ between equal runs: locations of pictures, and memory.
 template <class Json>
 void erase_places(Json& data) {
   data.erase("root");

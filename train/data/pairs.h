@@ -13,12 +13,12 @@ namespace kind {
 
 /// The training pictures: pairs of the same scene, dark and bright, found and read before the first step.
 ///
-/// They come from one folder or from several sources. A folder is as nets/data/pair_folder.h has it; with synthesize it
-/// holds bright pictures alone, and camera.h makes the dark ones. Its split_file or split.json says which pair serves
-/// what.
+/// They come from one folder or from several sources. nets/data/pair_folder.h describes folders; with synthesize a
+/// folder contains only bright pictures, and camera.h makes the dark ones. Its split_file or split.json assigns pairs
+/// to training, validation and test.
 class Pairs {
  public:
-  /// Reads every picture once. Throws one Error that lists, by name, all pairs of a source with a missing twin,
+  /// Reads every picture once. Throws one Error that lists all pairs of a source with a missing twin,
   /// different sizes, an unreadable file, or a side smaller than `smallest_side`.
   Pairs(const DataConfig& config, std::int64_t smallest_side, std::uint64_t seed);
 
@@ -43,16 +43,16 @@ class Pairs {
   /// At least one; their turns add up to kTurns.
   const std::vector<Source>& sources() const { return sources_; }
 
-  /// The dark and the bright picture of a pair, 8-bit RGB. Where memory_mb did not allow to keep them they are decoded
-  /// again, and the reference holds until the next call.
+  /// The dark and the bright picture of a pair, 8-bit RGB. If they did not fit into memory_mb, they are decoded again,
+  /// and the reference is valid until the next call.
   struct Pictures {
     Image low, high;
   };
   const Pictures& pictures(std::size_t index) const;
 
-  /// Whether training sees a new dark picture of this pair each time.
+  /// Whether training uses a new dark picture of this pair each time.
   bool fresh(std::size_t index) const;
-  /// A dark picture made from a pair's bright one, which depends on seed, pair and `draw` alone; its source must
+  /// A dark picture made from a pair's bright one; depends only on seed, pair and `draw`. The source must have
   /// synthesize. As for pictures(), one thread at a time.
   Image dark_twin(std::size_t index, std::uint64_t draw) const;
 

@@ -10,7 +10,7 @@
 /// Reports on runs and sweeps: the figures here and in report_tables.cpp, the page in report_page.cpp.
 namespace kind {
 
-/// What is better.
+/// The better direction.
 enum class Direction { kHigher, kLower, kNearOne, kNone };
 
 struct ReportCell {
@@ -36,7 +36,7 @@ struct Report {
 };
 
 /// Runs that are done make the estimates. Differences are paired by seed and, for figures, by picture. `reference` is a
-/// point's name or label, or empty for the first one; throws Error where there is no such point.
+/// point's name or label, or empty for the first one; throws Error if there is no such point.
 Report make_report(Records records, const std::string& reference);
 
 /// "+" better than the reference, "-" worse, "*" different where neither is better, "" otherwise.
@@ -55,10 +55,10 @@ struct PageOptions {
   std::size_t count = 2;
 };
 
-/// One page that needs nothing else: tables, curves, contributions, effects of axes, pictures. Throws Error where a
-/// picture that was asked for is on no sheet.
+/// A self-contained page: tables, curves, contributions, effects of axes, pictures. Throws Error if a requested picture
+/// is on no sheet.
 std::string report_page(const Report& report, const PageOptions& options);
-/// What every such page begins with.
+/// The start of every such page.
 inline constexpr std::string_view kReportPageStart =
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"generator\" "
     "content=\"kind-report\">";

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-/// What finished runs and sweeps have left behind, as reports need it.
+/// The records of finished runs and sweeps, for reports.
 namespace kind {
 
 using Figures = std::map<std::string, double>;
@@ -59,9 +59,9 @@ struct Records {
   std::vector<RunRecord> runs;
 };
 
-/// Reads folders of sweeps and of single runs. Folders of the same sweep (parts of it that other machines have carried
-/// out) become one: of each run that one counts which got furthest. Single runs whose configs differ in nothing but the
-/// seed are one point. Throws Error where a folder is neither, or a file in it is damaged.
+/// Reads folders of sweeps and of single runs. Folders of the same sweep (parts that other machines have carried out)
+/// are merged: for each run, the copy with the most progress counts. Single runs whose configs differ only in the seed
+/// are one point. Throws Error if a folder is neither, or a file in it is damaged.
 Records read_records(const std::vector<std::string>& folders);
 
 }  // namespace kind

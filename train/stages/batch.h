@@ -5,16 +5,16 @@
 namespace kind {
 
 /// The batch of a step: `batch` samples of [c, patch, patch], stacked. An epoch takes floor(pairs / batch) steps, at
-/// least one, and meets every pair in an order of its own; sample i of epoch e (its pair, crop, flip and coins) depends
-/// on (seed, stage, e, i) alone, so that a run goes on anywhere. Where a batch is larger than the set, pairs repeat.
+/// least one, and visits the pairs in an order of its own; sample i of epoch e (its pair, crop, flip and augmentation)
+/// depends only on (seed, stage, e, i), so that a run can resume anywhere. If a batch is larger than the set, pairs
+/// repeat.
 ///
-/// Several sources take turns: among any kTurns samples from a multiple of kTurns on, each gets its `turns`, spread as
-/// evenly as can be (smooth weighted round robin: each turn every source gains its `turns`, the one that has most is
-/// served and pays kTurns). Whose turn it is depends on the sample's number in the stage alone. Each source goes
-/// through its own pairs again and again, each time all of them in a new order; sample i of time e depends on (seed,
-/// stage, source, e, i) alone.
+/// Several sources alternate: among any kTurns samples from a multiple of kTurns on, each gets its `turns`, spread as
+/// evenly as possible (smooth weighted round robin: at each sample every source gains its `turns`, the one with the
+/// most is served and pays kTurns). The choice depends only on the sample's number in the stage. Each source cycles
+/// through its own pairs, in a new order each time; sample i of cycle e depends only on (seed, stage, source, e, i).
 ///
-/// With `mixup`, samples of a batch are then mixed, by draws of (seed, stage, step).
+/// With `mixup`, samples of a batch are then mixed, with draws from (seed, stage, step).
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
                          std::uint64_t stage, std::int64_t step);
 

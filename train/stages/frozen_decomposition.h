@@ -12,9 +12,9 @@
 
 namespace kind {
 
-/// Decompositions of whole pictures by a frozen net, each computed once, when it is first asked for. With a `shared`
-/// folder they are kept in a file there whose name stands for the net's weights, the pictures and the kernels: other
-/// runs with the same ones then use them too, at the same time or later.
+/// Decompositions of whole pictures by a frozen net, each computed once, at first use. With a `shared` folder they are
+/// kept in a file there whose name identifies the net's weights, the pictures and the kernels: other runs with the same
+/// ones share it, concurrently or later.
 class FrozenDecomposition {
  public:
   /// The maps of a pair as planes: R_low 0..2, L_low 3, R_high 4..6, L_high 7.
@@ -26,12 +26,12 @@ class FrozenDecomposition {
   /// The store, holding that pair's maps.
   const MapStore& maps(std::size_t index);
 
-  /// What adjustment is asked for over the whole picture of a pair, upwards and downwards (see ratio_between).
+  /// The ratios of adjustment for the whole picture of a pair, upwards and downwards (see ratio_between).
   struct Ratio {
     double up, down;
   };
   Ratio ratio(std::size_t index);
-  /// The one upwards with another dark picture in place of the pair's.
+  /// The upward ratio with another dark picture instead of the pair's.
   double ratio_up(std::size_t index, const Image& low);
 
  private:

@@ -8,8 +8,8 @@
 
 namespace kind {
 
-/// Maps [c, h, w] by index, kept so that a frozen net runs once a picture: in memory up to a limit, the rest in a
-/// nameless file that the system removes when the program ends, however it ends.
+/// Maps [c, h, w] by index, kept so that a frozen net runs once per picture: in memory up to a limit, the rest in an
+/// unnamed file that the system removes when the program ends.
 class MapStore {
  public:
   /// `folder` is where the file goes if it is needed; it must exist by then.
@@ -19,9 +19,9 @@ class MapStore {
   MapStore& operator=(const MapStore&) = delete;
 
   bool has(std::size_t index) const { return !entries_[index].shape.empty(); }
-  /// Throws Error where the file cannot be written.
+  /// Throws Error if the file cannot be written.
   void put(std::size_t index, const Tensor<float>& maps);
-  /// Maps of that shape that somebody else keeps, for as long as the store lives.
+  /// Maps of that shape that are owned by the caller, who keeps them as long as the store lives.
   void put_view(std::size_t index, const Shape& shape, const float* maps);
   /// Rows y.. and columns x.. of every map: [c, height, width].
   Tensor<float> crop(std::size_t index, std::int64_t y, std::int64_t x, std::int64_t height, std::int64_t width) const;
@@ -30,9 +30,9 @@ class MapStore {
 
  private:
   struct Entry {
-    std::vector<std::int64_t> shape;  // empty where there is none yet
+    std::vector<std::int64_t> shape;  // empty if there is none yet
     Tensor<float> tensor;             // keeps what `data` points to, where that is ours
-    const float* data = nullptr;      // null where it is in the file
+    const float* data = nullptr;      // null if it is in the file
     std::int64_t offset = 0;          // in the file, in bytes
   };
 

@@ -9,13 +9,13 @@
 
 namespace kind {
 
-/// Maps by index in a file that several programs use at the same time, so that what all of them need is computed once.
-/// Each has a checksum, written after it: what a program that was killed left half done is made again.
+/// Maps by index in a file that several programs use concurrently, so that shared maps are computed once. A checksum is
+/// written after each map, so that maps left incomplete by a killed program are computed again.
 class SharedMaps {
  public:
-  /// Opens the file, or makes it; its folder is made where it is missing. `elements` are how many numbers the maps of
-  /// each index have. The name should stand for the content: nothing else tells whether it is what is meant. Throws
-  /// Error where the file cannot be made or has another size.
+  /// Opens the file, or creates it, with its folder if necessary. `elements` is the number of values in the maps of
+  /// each index. The file name should identify the content, since nothing else does. Throws Error if the file cannot be
+  /// created or has another size.
   SharedMaps(const std::string& path, const std::vector<std::int64_t>& elements);
   ~SharedMaps();
   SharedMaps(const SharedMaps&) = delete;

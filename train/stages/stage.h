@@ -12,10 +12,10 @@
 
 namespace kind {
 
-/// The parameters that a stage changes. The model must hold the stage's net.
+/// The parameters that a stage trains. The model must contain the stage's net.
 Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model);
 
-/// The loss of a batch [n, c, size, size] of a stage, its planes as StageSampler makes them; throws Error where the
+/// The loss of a batch [n, c, size, size] of a stage, its planes as StageSampler makes them; throws Error if the
 /// batch has other planes or the model lacks the stage's net.
 Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch);
 
@@ -24,22 +24,22 @@ Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, con
 template <class T>
 Variable<T> ratios_upwards(const std::string& form, const Variable<T>& low, const Variable<T>& high);
 
-/// How many planes a sample of a stage has.
+/// The number of planes in a sample of a stage.
 std::int64_t stage_planes(const StageConfig& config);
 
-/// What a stage trains on: one crop of a pair at a time becomes planes.
+/// Makes the samples of a stage: turns a crop of a pair into planes.
 class StageSampler {
  public:
   virtual ~StageSampler() = default;
 
-  /// Does beforehand what sample() needs of this pair and other threads should help with. A fresh dark picture
-  /// (Pairs::fresh) depends on `draw` alone; no two samples of a stage have the same, and 0 is the picture's kept twin.
+  /// Prepares, with all threads, what sample() needs of this pair. A fresh dark picture (Pairs::fresh) depends only on
+  /// `draw`; no two samples of a stage share it, and 0 is the picture's permanent twin.
   virtual void prepare(std::size_t, std::uint64_t /*draw*/ = 0) {}
 
   /// Planes [stage_planes, size, size] of a pair's crop at (y, x):
   ///   decomposition: I_low, I_high;  restoration: R_low, L_low, target, L_high;  adjustment: source, ratio map, target
-  ///   joint training: input, I_high, target, ratio map, level map (of the target, 1 where it is the bright picture)
-  /// Draws from `random` what else a sample decides by chance.
+  ///   joint training: input, I_high, target, ratio map, level map (of the target, 1 if it is the bright picture)
+  /// All other random choices of a sample are drawn from `random`.
   virtual Tensor<float> sample(std::size_t pair, std::int64_t y, std::int64_t x, std::int64_t size, Random& random,
                                std::uint64_t draw = 0) = 0;
 };
@@ -49,7 +49,7 @@ std::unique_ptr<StageSampler> make_sampler(const StageConfig& config, const Mode
                                            FrozenDecomposition& frozen);
 
 /// A value of an exposure between a dark and a bright one, all in 0..1: their geometric mean, with the bright one's
-/// weight `share` in 0..1. It has the dark picture's noise in part.
+/// weight `share` in 0..1. It contains part of the dark picture's noise.
 float exposure_between(float low, float high, float share);
 
 }  // namespace kind

@@ -8,7 +8,7 @@
 #include "losses/loss.h"
 #include "nets/model.h"
 
-/// What a config says of a stage. Each field is listed once: the list parses it, prints it and writes docs/config.md.
+/// The config of a stage. Each field is listed once: the list parses it, prints it and generates docs/config.md.
 namespace kind {
 
 struct OptimizerConfig {
@@ -25,18 +25,18 @@ struct OptimizerConfig {
   void fields(V& v) {
     v.field("type", type, "Adam, or stochastic gradient descent with momentum.", one_of("adam", "sgd"));
     v.field("form", form,
-            "Where Adam's epsilon stands: outside the bias correction (TensorFlow 1, as the authors trained) or inside "
-            "it (the paper of Adam).",
+            "Position of Adam's epsilon: outside the bias correction (TensorFlow 1, as the authors trained) or "
+            "inside it (the Adam paper).",
             one_of("tensorflow", "standard"));
-    v.field("learning_rate", learning_rate, "Step size before the schedule.", greater_than(0));
+    v.field("learning_rate", learning_rate, "Learning rate before the schedule.", greater_than(0));
     v.field("beta1", beta1, "Adam: decay of the mean of gradients.", between(0, 0.999999));
     v.field("beta2", beta2, "Adam: decay of the mean of squared gradients.", between(0, 0.999999999));
     v.field("epsilon", epsilon, "Adam: keeps the division finite.", greater_than(0));
     v.field("momentum", momentum, "SGD: decay of the velocity.", between(0, 0.999999));
-    v.field(
-        "weight_decay", weight_decay,
-        "Each step also takes learning rate times this times the weight off it (decoupled, AdamW); biases excepted.",
-        between(0, 1));
+    v.field("weight_decay", weight_decay,
+            "Decoupled weight decay (AdamW): each step first multiplies weights, but not biases, by 1 - learning "
+            "rate times this.",
+            between(0, 1));
   }
 };
 
@@ -49,11 +49,14 @@ struct ScheduleConfig {
 
   template <class V>
   void fields(V& v) {
-    v.field("type", type, "How the learning rate falls.", one_of("constant", "steps", "cosine"));
-    v.field("warmup_steps", warmup_steps, "Steps over which it first rises linearly from 0.", at_least(0));
-    v.field("milestones", milestones, "steps: fractions of the stage after which it falls.", between(0, 1));
-    v.field("factor", factor, "steps: what each milestone multiplies it by.", greater_than(0), at_most(1));
-    v.field("final_factor", final_factor, "cosine: what is left of it at the end.", between(0, 1));
+    v.field("type", type, "How the learning rate decays.", one_of("constant", "steps", "cosine"));
+    v.field("warmup_steps", warmup_steps,
+            "Warm-up: steps over which the learning rate first rises linearly from "
+            "0.",
+            at_least(0));
+    v.field("milestones", milestones, "steps: fractions of the stage at which the learning rate drops.", between(0, 1));
+    v.field("factor", factor, "steps: factor of the learning rate at each milestone.", greater_than(0), at_most(1));
+    v.field("final_factor", final_factor, "cosine: factor of the learning rate at the end.", between(0, 1));
   }
 };
 
@@ -64,8 +67,8 @@ struct ValidationConfig {
 
   template <class V>
   void fields(V& v) {
-    v.field("every", every, "Steps between validations (the last step has one too); 0: none.", at_least(0));
-    v.field("pairs", pairs, "How many of the held-out pairs are used, evenly spread; 0: all.", at_least(0));
+    v.field("every", every, "Steps between validations (there is one after the last step, too); 0: none.", at_least(0));
+    v.field("pairs", pairs, "Number of held-out pairs to use, evenly spaced; 0: all.", at_least(0));
     v.field("sheet_rows", sheet_rows, "Pairs on the picture sheet; 0: no sheet.", between(0, 64));
   }
 };
@@ -76,8 +79,9 @@ struct CheckpointConfig {
 
   template <class V>
   void fields(V& v) {
-    v.field("every", every, "Steps between checkpoints (the last step of a stage has one too).", at_least(1));
-    v.field("keep_last", keep_last, "How many are kept.", at_least(1));
+    v.field("every", every, "Steps between checkpoints (there is one after the last step of a stage, too).",
+            at_least(1));
+    v.field("keep_last", keep_last, "Number of checkpoints to keep.", at_least(1));
   }
 };
 
@@ -92,10 +96,10 @@ struct NetConfig {
     v.field("decomposition", decomposition, "Train the decomposition net of this form.");
     v.field("restoration", restoration, "Train the restoration net of this form; decomposition is frozen.");
     v.field("adjustment", adjustment,
-            "Train the adjustment net of this form; decomposition is frozen. With restoration beside it (and "
+            "Train the adjustment net of this form; decomposition is frozen. Together with restoration (and with "
             "decomposition, which then is not frozen) the output R_hat L_hat is compared with the bright picture.");
   }
-  /// Whether the nets are trained by their output as a whole.
+  /// Whether the nets are trained jointly, by their output.
   bool joint() const { return restoration && adjustment; }
   void validate(const std::string& path) const;
 };
@@ -115,7 +119,7 @@ struct StageLosses {
   bool any_of_output() const { return !image.empty() || !parts.empty(); }
 };
 
-/// Changes of samples by chance; each number is the share of samples that are changed.
+/// Random augmentation; each number is the share of samples that are changed.
 struct AugmentConfig {
   double brighter_inputs = 0;
   double darker_targets = 0;
@@ -130,36 +134,36 @@ struct AugmentConfig {
   void fields(V& v) {
     v.field("brighter_inputs", brighter_inputs,
             "joint training: share of samples whose input is an exposure between the two pictures, their "
-            "geometric mean with a random weight. So pictures that are hardly dark are learned, too.",
+            "geometric mean with a random weight. This teaches the nets pictures that are hardly dark.",
             between(0, 1));
     v.field("darker_targets", darker_targets,
             "joint training: share of samples whose target and ratio are lowered by one random factor from 0.3 "
-            "to 1. So the ratio is learned to choose the light.",
+            "to 1. This teaches the nets to follow the ratio.",
             between(0, 1));
     v.field("color_shuffle", color_shuffle,
-            "decomposition and joint training: share of samples whose red, green and blue change places, in all "
-            "pictures alike. So colors are learned that the pairs have few of.",
+            "decomposition and joint training: share of samples whose red, green and blue are permuted, equally "
+            "in all pictures. This adds colours that are rare in the pairs.",
             between(0, 1));
     v.field("color_jitter", color_jitter,
-            "decomposition and joint training: share of samples whose colors are turned about the gray axis by "
-            "any angle and stretched by 0 to 1.6, in all pictures alike. So the input's color is what tells the "
-            "output's.",
+            "decomposition and joint training: share of samples whose colours are rotated about the gray axis by "
+            "a random angle and scaled by 0 to 1.6, equally in all pictures. So only the input's colours predict "
+            "the output's.",
             between(0, 1));
     v.field("gray_inputs", gray_inputs,
-            "decomposition and joint training: share of samples of which all pictures become gray. So gray is "
-            "learned to stay gray.",
+            "decomposition and joint training: share of samples whose pictures all become gray. This teaches the "
+            "nets to keep gray.",
             between(0, 1));
     v.field("mixup", mixup,
-            "joint training: share of samples that are mixed with the next one of their batch, pictures, ratio "
-            "and level alike, by a random weight.",
+            "joint training: share of samples that are mixed with the next one of their batch, including ratio "
+            "and level, with a random weight.",
             between(0, 1));
     v.field("lamps", lamps,
             "decomposition and joint training: share of samples that get round lamps, a bright window or a "
-            "bright border, in all pictures alike. So what shines in the dark is learned, which the pairs lack.",
+            "bright border, equally in all pictures. This adds light sources, which the pairs lack.",
             between(0, 1));
     v.field("noisy_inputs", noisy_inputs,
-            "decomposition and joint training: share of samples whose input gets white noise, of a standard "
-            "deviation from 0 to 0.06. So grain is learned that is stronger than the pairs'.",
+            "decomposition and joint training: share of samples whose input gets white noise with a standard "
+            "deviation from 0 to 0.06. This adds stronger grain than that of the pairs.",
             between(0, 1));
   }
 };
@@ -189,21 +193,21 @@ struct StageConfig {
   void fields(V& v) {
     v.field("name", name, "The stage's name, for --set, metrics and messages.", kRequired);
     v.field("net", net, "What is trained.", kRequired);
-    v.field(
-        "init", init,
-        "A model to take nets from: this stage's own, to start from it, and the frozen ones. Nets of earlier stages "
-        "of the same run are there already.");
-    v.field("losses", losses, "The terms of the loss, added up with their weights.", kRequired);
-    v.field("batch", batch, "Pairs in a step.", between(1, 4096));
-    v.field("patch", patch, "Side of the square crops in pixels.", between(1, 65535));
+    v.field("init", init,
+            "A model that initialises the stage's own net and provides the frozen ones. Nets of earlier stages of "
+            "the same run are kept.");
+    v.field("losses", losses, "The terms of the loss; it is their weighted sum.", kRequired);
+    v.field("batch", batch, "Samples per step.", between(1, 4096));
+    v.field("patch", patch, "Width and height of the crops in pixels.", between(1, 65535));
     v.field("epochs", epochs, "Passes over the training pairs.", at_least(1));
     v.field("steps", steps, "Stop after this many steps instead.", at_least(1));
-    v.field("optimizer", optimizer, "How weights follow gradients.");
+    v.field("optimizer", optimizer, "How gradients update the weights.");
     v.field("schedule", schedule, "How the learning rate changes.");
-    v.field("clip_norm", clip_norm, "Gradients are scaled down to this norm over all weights.", greater_than(0));
+    v.field("clip_norm", clip_norm, "Gradients with a larger global norm are scaled down to this norm.",
+            greater_than(0));
     v.field("ema", ema,
-            "Decay of an average of the weights, which then is what is validated and kept; it starts lower, at "
-            "(1 + step) / (10 + step).",
+            "Decay of the exponential moving average of the weights, which is then validated and kept; it starts "
+            "lower, at (1 + step) / (10 + step).",
             between(0, 0.9999999));
     v.field("target_power", target_power,
             "restoration: the target is R_high to this power (1.2 in the authors' program: more contrast).",
@@ -215,12 +219,12 @@ struct StageConfig {
         "picture (picture), for which decomposition must be frozen.",
         one_of("paper", "official", "picture"));
     v.field("ratio_gradient", ratio_gradient,
-            "joint training of all three nets: the loss's gradient passes through the ratio, too, so decomposition "
-            "learns illuminations whose ratio tells the light that adjustment needs.");
-    v.field("augment", augment, "Samples that are changed by chance.");
+            "joint training of all three nets: the gradient of the loss also flows through the ratio, so "
+            "decomposition learns illuminations whose ratio predicts the light level.");
+    v.field("augment", augment, "Random augmentation of samples.");
     earlier_fields(v, "augment", augment);
-    v.field("validation", validation, "Looks at held-out pairs.");
-    v.field("checkpoints", checkpoints, "What a killed run goes on from.");
+    v.field("validation", validation, "Validation on held-out pairs.");
+    v.field("checkpoints", checkpoints, "Files from which a stopped run resumes.");
     v.field("log_every", log_every, "Steps between lines of metrics.jsonl.", at_least(1));
   }
   void validate(const std::string& path) const;

@@ -4,7 +4,7 @@
 
 namespace kind {
 
-/// What a stage trains, by its nets: the planes of a sample, where samples come from, and the loss of a batch of them.
+/// A kind of stage, by its nets: the planes of a sample, the source of samples, and the loss of a batch.
 class StageKind {
  public:
   virtual ~StageKind() = default;
@@ -15,15 +15,16 @@ class StageKind {
   virtual Loss<float> loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch) const = 0;
 };
 
-/// Stages on pictures: the decomposition net alone, or restoration and adjustment (and decomposition) by their output.
+/// Stages on pictures: the decomposition net alone, or joint training of restoration and adjustment (and
+/// decomposition).
 const StageKind& decomposition_stage();
 const StageKind& joint_stage();
 /// Stages on the maps of a frozen decomposition.
 const StageKind& restoration_stage();
 const StageKind& adjustment_stage();
 
-/// The ratio that adjustment is given to turn the dark illumination of a crop into the bright one, or the reverse.
-/// `form` is "paper" or "official", as of StageConfig's `ratio`.
+/// The ratio for adjustment from the dark illumination of a crop to the bright one, or the reverse. `form` is "paper"
+/// or "official", as in StageConfig's `ratio`.
 double ratio_of_crop(const std::string& form, const Tensor<float>& low, const Tensor<float>& high, bool upwards);
 
 }  // namespace kind

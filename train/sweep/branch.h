@@ -6,16 +6,16 @@
 
 namespace kind {
 
-/// Begins a run in `out` as a copy of the finished run in `from`, whose stages are the first ones of this config, so
-/// that resuming it goes on with the next stage: to the same bytes as if it had trained them itself. Does nothing where
-/// `out` has a checkpoint already. Seed, pictures and everything else but fit_light must be the same; where the
-/// pictures lie may differ, and resuming looks at them. Throws Error where `from` is no such run or is not finished,
-/// NotFinite where it has failed.
+/// Starts a run in `out` as a copy of the finished run in `from`, whose stages are the first ones of this config, so
+/// that resuming it continues with the next stage and reaches the same bytes as without branching. Does nothing if
+/// `out` already has a checkpoint. Seed, pictures and everything else except fit_light must be the same; the pictures'
+/// location may differ, and resuming checks them. Throws Error if `from` is no such run or is not finished, NotFinite
+/// if it has failed.
 void branch_run(const TrainConfig& config, const std::string& from, const std::string& out);
 
-/// RUN/failed.json: why a run ended before its model was finished. The text, or nothing where there is no such file.
+/// The reason in RUN/failed.json why a run failed; nothing if there is no such file.
 std::optional<std::string> failure_of(const std::string& run);
-/// Writes it, and makes the folder where it is missing.
+/// Writes that file, and creates the folder if necessary.
 void put_failure(const std::string& run, const std::string& reason);
 
 }  // namespace kind

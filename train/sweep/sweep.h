@@ -23,8 +23,8 @@ struct SweepRange {
   void fields(V& v) {
     v.field("from", from, "First value.", kRequired);
     v.field("to", to, "Last value.", kRequired);
-    v.field("count", count, "How many, both ends included.", between(2, 10000), kRequired);
-    v.field("scale", scale, "Whether neighbours differ by the same amount or by the same factor.",
+    v.field("count", count, "Number of values, including both ends.", between(2, 10000), kRequired);
+    v.field("scale", scale, "Constant difference (linear) or constant factor (log) between neighbours.",
             one_of("linear", "log"));
   }
   void validate(const std::string& path) const;
@@ -38,10 +38,11 @@ struct SweepRandom {
 
   template <class V>
   void fields(V& v) {
-    v.field("from", from, "Least value.", kRequired);
-    v.field("to", to, "Values stay below this.", kRequired);
-    v.field("count", count, "How many are drawn.", between(1, 10000), kRequired);
-    v.field("scale", scale, "Whether values or their logarithms are drawn evenly.", one_of("linear", "log"));
+    v.field("from", from, "Smallest value.", kRequired);
+    v.field("to", to, "Upper limit, exclusive.", kRequired);
+    v.field("count", count, "Number of draws.", between(1, 10000), kRequired);
+    v.field("scale", scale, "Uniform distribution of the values (linear) or of their logarithms (log).",
+            one_of("linear", "log"));
     v.field("seed", seed, "The same seed and axis name draw the same values.", at_least(0));
   }
   void validate(const std::string& path) const;
@@ -53,8 +54,8 @@ struct SweepChoice {
 
   template <class V>
   void fields(V& v) {
-    v.field("name", name, "What tables call it.", kRequired);
-    v.field("set", set, "Values by path, as --set takes them.", kRequired);
+    v.field("name", name, "The name in tables.", kRequired);
+    v.field("set", set, "Values by path, as for --set.", kRequired);
   }
 };
 
@@ -69,12 +70,12 @@ struct SweepAxis {
 
   template <class V>
   void fields(V& v) {
-    v.field("name", name, "What tables call it.", kRequired);
-    v.field("path", path, "What it changes, a path as --set takes it; for values, range and random.");
-    v.field("values", values, "The values one after the other.");
+    v.field("name", name, "The name in tables.", kRequired);
+    v.field("path", path, "The value to change, a path as for --set; for values, range and random.");
+    v.field("values", values, "A list of values.");
     v.field("range", range, "Evenly spaced numbers.");
     v.field("random", random, "Numbers drawn at random.");
-    v.field("choices", choices, "Named changes, each of any number of paths.");
+    v.field("choices", choices, "Named changes, each to any number of paths.");
   }
   void validate(const std::string& here) const;
 };
@@ -87,10 +88,10 @@ struct SweepBudget {
   template <class V>
   void fields(V& v) {
     v.field("steps", steps, "Steps of every stage.", at_least(1));
-    v.field("stages", stages, "Steps by stage; goes before steps.", at_least(1));
+    v.field("stages", stages, "Steps by stage; takes precedence over steps.", at_least(1));
     v.field("minutes", minutes,
-            "A run that takes longer is saved and counts with what it was last validated with. Nothing is then shared "
-            "between runs, and a run that was killed has its minutes anew.",
+            "A run that takes longer is saved, and its last validation counts. With this budget runs share "
+            "nothing, and a resumed run gets its full minutes again.",
             greater_than(0));
   }
 };
@@ -106,29 +107,29 @@ struct SweepConfig {
 
   template <class V>
   void fields(V& v) {
-    v.field("base", base, "The config that all runs start from; a path from the sweep file's own folder.", kRequired);
-    v.field("set", set, "Values by path, as --set takes them, that all runs have in place of the base's.");
-    v.field("axes", axes, "What the runs differ in.", kRequired);
+    v.field("base", base, "The base config of all runs; a path relative to the sweep file's folder.", kRequired);
+    v.field("set", set, "Values by path, as for --set, that override those of the base in all runs.");
+    v.field("axes", axes, "The differences between the runs.", kRequired);
     v.field("combine", combine,
-            "cross: every value with every other; zip: the first of each axis together, then the second ...; each: the "
-            "base, then one axis at a time.",
+            "cross: the Cartesian product; zip: the first values of all axes together, then the second ones, "
+            "...; each: the base, then one axis at a time.",
             one_of("cross", "zip", "each"));
-    v.field("seeds", seeds, "Each point is run once with each of them.", at_least(0));
-    v.field("budget", budget, "How long a run takes.");
+    v.field("seeds", seeds, "Each point runs once with each seed.", at_least(0));
+    v.field("budget", budget, "The length of a run.");
     v.field("keep_checkpoints", keep_checkpoints,
-            "Whether runs keep their checkpoints when they are done; their models stay in any case.");
+            "Keep the checkpoints of finished runs; their models are always kept.");
   }
   void validate(const std::string& path) const;
 };
 
-/// One combination of values, run once a seed.
+/// One combination of values, run once per seed.
 struct SweepPoint {
   std::string name;                                   // p07
   std::string label;                                  // "weight=0.1, c=10"
-  std::vector<std::optional<nlohmann::json>> values;  // of each axis (a choice's name); nothing where it is the base's
+  std::vector<std::optional<nlohmann::json>> values;  // of each axis (a choice's name); nothing if it is the base's
 };
 
-/// One training: a point with a seed, or first stages that several such runs have in common.
+/// A training task: a point with a seed, or first stages that several such runs share.
 struct SweepTask {
   std::string name;         // p07-s1, or shared-0123456789abcdef
   std::string folder;       // in the sweep's folder
@@ -148,13 +149,13 @@ struct SweepPlan {
   std::vector<SweepTask> runs;    // all points with the first seed, then with the next
 };
 
-/// What a sweep may have: every run's config is held several times over while it is planned.
+/// Limits of a sweep: planning keeps several copies of every run's config.
 inline constexpr std::size_t kMaxSweepRuns = 10'000, kMaxSweepAxes = 100;
 
-/// Reads a sweep and plans its runs; looks at no pictures. `set` are --set assignments and `data` the folder of
-/// pictures, for every run; empty: the base's own. Points whose configs are the same become one. Throws Error naming
-/// the file, and the axis and value where they make no valid config; more than `max_runs` runs are refused before any
-/// of them is made. read(path) gives the content of the sweep's file and of its base.
+/// Reads a sweep and plans its runs; reads no pictures. `set` are --set assignments and `data` the folder of pictures,
+/// for every run; empty: the base's own. Points with equal configs are merged. Throws Error naming the file, and the
+/// axis and value if they give no valid config; more than `max_runs` runs are refused before any is created. read(path)
+/// returns the content of the sweep's file and of its base.
 SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::vector<std::string>& data,
                      std::size_t max_runs = kMaxSweepRuns,
                      const std::function<nlohmann::json(const std::string& path)>& read = read_json_file);
@@ -162,7 +163,7 @@ SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& se
 /// "11 points, 3 seeds: 33 runs; 6 sets of stages that several need".
 std::string summary_of(const SweepPlan& plan);
 
-/// What the sweep's folder keeps of the plan (sweep.json): axes, points, seeds, and a hash of each run's config.
+/// The plan as stored in the sweep's folder (sweep.json): axes, points, seeds, and a hash of each run's config.
 nlohmann::ordered_json to_json(const SweepPlan& plan);
 
 }  // namespace kind

@@ -8,7 +8,7 @@
 
 namespace kind {
 
-/// How a sweep is carried out. Each task is this program run as `PROGRAM CONFIG --out FOLDER --resume ...`.
+/// Options of a sweep run. Each task runs as `PROGRAM CONFIG --out FOLDER --resume ...`.
 struct SweepOptions {
   std::string program;  // kind-train
   std::string out;      // the sweep's folder
@@ -23,16 +23,16 @@ struct SweepOutcome {
   std::size_t done = 0, failed = 0, left = 0;  // runs; those left are neither
 };
 
-/// Carries out the tasks that are still to be done, those that others branch from first. `out` holds sweep.json (the
-/// plan), points/NAME.json (configs), logs/NAME.txt (what the runs said), a folder a run, and shared/ (stages and
-/// decomposition outputs that several runs need). A run that fails leaves its reason in FOLDER/failed.json, and the
-/// others go on; what a signal ended, and what its end kept from beginning, is tried again with `resume`. Runs end when
-/// this program does, however it ends. Throws Error where `out` holds another sweep, or this one and `resume` is false,
-/// where another program works on it, or where the pictures or models that the first run needs are not there: nothing
-/// is written then.
+/// Carries out the remaining tasks, starting with those that others branch from. `out` contains sweep.json (the plan),
+/// points/NAME.json (configs), logs/NAME.txt (output of the runs), a folder per run, and shared/ (stages and
+/// decomposition outputs that several runs need). A run that fails records its reason in FOLDER/failed.json, and the
+/// others continue. `resume` retries runs that a signal ended, and runs that had to wait for them. Runs stop when this
+/// program ends for any reason. Throws Error if `out` contains another sweep, or this one and `resume` is false, if
+/// another program works on it, or if the pictures or models that the first run needs are not there: nothing is written
+/// then.
 SweepOutcome run_sweep(const SweepPlan& plan, const SweepOptions& options);
 
-/// How far a task is: "done", "failed: REASON", "step N" or "-".
+/// The progress of a task: "done", "failed: REASON", "step N" or "-".
 std::string task_state(const SweepTask& task, const SweepPlan& plan, const std::string& out);
 
 /// A line for each run: name, point and state.
@@ -41,7 +41,7 @@ std::string list_sweep(const SweepPlan& plan, const std::string& out);
 /// The command that carries out a task, without the program's name.
 std::vector<std::string> task_arguments(const SweepTask& task, const SweepPlan& plan, const std::string& out);
 
-/// Looks at what the first run needs, before anything is written; refuses a folder that holds something else.
+/// Checks the inputs of the first run before anything is written; refuses a folder with other content.
 void check_sweep(const SweepPlan& plan, const SweepOptions& options);
 /// Writes sweep.json and makes the folders.
 void write_plan(const SweepPlan& plan, const std::string& out);

@@ -9,7 +9,7 @@
 
 namespace kind {
 
-/// Where a run stands, beside its tensors. Nothing in it depends on time, path, host or number of threads.
+/// The state of a run besides its tensors. It does not depend on time, path, host or number of threads.
 struct RunState {
   std::int64_t stage = 0;       // index of the stage
   std::int64_t stage_step = 0;  // steps taken in it
@@ -30,8 +30,8 @@ struct RunState {
 };
 
 /// The checkpoints of a run: for step N, step-N.safetensors is the model as it would be used (averaged weights, if any)
-/// and step-N.state.safetensors what training needs to go on. The model is written first, so a state is never without
-/// its model.
+/// and step-N.state.safetensors the state needed to resume. The model is written first, so a state never lacks its
+/// model.
 class Checkpoints {
  public:
   explicit Checkpoints(const std::string& out) : folder_(out + "/checkpoints") {}
@@ -39,9 +39,9 @@ class Checkpoints {
   const std::string& folder() const { return folder_; }
   std::string model_path(std::int64_t step) const;
   std::string state_path(std::int64_t step) const;
-  /// The step of the newest checkpoint; nothing where there is none.
+  /// The step of the newest checkpoint; nothing if there is none.
   std::optional<std::int64_t> newest() const;
-  /// Removes all but the newest `count`; to be called when one is complete.
+  /// Removes all except the newest `count`; to be called when one is complete.
   void keep_last(std::int64_t count) const;
 
  private:

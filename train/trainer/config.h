@@ -9,7 +9,7 @@
 #include "train/data/data_config.h"
 #include "train/stages/stage_config.h"
 
-/// The config of kind-train. Each field is listed once: the list parses it, prints it and writes docs/config.md.
+/// The config of kind-train. Each field is listed once: the list parses it, prints it and generates docs/config.md.
 namespace kind {
 
 struct TrainConfig {
@@ -23,16 +23,17 @@ struct TrainConfig {
 
   template <class V>
   void fields(V& v) {
-    v.field("seed", seed, "Of everything random; --seed overrides it.", at_least(0));
-    v.field("data", data, "The pairs.");
-    v.field("input", input, "How pictures become the nets' input; kept in the model.");
+    v.field("seed", seed, "Seed of all random numbers; --seed overrides it.", at_least(0));
+    v.field("data", data, "The training data.");
+    v.field("input", input, "Preprocessing of the nets' input; stored in the model.");
     v.field("fit_light", fit_light,
             "After the last stage, fit the automatic light level on the training pairs (needs decomposition).");
     v.field("exact", exact,
-            "Leave out Winograd's algorithm: rounding errors a tenth as large, steps more than twice as long.");
+            "Do not use Winograd's algorithm: rounding errors are a tenth as large, steps take more than twice "
+            "as long.");
     v.field("recompute_activations", recompute_activations,
-            "Compute half of the activations again for the gradients instead of keeping them: less memory, the same "
-            "result, steps about a sixth longer.");
+            "Recompute half of the activations in the backward pass instead of keeping them: less memory, the "
+            "same result, steps about a sixth longer.");
     v.field("stages", stages, "Trained one after the other.", kRequired);
   }
   /// How the nets run.

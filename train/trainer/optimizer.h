@@ -25,13 +25,13 @@ class Optimizer {
  public:
   Optimizer(const OptimizerConfig& config, Parameters<float> parameters);
 
-  /// One step with learning rate config.learning_rate * factor. Parameters without a gradient are left alone.
+  /// One step with learning rate config.learning_rate * factor. Parameters without a gradient are unchanged.
   void step(double factor);
   /// Steps taken so far.
   std::int64_t steps() const { return steps_; }
 
-  /// Adds the state as tensors "optimizer.m.NAME" and so on; takes it from there (Error where one is missing or of
-  /// another shape). The step count is the caller's to keep.
+  /// Saves the state as tensors "optimizer.m.NAME" and so on, and loads it (Error if one is missing or of another
+  /// shape). The caller keeps the step count.
   void save(SafeTensors& content) const;
   void load(const SafeTensors& content, std::int64_t steps);
 
@@ -42,18 +42,18 @@ class Optimizer {
   std::int64_t steps_ = 0;
 };
 
-/// Norm of all gradients together (added in double, in order); parameters without one count as 0.
+/// Global norm of all gradients (accumulated in double, in order); parameters without a gradient count as 0.
 double gradient_norm(const Parameters<float>& parameters);
 /// Multiplies every gradient.
 void scale_gradients(const Parameters<float>& parameters, float factor);
 
-/// An exponential average of parameters: a = d a + (1 - d) p with d = min(decay, (1 + step) / (10 + step)).
+/// Exponential moving average (EMA) of parameters: a = d a + (1 - d) p with d = min(decay, (1 + step) / (10 + step)).
 class WeightAverage {
  public:
   WeightAverage(double decay, const Parameters<float>& parameters);
 
   void update(std::int64_t step);
-  /// Exchanges averages and parameters; calling it again undoes that.
+  /// Exchanges averages and parameters; a second call restores them.
   void swap();
 
   void save(SafeTensors& content) const;

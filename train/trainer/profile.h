@@ -9,16 +9,17 @@
 
 #include "train/trainer/config.h"
 
-/// What each term of a loss asks of the weights, before anything is trained: how large it is, how hard it pulls, and
-/// whether it pulls where the others do.
+/// Profile of the terms of a loss before training: their values, gradient norms, and the angles between their
+/// gradients.
 namespace kind {
 
-/// The gradients of a stage's terms to some of its weights. g_i is that of term i times its weight, G their sum.
+/// The gradients of a stage's terms with respect to some of its weights. g_i is that of the weighted term i, G their
+/// sum.
 struct GradientProfile {
   struct Term {
     double norm = 0;                             // |g_i|
-    std::optional<double> share;                 // g_i G / G G; the shares add up to 1. Nothing where G is zero
-    std::optional<double> cosine_total;          // between g_i and G; nothing where either is zero
+    std::optional<double> share;                 // g_i G / G G; the shares add up to 1. Nothing if G is zero
+    std::optional<double> cosine_total;          // between g_i and G; nothing if either is zero
     std::vector<std::optional<double>> cosines;  // to every term, itself included, whatever the weights are
   };
   std::string layer;            // "decomposition.conv1", or "all" for the whole net
@@ -38,19 +39,19 @@ struct StageProfile {
   std::vector<GradientProfile> gradients;  // the whole net, then its layers in order
 };
 
-/// For each stage, the mean over the first `batches` batches that it would train on, with the nets as the stage would
-/// find them if none before it were trained: from `init`, or as drawn from the seed. Each term passes the net on its
-/// own, so a step is taken per term and batch; no weight changes. `progress` is told a line before each stage. Throws
-/// Error as training does before its first step, NotFinite where a term or gradient is not finite.
+/// For each stage, the mean over the first `batches` batches of its training, with the nets of `init` or as initialised
+/// from the seed, as if no earlier stage were trained. Each term has its own forward and backward pass per batch; no
+/// weight changes. `progress` gets a line before each stage. Throws Error as training does before its first step,
+/// NotFinite if a term or gradient is not finite.
 std::vector<StageProfile> profile_losses(const TrainConfig& config, std::int64_t batches,
                                          const std::function<void(const std::string&)>& progress);
 
 /// {"stages": [{"stage", "weights", "batches", "batch", "patch", "terms": {NAME: {"weight", "raw", "weighted"}},
 /// "gradients": [{"layer", "parameters", "norm", "terms": {NAME: {"norm", "share", "cosine_total", "cosine": {NAME:
-/// ·}}}}]}]}; null where something is not defined.
+/// ·}}}}]}]}; null if something is not defined.
 nlohmann::ordered_json to_json(const std::vector<StageProfile>& profile);
 
-/// The same as tables for people.
+/// The same as text tables.
 std::string profile_text(const std::vector<StageProfile>& profile);
 
 }  // namespace kind

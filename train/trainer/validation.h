@@ -14,15 +14,15 @@ namespace kind {
 inline constexpr int kSheetColumns = 7;
 inline constexpr int kSheetGap = 4;
 
-/// What held-out pairs say of the model so far. Nets that it does not have yet are stood in for by what they are to
-/// become: restoration by R_low, adjustment by L_high.
+/// Validation results of the current model on held-out pairs. Ideal outputs replace nets that do not exist yet: R_low
+/// replaces the output of restoration, L_high that of adjustment.
 struct ValidationResult {
   /// Means over the pairs that have the figure. Of the output rounded to 8 bits against the bright file: the metrics of
   /// losses/metrics/metrics.h that validation takes, by Metric::figure(). "psnr_reflectance" is of the restored
   /// reflectance against R_high. Ratios come from the bright picture. Of the decomposition of the dark picture:
   /// "psnr_reconstruction" (R L against the net's input), "illumination_std" (standard deviation of L over the picture;
-  /// 0 where L has become one gray) and "illumination_gradient" (mean absolute difference of neighbours in L, across
-  /// and down: texture).
+  /// 0 if L has collapsed to one gray) and "illumination_gradient" (mean absolute difference of horizontal and vertical
+  /// neighbours in L: texture).
   std::map<std::string, double> means;
   /// The same over the pairs of each source by its name, where there are several.
   std::map<std::string, std::map<std::string, double>> sets;
@@ -38,9 +38,8 @@ struct ValidationResult {
   std::vector<SheetRow> rows;
 };
 
-/// Looks at the held-out pairs that config names. `stop` is asked before each; where it says so nothing is returned.
-/// Maps of the frozen decomposition are taken from `frozen` where the stage has one (null: decomposition is what is
-/// trained).
+/// Validates on the held-out pairs that config names. `stop` is called before each pair; if it returns true, nothing is
+/// returned. Maps of the frozen decomposition come from `frozen` if the stage has one (null: decomposition is trained).
 std::optional<ValidationResult> validate(const Model<float>& model, const Pairs& pairs, FrozenDecomposition* frozen,
                                          const ValidationConfig& config, const std::function<bool()>& stop);
 

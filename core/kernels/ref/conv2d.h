@@ -4,7 +4,8 @@
 
 namespace kind {
 
-/// Plain loops that state what each kernel computes: the yardstick for the fast ones, and what runs where none fits.
+/// Plain loops that define what each kernel computes: the reference for the fast kernels, and the fallback if none
+/// fits.
 template <class T>
 const Kernels<T>& ref_kernels();
 
