@@ -126,7 +126,7 @@ struct Small : Net<T, SmallConfig> {
 };
 
 TEST_CASE("adding a net: its description gives parameters, layers, gradients and a fused form", "[grad][isa]") {
-  Random random(1), same(1);
+  Random random(1, {SmallConfig::kStream}), same(1, {SmallConfig::kStream});
   const Small<float> net({}, random);
   const Small<double> exact({}, same);
   std::vector<std::string> names;
