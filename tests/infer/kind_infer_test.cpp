@@ -217,7 +217,7 @@ TEST_CASE("kind-infer: a folder's pictures, sorted, without what is none by name
   CHECK(success(dir, "z.png in/ -f png -o all") == "all/z.png\nall/A.png\nall/b.png\n");
   fs::create_directory(dir / "empty");
   CHECK_THAT(failure(dir, "z.png empty -o more"),
-             Contains("empty: there are no pictures that are read (PNG, JPEG, BMP, PPM, PGM) in this folder"));
+             Contains("empty: there are no pictures that are read (PNG, JPEG, BMP, PPM, PGM") && Contains(") in this folder"));
 }
 
 TEST_CASE("kind-infer: files that exist are replaced when asked to, inputs never") {
@@ -410,8 +410,8 @@ std::vector<std::pair<std::string, std::string>> put_bad_files(const TempDir& di
   }
   return {{"missing.png", "No such file"},    {"empty.png", "the file is empty"},  {"text.png", "not a picture"},
           {"cut-a.png", "cut-a.png"},         {"cut-b.JPG", "cut-b.JPG"},          {"canon.CR2", "a camera RAW file"},
-          {"nikon.NEF", "a camera RAW file"}, {"linear.dng", "a camera RAW file"}, {"scan.tif", "a TIFF file"},
-          {"phone.HEIC", "a HEIC file"}};
+          {"nikon.NEF", "a camera RAW file"}, {"linear.dng", "a camera RAW file"}, {"scan.tif", "TIFF"},
+          {"phone.HEIC", "HEIF"}};
 }
 
 TEST_CASE("kind-infer: bad inputs are named, one line each, and the others done") {
