@@ -129,7 +129,7 @@ TEST_CASE("heif: the file's own orientation is applied, and once") {
   for (int c = 0; c < 3; ++c) CHECK(std::abs(flipped.sample(31, 0, c) - image.sample(0, 0, c)) <= 8);
 }
 
-TEST_CASE("heif: further pictures are named; HEIC is not written") {
+TEST_CASE("heif: further pictures are named, and HEIC is not written") {
   const TempDir dir;
   if (heif_have_encoder_for_format(heif_compression_AV1) && can_read_image(ImageFormat::kAvif)) {
     Metadata metadata;
