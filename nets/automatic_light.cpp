@@ -189,16 +189,18 @@ LightChoice choose_light(const Model<float>& model, const MeteredPicture& pictur
     return choice;
   }
   const std::vector<std::int64_t> highlights = brightest(input, weights);
-  const double highest = std::max(rule.highest, std::min(level, kHighestLevel)),
-               wanted = std::max(level, std::min(mean_of(input, weights), highest)),
-               kept = kHighlightsKept * mean_at(input, highlights);
+  // Who asks for less light may get less than the stretched picture has.
+  const double share = std::min(1.0, brighter), highest = std::max(rule.highest, std::min(level, kHighestLevel)),
+               wanted = std::max(level, share * std::min(mean_of(input, weights), highest)),
+               kept = share * kHighlightsKept * mean_at(input, highlights);
   // Each part grows with the ratio, so the whole does.
   const auto error = [&](double log_ratio) {
     const Tensor<float> output = enhanced(std::exp(log_ratio));
     const double mean = mean_of(output, weights);
     return std::min(mean - wanted, std::max(mean_at(output, highlights) - kept, mean - highest));
   };
-  choice.set_ratio(std::exp(root_of(0, std::log(rule.highest_ratio), kCloseEnough, error)));
+  const double lowest = light.stops < 0 ? std::log(kLowestRatio) : 0;
+  choice.set_ratio(std::exp(root_of(lowest, std::log(rule.highest_ratio), kCloseEnough, error)));
   return choice;
 }
 

@@ -13,17 +13,22 @@ namespace {
 
 constexpr double kTimeConstant = 0.5;  // seconds
 
-/// The picture's red, green and blue, each a grid of means.
+/// A frame's red, green and blue, each a grid of means.
 class Thumbnail {
  public:
-  explicit Thumbnail(const Tensor<float>& reduced) : cells_(3 * kSide * kSide) {
-    const std::int64_t h = reduced.shape()[2], w = reduced.shape()[3];
+  explicit Thumbnail(const Image& frame) : cells_(3 * kSide * kSide) {
+    const int w = frame.width, h = frame.height, colors = frame.channels < 3 ? 1 : 3;
+    const double maximum = frame.maximum();
     std::vector<double> counts(cells_.size());
-    for (std::int64_t i = 0; i < reduced.size(); ++i) {
-      const std::int64_t c = i / (h * w), y = i / w % h, x = i % w;
-      const auto cell = static_cast<std::size_t>((c * kSide + y * kSide / h) * kSide + x * kSide / w);
-      cells_[cell] += static_cast<double>(reduced[i]);
-      ++counts[cell];
+    for (int y = 0; y < h; ++y) {
+      for (int x = 0; x < w; ++x) {
+        for (int c = 0; c < 3; ++c) {
+          const auto cell =
+              static_cast<std::size_t>((c * kSide + y * std::int64_t{kSide} / h) * kSide + x * std::int64_t{kSide} / w);
+          cells_[cell] += frame.sample(x, y, std::min(c, colors - 1)) / maximum;
+          ++counts[cell];
+        }
+      }
     }
     for (std::size_t i = 0; i < cells_.size(); ++i) cells_[i] /= std::max(1.0, counts[i]);
   }
@@ -53,7 +58,7 @@ class Thumbnail {
   }
 
  private:
-  static constexpr std::int64_t kSide = 16;
+  static constexpr int kSide = 16;
   std::vector<double> cells_;
 };
 
@@ -144,26 +149,24 @@ SequenceEnhancer::~SequenceEnhancer() = default;
 EnhancedPhoto SequenceEnhancer::next(Image frame) {
   State& state = *state_;
   const int width = frame.width, height = frame.height;
+  check(width > 0 && height > 0, "picture: it is empty");
+  check(frame.channels >= 1 && frame.channels <= 4 && (frame.bits == 8 || frame.bits == 16) &&
+            frame.data.size() == frame.row_bytes() * static_cast<std::size_t>(height),
+        "picture: expected 1 to 4 channels of 8 or 16 bits and as many bytes as these take, got ", frame.channels,
+        " channels of ", frame.bits, " bits in ", frame.data.size(), " bytes");
+  Thumbnail now(frame);
   // What goes on where the frame is enhanced.
-  Scene scene = width == state.width && height == state.height ? state.scene : Scene();
-  PictureArea own;
+  const bool goes_on = width == state.width && height == state.height && !Thumbnail::differ(*state.scene.last, now);
+  Scene scene = goes_on ? state.scene : Scene();
+  scene.last = std::move(now);
   PhotoOptions options = state.options;
   options.hooks.area = [&](PictureArea& area) {
-    own = area;
     if (scene.area) area = joined(area, *scene.area);
     scene.area = area;
   };
   // Each frame's light is chosen for its own range, so that range and light are followed side by side: one behind the
   // other they would overshoot.
-  options.hooks.range = [&](const MeteredPicture& picture, InputRange& range) {
-    Thumbnail now(picture.reduced);
-    if (scene.last && Thumbnail::differ(*scene.last, now)) {
-      scene = Scene();
-      scene.area = own;
-    }
-    scene.last = std::move(now);
-    scene.follow(range, state.share);
-  };
+  options.hooks.range = [&](const MeteredPicture&, InputRange& range) { scene.follow(range, state.share); };
   const bool given = options.light.mode == LightLevel::Mode::kRatio;
   options.hooks.light = [&](LightChoice& light) {
     scene.follow(light, state.share);

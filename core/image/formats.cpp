@@ -66,7 +66,7 @@ bool is_raw_picture(const std::string& path, Bytes bytes) {
   static constexpr auto kExtensions = std::to_array<std::string_view>(
       {".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef",
        ".mos", ".nef", ".nrw", ".orf", ".pef", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw"});
-  return has_at(bytes, 8, "CR"sv) ||
+  return has_at(bytes, 4, "\x10\0\0\0CR\x02"sv) ||
          std::find(kExtensions.begin(), kExtensions.end(), lower_extension(path)) != kExtensions.end();
 }
 

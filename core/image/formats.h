@@ -44,7 +44,9 @@ struct ImageFormatRow {
   bool gray = true;
   /// Of WriteOptions: whether jpeg_quality and chroma count, and whether a quality of 100 means that no bit is lost.
   bool quality = false, chroma = false, lossless_at_100 = false;
-  /// Where limits are found out from the first 64 KiB, always.
+  /// The longest side that is written.
+  int max_side = 0x7fffffff;
+  /// Where limits are found out from the first 64 KiB, always. The orientation may stand behind them.
   bool header_at_start = false;
   MetadataHolder metadata = MetadataHolder::kNone;
   const ImageCodec* (*codec)();
@@ -111,19 +113,23 @@ inline constexpr ImageFormatRow kRows[] = {
      .gray = false,
      .quality = true,
      .lossless_at_100 = true,
+     .max_side = 16383,
+     .header_at_start = true,
      .metadata = kInContainers,
      .codec = webp_codec},
     {.format = ImageFormat::kAvif,
      .id = "avif",
      .name = "AVIF",
      .extensions = {"avif"},
-     .starts = {"????ftypavif", "????ftypavis"},
+     .starts = {"????ftypavif", "????ftypavis", "????ftypmif1????avif", "????ftypmif1????mif1avif",
+                "????ftypmif1????miafavif", "????ftypmif1????mif1miafavif", "????ftypmsf1????avis"},
      .bits = 12,
      .alpha = true,
      .gray = false,
      .quality = true,
      .chroma = true,
      .lossless_at_100 = true,
+     .max_side = 65535,
      .metadata = {.exif = kMostInBox, .xmp = kMostInBox, .icc = kMostInBox, .cicp = true},
      .codec = avif_codec},
     {.format = ImageFormat::kHeif,

@@ -1,4 +1,4 @@
-// AVIF, HEIC and their kin through libheif 1.12 or later.
+// AVIF, HEIC and their kin through libheif 1.13 or later.
 
 #include "core/image/image_codecs.h"
 

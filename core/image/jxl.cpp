@@ -72,6 +72,11 @@ JxlBasicInfo read_header(const std::string& path, JxlDecoder* decoder, const Rea
         " as JPEG XL: its samples are floating-point numbers: convert it to 8 or 16 bits first");
   check(info.bits_per_sample >= 1 && info.bits_per_sample <= 16, "cannot read ", path, " as JPEG XL: its samples have ",
         info.bits_per_sample, " bits, expected 1 to 16");
+  for (std::uint32_t i = 0; i < info.num_extra_channels; ++i) {
+    JxlExtraChannelInfo extra;
+    check(JxlDecoderGetExtraChannelInfo(decoder, i, &extra) == JXL_DEC_SUCCESS && extra.type != JXL_CHANNEL_BLACK,
+          "cannot read ", path, " as JPEG XL: its colours are CMYK: convert it to RGB first");
+  }
   return info;
 }
 
@@ -119,19 +124,28 @@ bool is_srgb(const JxlColorEncoding& color) {
           (color.color_space == JXL_COLOR_SPACE_RGB && color.primaries == JXL_PRIMARIES_SRGB));
 }
 
+/// Release 0.9 left out the pixel format that functions of colour profiles took.
+#if JPEGXL_NUMERIC_VERSION < JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
+#define KIND_JXL_FORMAT(format) &format,
+#else
+#define KIND_JXL_FORMAT(format)
+#endif
+
 /// The profile of what the decoder gives out; none where that is sRGB.
 std::vector<std::uint8_t> profile_of(JxlDecoder* decoder, MetadataBudget& budget) {
-  const JxlPixelFormat format = {3, JXL_TYPE_UINT8, JXL_NATIVE_ENDIAN, 0};
+  [[maybe_unused]] const JxlPixelFormat format = {3, JXL_TYPE_UINT8, JXL_NATIVE_ENDIAN, 0};
   constexpr JxlColorProfileTarget kTarget = JXL_COLOR_PROFILE_TARGET_DATA;
   JxlColorEncoding color;
-  if (JxlDecoderGetColorAsEncodedProfile(decoder, &format, kTarget, &color) == JXL_DEC_SUCCESS && is_srgb(color)) {
+  if (JxlDecoderGetColorAsEncodedProfile(decoder, KIND_JXL_FORMAT(format) kTarget, &color) == JXL_DEC_SUCCESS &&
+      is_srgb(color)) {
     return {};
   }
   std::size_t size = 0;
-  if (JxlDecoderGetICCProfileSize(decoder, &format, kTarget, &size) != JXL_DEC_SUCCESS) return {};
+  if (JxlDecoderGetICCProfileSize(decoder, KIND_JXL_FORMAT(format) kTarget, &size) != JXL_DEC_SUCCESS) return {};
   budget.take(size);
   std::vector<std::uint8_t> profile(size);
-  if (JxlDecoderGetColorAsICCProfile(decoder, &format, kTarget, profile.data(), size) != JXL_DEC_SUCCESS) return {};
+  if (JxlDecoderGetColorAsICCProfile(decoder, KIND_JXL_FORMAT(format) kTarget, profile.data(), size) != JXL_DEC_SUCCESS)
+    return {};
   return profile;
 }
 

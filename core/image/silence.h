@@ -14,11 +14,12 @@ namespace kind {
 class Silence {
  public:
   Silence() {
-    ++depth();
 #ifdef __GLIBC__
     const std::lock_guard lock(mutex());
-    if (count()++ == 0) std::swap(stderr, filter());
+    std::FILE*& other = filter();  // which may throw
+    if (count()++ == 0) std::swap(stderr, other);
 #endif
+    ++depth();
   }
   ~Silence() {
     --depth();

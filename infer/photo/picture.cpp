@@ -75,15 +75,33 @@ Tensor<float> channels_last(const Tensor<float>& map) {
   return result;
 }
 
-/// Writes the maps and adds their paths to `written`, each as soon as it is there.
-void write_maps(const Options& options, const Job& job, const Enhanced& result, std::vector<fs::path>& written) {
+/// Adds a path that is written to those to be removed if the rest fails. What replaced an earlier file is not: that one is
+/// gone.
+class Written {
+ public:
+  template <class F>
+  void add(const fs::path& path, const F& write) {
+    std::error_code ignored;
+    const bool existed = fs::exists(path, ignored);
+    write();
+    if (!existed) paths_.push_back(path);
+  }
+  void remove() const {
+    std::error_code ignored;
+    for (const fs::path& path : paths_) fs::remove(path, ignored);
+  }
+
+ private:
+  std::vector<fs::path> paths_;
+};
+
+/// Writes the maps, each as soon as it is there.
+void write_maps(const Options& options, const Job& job, const Enhanced& result, Written& written) {
   const Tensor<float>* const maps[] = {&result.reflectance, &result.illumination, &result.restored, &result.adjusted};
   for (std::size_t i = 0; i < std::size(maps); ++i) {
     const fs::path png = map_path(options, job, kMapNames[i], "png"), npy = map_path(options, job, kMapNames[i], "npy");
-    write_image(png.string(), to_image(*maps[i]), ImageFormat::kPng);
-    written.push_back(png);
-    write_npy(npy.string(), channels_last(*maps[i]));
-    written.push_back(npy);
+    written.add(png, [&] { write_image(png.string(), to_image(*maps[i]), ImageFormat::kPng); });
+    written.add(npy, [&] { write_npy(npy.string(), channels_last(*maps[i])); });
   }
 }
 
@@ -92,7 +110,8 @@ std::vector<std::string> find_losses(const Options& options, const Picture& pict
   std::vector<std::string> lost;
   if (picture.image.has_alpha() && (!photo.alpha || options.sheet)) lost.push_back("transparency");
   const int bits = std::min(photo.bits == 0 ? picture.image.bits : photo.bits, image_format(picture.format).bits);
-  if (options.photo.bits != 8 && picture.image.bits > bits) lost.push_back(join(picture.image.bits - bits, " of 16 bits"));
+  if (options.photo.bits != 8 && picture.image.bits > bits)
+    lost.push_back(join(picture.image.bits - bits, " of 16 bits"));
   if (options.strip) return lost;
   lost.insert(lost.end(), picture.metadata.dropped.begin(), picture.metadata.dropped.end());
   for (const std::string& what : metadata_left_out(picture.metadata, metadata_holder(picture.format))) {
@@ -121,6 +140,10 @@ PhotoOptions photo_options(const Options& options, const Picture& picture) {
   const ImageFormatRow& format = image_format(picture.format);
   photo.alpha = format.alpha;
   // As write_image would say, but before the work.
+  const ImageFormatRow& row = image_format(picture.format);
+  check(options.sheet || std::max(picture.width, picture.height) <= row.max_side, "cannot write ",
+        picture.job.outputs[0].native(), ": ", row.name, " holds at most ", row.max_side,
+        " pixels a side, the picture has ", picture.width, " x ", picture.height);
   check((picture.image.channels < 3 && !options.sheet) || !is_gray_name(picture.job.outputs[0].string()),
         "cannot write ", picture.job.outputs[0].native(), ": PGM is for gray pictures and ",
         options.sheet ? "a sheet" : "this one", " has colours, expected ppm");
@@ -207,8 +230,17 @@ void read_picture(const Options& options, const Limits& limits, Picture& picture
     picture.image = decode_image("the standard input", bytes, limits.read, &picture.metadata);
     picture.format = image_format_from_content(bytes).value_or(ImageFormat::kPng);
   } else {
-    picture.image = read_image(job.input.string(), limits.read, &picture.metadata);
-    if (options.to_stdout()) picture.format = image_info(job.input.string(), limits.read).format;
+    const std::string path = job.input.string();
+    struct stat status {};
+    if (options.to_stdout() && ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+      // What comes from a pipe comes once.
+      const std::vector<std::uint8_t> bytes = read_file(path, limits.read.max_file_bytes);
+      picture.image = decode_image(path, bytes, limits.read, &picture.metadata);
+      picture.format = image_format_from_content(bytes).value_or(ImageFormat::kPng);
+    } else {
+      picture.image = read_image(path, limits.read, &picture.metadata);
+      if (options.to_stdout()) picture.format = image_info(path, limits.read).format;
+    }
   }
   if (options.to_stdout()) {
     picture.format = options.format.value_or(result_format(picture.format));
@@ -303,7 +335,7 @@ void write_picture(const Options& options, Picture& picture, Folders& folders) {
   const Clock clock(picture.write_seconds);
   const Job& job = picture.job;
   const WriteOptions writing = write_options(options, picture);
-  std::vector<fs::path> written;
+  Written written;
   try {
     if (into_folder(options) && !job.folder.empty()) {
       static std::mutex one_at_a_time;
@@ -324,19 +356,18 @@ void write_picture(const Options& options, Picture& picture, Folders& folders) {
       if (options.to_stdout()) {
         if (result.file.empty()) result.file = encode_image(path, result.image, picture.format, writing);
         write_stdout(result.file);
-      } else if (result.file.empty()) {
-        write_image(path, result.image, picture.format, writing);
       } else {
-        write_file_atomic(path, result.file);
+        written.add(path, [&] {
+          if (result.file.empty()) return write_image(path, result.image, picture.format, writing);
+          write_file_atomic(path, result.file);
+        });
       }
-      if (!options.to_stdout()) written.push_back(path);
       result.image = {};
       result.file = {};
     }
     if (!options.compare.empty()) write_file_atomic(options.compare, picture.page);
   } catch (...) {
-    std::error_code ignored;
-    for (const fs::path& path : written) fs::remove(path, ignored);
+    written.remove();
     throw;
   }
 }
@@ -348,7 +379,7 @@ std::string result_line(const Picture& picture) {
   for (std::size_t i = 0; i < picture.results.size(); ++i) {
     line += join(i == 0 ? "" : ", ", std::round(picture.results[i].ratio * 100) / 100);
     const double strength = picture.results[i].strength;
-    if (strength == 0) line += ", left as it is: bright already, or of one colour";
+    if (strength == 0) line += ", left as it is: bright enough, or of one colour";
     if (picture.results[i].mean) {
       line += join(", mean ", std::round(*picture.results[i].mean * 100) / 100, ", the nearest to --target-mean");
     }

@@ -50,6 +50,22 @@ TEST_CASE("failures: whatever call fails, nothing of a result is left") {
   CHECK(text_of_file(dir / "out/x.bmp") == "old");
 }
 
+TEST_CASE("failures: an earlier result stays, or the new one in its place") {
+  const TempDir dir;
+  write_image(dir / "large.png", test_picture(60, 40, 3), ImageFormat::kPng);
+  fs::create_directory(dir / "out");
+  for (const Failure& f : kWriteFailures) {
+    for (const char* name : {"out/x-x1.png", "out/x-x2.png"})
+      write_image(dir / name, test_picture(5, 4, 3), ImageFormat::kPng);
+    for (long skip : {f.skip, f.skip + 1, f.skip + 2}) {
+      shell(dir, with_fault(f.call, f.error, skip, dir / "out") +
+                     "\"$KIND\" large.png -o out/x.png --ladder 1,2 --overwrite");
+      INFO(f.call << " " << f.error << " after " << skip);
+      for (const char* name : {"out/x-x1.png", "out/x-x2.png"}) CHECK(read_image(dir / name).width > 0);
+    }
+  }
+}
+
 TEST_CASE("failures: the disk is full in the middle of a batch") {
   const TempDir dir;
   fs::create_directory(dir / "in");

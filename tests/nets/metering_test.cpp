@@ -317,5 +317,23 @@ TEST_CASE("photographs: a dark scene before a bright sky is lifted, the sky stay
   CHECK_THROWS_WITH(mean(11), Catch::Contains("stops"));
 }
 
+TEST_CASE("photographs: each stop darker takes light away, down to the picture itself", "[unit]") {
+  const Model<float> model = load_model<float>(KIND_SOURCE_DIR "/nets/pretrained/kind.safetensors");
+  const Image photo = cut_out(read_image(KIND_SOURCE_DIR "/docs/samples/room.jpg"), {20, 180, 30, 270});
+  const auto mean = [&](double stops) {
+    PhotoOptions options;
+    options.light.stops = stops;
+    return mean_difference(enhance_photo(model, photo, options).image, Image(240, 160, 3));
+  };
+  double last = mean(0);
+  for (const double stops : {-1, -2, -3}) {
+    const double now = mean(stops);
+    CAPTURE(stops, now, last);
+    CHECK(now < last - 3);
+    last = now;
+  }
+  CHECK(mean(-10) == Approx(mean_difference(photo, Image(240, 160, 3))));
+}
+
 }  // namespace
 }  // namespace kind::testing

@@ -109,6 +109,21 @@ TEST_CASE("sequence: bars that come and go do not move the picture's light", "[u
                  mean_of(cut_out(sequence.next(frame).image, below))) < 2);
 }
 
+TEST_CASE("sequence: bars of another scene begin at once", "[unit]") {
+  SequenceEnhancer sequence(shipped(), {}, 25);
+  sequence.next(frame_of("dogs", 0));
+  Image letterboxed = frame_of("astronaut", 0);
+  for (int y = 0; y < letterboxed.height; ++y) {
+    if (y >= 20 && y < letterboxed.height - 20) continue;
+    for (int x = 0; x < letterboxed.width; ++x) {
+      for (int c = 0; c < letterboxed.channels; ++c) letterboxed.set_sample(x, y, c, 0);
+    }
+  }
+  const Image result = sequence.next(letterboxed).image;
+  CHECK(result.data == enhance_photo(shipped(), letterboxed).image.data);
+  CHECK(result.sample(5, 5, 0) == 0);
+}
+
 TEST_CASE("sequence: a frame that cannot be enhanced is none", "[unit]") {
   SequenceEnhancer with(shipped(), {}, 25), without(shipped(), {}, 25);
   with.next(frame_of("dogs", 0)), without.next(frame_of("dogs", 0));

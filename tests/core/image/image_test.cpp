@@ -204,7 +204,7 @@ TEST_CASE("image: types that are not read are named, with what to do", "[unit]")
     CHECK_THAT(message("x."s + extension, intel), Contains(raw));
     CHECK_THAT(message("x."s + extension, motorola), Contains(raw));
   }
-  CHECK_THAT(message("noname", intel + "CR\x02"), Contains(raw));
+  CHECK_THAT(message("noname", "II*\0\x10\0\0\0CR\x02"s), Contains(raw));
   CHECK_THAT(message("x.cr3", box + "crx "), Contains(raw));
   CHECK_THAT(message("x.raf", "FUJIFILMCCD-RAW 0201"), Contains(raw));
   CHECK_THAT(message("x.orf", "IIRO\x08\0\0\0"s), Contains(raw));

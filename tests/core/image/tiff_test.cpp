@@ -122,6 +122,14 @@ TEST_CASE("tiff: strips and tiles, planes, byte orders, both sizes of offsets, c
   }
 }
 
+TEST_CASE("tiff: pixels that spell what a RAW file has at their place") {
+  const TempDir dir;
+  Image image(4, 5, 1);
+  for (int x = 0; x < 4; ++x) image.set_sample(x, 0, 0, "CR\x02\x00"[x]);
+  const std::string path = put_tiff(dir, image, {});
+  CHECK(read_image(path).data == image.data);
+}
+
 TEST_CASE("tiff: white as 0, palettes, fewer bits, premultiplied alpha, channels beyond") {
   const TempDir dir;
   const Image gray = test_picture(9, 5, 1);
