@@ -83,7 +83,7 @@ TEST_CASE("random: seeds and streams are independent of each other") {
   CHECK(std::abs(same - 32000) < 600);
 }
 
-TEST_CASE("random: uniform() stays in [0, 1) and is uniform") {
+TEST_CASE("random: uniform() stays from 0 to below 1 and is uniform") {
   Random random(3);
   std::vector<int> bins(16);
   double sum = 0, lowest = 1, highest = 0;
