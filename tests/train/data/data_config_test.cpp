@@ -58,7 +58,7 @@ json with(const std::string& config, const std::vector<std::string>& values) {
   return result;
 }
 
-TEST_CASE("--data reaches the one folder, the one source, or sources by name") {
+TEST_CASE("data: --data reaches the one folder, the one source, or sources by name") {
   CHECK(with("{}", {"x=y"}) == json::parse(R"({"data": {"root": "x=y"}})"));
   CHECK(with(R"({"data": {"root": "a"}})", {}) == json::parse(R"({"data": {"root": "a"}})"));
   const std::string one = R"({"data": {"sources": [{"name": "lol", "root": "a"}]}})";
