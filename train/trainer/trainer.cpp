@@ -197,6 +197,8 @@ class Run {
       state_.stage_step = 0;
       state_.best.reset();
     }
+    // A run that was killed right after its last checkpoint still has the ones before.
+    if (!config_.stages.empty()) checkpoints_.keep_last(config_.stages.back().checkpoints.keep_last);
     if (config_.fit_light && !fit_light_rule()) return false;
     save_model(out_ + "/model.safetensors", model_);
     callbacks_.message("finished: " + out_ + "/model.safetensors");
