@@ -140,11 +140,7 @@ class Work : private EnhancementSink {
     }
     use_ = &use;
     maps_ = maps;
-    if (maps) {
-      const std::int64_t h = photo_.height, w = photo_.width;
-      for (Tensor<float>* const map : {&maps->reflectance, &maps->restored}) *map = Tensor<float>(Shape{1, 3, h, w});
-      for (Tensor<float>* const map : {&maps->illumination, &maps->adjusted}) *map = Tensor<float>(Shape{1, 1, h, w});
-    }
+    if (maps) maps->allocate_maps(photo_.height, photo_.width);
     enhancement_.run(levels, bands, *this);
   }
 
@@ -181,11 +177,7 @@ class Work : private EnhancementSink {
   }
   bool wants_maps() const override { return maps_ != nullptr; }
   void map_rows(Map map, std::int64_t y0, std::int64_t y1, const float* const* planes) override {
-    Tensor<float>& to = maps_->of(map);
-    const std::int64_t h = to.shape()[2], w = to.shape()[3];
-    for (std::int64_t c = 0; c < to.shape()[1]; ++c) {
-      std::copy_n(planes[c], (y1 - y0) * w, to.data() + (c * h + y0) * w);
-    }
+    maps_->put_rows(map, y0, y1, planes);
   }
 
   const PhotoOptions& options_;
@@ -198,18 +190,10 @@ class Work : private EnhancementSink {
   Enhanced* maps_ = nullptr;
 };
 
-void check_options(const Model<float>& model, const Image& photo, const PhotoOptions& options) {
-  check(model.decomposition.has_value(), "model: it has no decomposition net, which enhancing needs");
-  check(model.adjustment.has_value(), "model: it has no adjustment net, which enhancing needs");
-  check(photo.width > 0 && photo.height > 0, "picture: it is empty");
-  check(photo.channels >= 1 && photo.channels <= 4 && (photo.bits == 8 || photo.bits == 16) &&
-            photo.data.size() == photo.row_bytes() * static_cast<std::size_t>(photo.height),
-        "picture: expected 1 to 4 channels of 8 or 16 bits and as many bytes as these take, got ", photo.channels,
-        " channels of ", photo.bits, " bits in ", photo.data.size(), " bytes");
+/// All but what Enhancement checks.
+void check_options(const Image& photo, const PhotoOptions& options) {
+  check_photo(photo);
   check(options.bits == 0 || options.bits == 8 || options.bits == 16, "bits: expected 0, 8 or 16, got ", options.bits);
-  for (const auto& [name, value] : {std::pair{"denoise", options.denoise}, {"strength", options.strength}}) {
-    check(value >= 0 && value <= 1, name, ": expected a number from 0 to 1, got ", value);
-  }
 }
 
 /// Puts maps of a part of a picture into those of all of it: outside, the reflectance is the picture and the light 1.
@@ -230,6 +214,14 @@ void frame_maps(const Tensor<float>& picture, const PictureArea& area, Enhanced&
 
 }  // namespace
 
+void check_photo(const Image& photo) {
+  check(photo.width > 0 && photo.height > 0, "picture: it is empty");
+  check(photo.channels >= 1 && photo.channels <= 4 && (photo.bits == 8 || photo.bits == 16) &&
+            photo.data.size() == photo.row_bytes() * static_cast<std::size_t>(photo.height),
+        "picture: expected 1 to 4 channels of 8 or 16 bits and as many bytes as these take, got ", photo.channels,
+        " channels of ", photo.bits, " bits in ", photo.data.size(), " bytes");
+}
+
 EnhancedPhoto enhance_photo(const Model<float>& model, Image photo, const PhotoOptions& options) {
   EnhancedPhoto only;
   enhance_levels(model, std::move(photo), options, {options.light},
@@ -240,7 +232,7 @@ EnhancedPhoto enhance_photo(const Model<float>& model, Image photo, const PhotoO
 void enhance_levels(const Model<float>& model, Image photo, const PhotoOptions& options,
                     const std::vector<LightLevel>& levels, const std::function<void(std::size_t, EnhancedPhoto)>& use,
                     Enhanced* maps) {
-  check_options(model, photo, options);
+  check_options(photo, options);
   check(use != nullptr, "enhancing: expected a function that takes the results, got none");
   for (const LightLevel& level : levels) check_light(level);
   const NoGrad no_grad;
@@ -290,7 +282,7 @@ Enhanced photo_maps(const Model<float>& model, const Image& photo, const PhotoOp
 
 PhotoMemory photo_memory(const Model<float>& model, const Image& photo, const PhotoOptions& options,
                          const std::vector<LightLevel>& levels) {
-  check_options(model, photo, options);
+  check_options(photo, options);
   return Work(model, photo, options, levels.size()).memory(levels);
 }
 

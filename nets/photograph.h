@@ -36,6 +36,9 @@ struct PhotoOptions {
   PhotoHooks hooks = {};
 };
 
+/// Throws Error for a picture that is empty, or whose channels, bits and bytes do not match.
+void check_photo(const Image& photo);
+
 struct EnhancedPhoto {
   Image image;
   double ratio = 1;     // what adjustment was given

@@ -50,20 +50,24 @@ EnhancementInput input_of(const Tensor<float>& picture, const InputConfig& confi
   return {h, w, rows, {}, metered, metered.range};
 }
 
+/// Rows y0 <= y < y1 of all planes of a tensor [1, c, h, w].
+void put_planes(std::int64_t y0, std::int64_t y1, const float* const* planes, Tensor<float>& to) {
+  const std::int64_t h = to.shape()[2], w = to.shape()[3];
+  for (std::int64_t c = 0; c < to.shape()[1]; ++c) {
+    std::copy_n(planes[c], (y1 - y0) * w, to.data() + (c * h + y0) * w);
+  }
+}
+
 /// Rows into an Enhanced.
 class TensorSink : public EnhancementSink {
  public:
-  TensorSink(const Tensor<float>& picture, bool maps) : h_(picture.shape()[2]), w_(picture.shape()[3]), maps_(maps) {
+  TensorSink(const Tensor<float>& picture, bool maps) : maps_(maps) {
     // Rows of the picture are read before those of the output are there.
     enhanced.output = picture.unique() ? picture : Tensor<float>(picture.shape());
-    if (!maps) return;
-    for (Tensor<float>* const map : {&enhanced.reflectance, &enhanced.restored}) *map = Tensor<float>(picture.shape());
-    for (Tensor<float>* const map : {&enhanced.illumination, &enhanced.adjusted}) {
-      *map = Tensor<float>(Shape{1, 1, h_, w_});
-    }
+    if (maps) enhanced.allocate_maps(picture.shape()[2], picture.shape()[3]);
   }
   void rows(std::size_t, std::int64_t y0, std::int64_t y1, const float* const* planes) override {
-    put(y0, y1, planes, enhanced.output);
+    put_planes(y0, y1, planes, enhanced.output);
   }
   void done(std::size_t, const LightChoice& light) override {
     enhanced.ratio = light.ratio;
@@ -71,19 +75,12 @@ class TensorSink : public EnhancementSink {
   }
   bool wants_maps() const override { return maps_; }
   void map_rows(Map map, std::int64_t y0, std::int64_t y1, const float* const* planes) override {
-    put(y0, y1, planes, enhanced.of(map));
+    enhanced.put_rows(map, y0, y1, planes);
   }
 
   Enhanced enhanced;
 
  private:
-  void put(std::int64_t y0, std::int64_t y1, const float* const* planes, Tensor<float>& map) const {
-    for (std::int64_t c = 0; c < map.shape()[1]; ++c) {
-      std::copy_n(planes[c], (y1 - y0) * w_, map.data() + (c * h_ + y0) * w_);
-    }
-  }
-
-  std::int64_t h_, w_;
   bool maps_;
 };
 
@@ -120,18 +117,17 @@ double ratio_between(const Tensor<float>& low, const Tensor<float>& high) {
   return sum / static_cast<double>(low.size());
 }
 
-Tensor<float>& Enhanced::of(Map map) {
-  switch (map) {
-    case Map::kReflectance:
-      return reflectance;
-    case Map::kIllumination:
-      return illumination;
-    case Map::kRestored:
-      return restored;
-    case Map::kAdjusted:
-      break;
-  }
-  return adjusted;
+void Enhanced::allocate_maps(std::int64_t h, std::int64_t w) {
+  for (Tensor<float>* const map : {&reflectance, &restored}) *map = Tensor<float>(Shape{1, 3, h, w});
+  for (Tensor<float>* const map : {&illumination, &adjusted}) *map = Tensor<float>(Shape{1, 1, h, w});
+}
+
+void Enhanced::put_rows(Map map, std::int64_t y0, std::int64_t y1, const float* const* planes) {
+  put_planes(y0, y1, planes,
+             map == Map::kReflectance    ? reflectance
+             : map == Map::kIllumination ? illumination
+             : map == Map::kRestored     ? restored
+                                         : adjusted);
 }
 
 Enhanced enhance(const Model<float>& model, Tensor<float> picture, const EnhanceOptions& options) {

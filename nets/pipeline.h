@@ -36,7 +36,10 @@ struct Enhanced {
   double ratio = 1;     // what adjustment was given
   double strength = 1;  // of the automatic light, see LightChoice
 
-  Tensor<float>& of(Map map);
+  /// Allocates the four maps of h x w pixels.
+  void allocate_maps(std::int64_t h, std::int64_t w);
+  /// Rows y0 <= y < y1 of an allocated map, from its planes.
+  void put_rows(Map map, std::int64_t y0, std::int64_t y1, const float* const* planes);
 };
 
 /// The whole method on one picture [1, 3, h, w] in 0..1, any size from 1x1:

@@ -149,11 +149,7 @@ SequenceEnhancer::~SequenceEnhancer() = default;
 EnhancedPhoto SequenceEnhancer::next(Image frame) {
   State& state = *state_;
   const int width = frame.width, height = frame.height;
-  check(width > 0 && height > 0, "picture: it is empty");
-  check(frame.channels >= 1 && frame.channels <= 4 && (frame.bits == 8 || frame.bits == 16) &&
-            frame.data.size() == frame.row_bytes() * static_cast<std::size_t>(height),
-        "picture: expected 1 to 4 channels of 8 or 16 bits and as many bytes as these take, got ", frame.channels,
-        " channels of ", frame.bits, " bits in ", frame.data.size(), " bytes");
+  check_photo(frame);
   Thumbnail now(frame);
   // What goes on where the frame is enhanced.
   const bool goes_on = width == state.width && height == state.height && !Thumbnail::differ(*state.scene.last, now);

@@ -73,7 +73,7 @@ class Y4mReader {
   std::string name_;
   Read read_;
   std::vector<std::uint8_t> buffer_;
-  std::size_t at_ = 0, end_ = 0;  // what of the buffer is not used yet
+  std::size_t at_ = 0, end_ = 0;  // the unread part of the buffer
   Y4mHeader header_;
   std::vector<std::uint8_t> planes_;
   std::uint64_t frames_ = 0;
