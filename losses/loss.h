@@ -10,6 +10,7 @@
 #include "losses/comparison.h"
 #include "losses/decomposition.h"
 #include "losses/gt_mean.h"
+#include "losses/lab.h"
 
 /// Configurable losses: lists of terms. A term is a struct with its name and help, its weight and parameters with their
 /// field list, and its formula. A list names it, and everything else (config, sum, metrics, profile, validation of a
@@ -60,8 +61,8 @@ struct DecompositionLossConfig : TermList<Reconstruction, ReflectanceSimilarity,
 };
 
 /// The loss of the restoration and adjustment nets: their output against a target.
-struct ImageLossConfig
-    : TermList<Square, GradientDifference, SsimLoss, ColorDifference, ChromaDifference, Saturation, EdgeDifference> {
+struct ImageLossConfig : TermList<Square, GradientDifference, SsimLoss, ColorDifference, ChromaDifference, Saturation,
+                                  EdgeDifference, LabDifference> {
   std::optional<GtMean> gt_mean = {};
 
   template <class V>

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/source_dir.h"
+
 // Which folder may include from which: core <- layers <- {losses, nets} <- {train, infer}, and which rooms of a folder
 // from which of its others. Siblings never see each other.
 
@@ -103,7 +105,7 @@ std::string read(const fs::path& path) {
 bool is_source(const fs::path& path) { return path.extension() == ".h" || path.extension() == ".cpp"; }
 
 TEST_CASE("include rule: no source includes what it must not") {
-  const fs::path root = KIND_SOURCE_DIR;
+  const fs::path root = source_dir();
   int files = 0;
   for (const std::string top : {"core", "layers", "losses", "nets", "train", "infer"}) {
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root / top)) {
@@ -170,7 +172,7 @@ TEST_CASE("one definition rule: no two files define types of one name") {
         std::set<std::string>{"B"});
   CHECK(types_of("template <class T>\nclass A {\n};\nenum class B { kOne };\nstruct C;\n") ==
         std::set<std::string>{"A", "B"});
-  const fs::path root = KIND_SOURCE_DIR;
+  const fs::path root = source_dir();
   std::map<std::string, std::string> first;  // where a name is
   for (const std::string top : {"core", "layers", "losses", "nets", "train", "infer"}) {
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root / top)) {
@@ -189,7 +191,7 @@ TEST_CASE("one definition rule: no two files define types of one name") {
 }
 
 TEST_CASE("every test file is in the list of tests/CMakeLists.txt") {
-  const fs::path tests = fs::path(KIND_SOURCE_DIR) / "tests";
+  const fs::path tests = fs::path(source_dir()) / "tests";
   const std::string list = read(tests / "CMakeLists.txt");
   int files = 0;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(tests)) {
@@ -205,7 +207,7 @@ TEST_CASE("every test file is in the list of tests/CMakeLists.txt") {
 TEST_CASE("no test case's name has a meaning for CMake's lists or command lines") {
   static const std::regex name("\n(?:TEMPLATE_)?TEST_CASE\\(\\s*\"([^\"]*)\"");
   int cases = 0;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(fs::path(KIND_SOURCE_DIR) / "tests")) {
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(fs::path(source_dir()) / "tests")) {
     if (!entry.is_regular_file() || entry.path().extension() != ".cpp") continue;
     const std::string text = read(entry.path());
     for (std::sregex_iterator at(text.begin(), text.end(), name); at != std::sregex_iterator(); ++at, ++cases) {

@@ -11,6 +11,9 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/kernels/kernels.h"
+#include "tests/support/source_dir.h"
+
+std::string kind::testing::source_dir() { return KIND_SOURCE_DIR; }
 
 namespace {
 

@@ -23,6 +23,7 @@
 #include "tests/support/errors.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/reference.h"
+#include "tests/support/source_dir.h"
 
 namespace kind::testing {
 namespace {
@@ -169,7 +170,7 @@ TEST_CASE("adding a metric: a row is all of it") {
   CHECK(*worst.measure(pictures) == largest_difference(a, b));
   CHECK(worst.figure() == "worst_case");
 
-  std::ifstream file(KIND_SOURCE_DIR "/docs/metrics.md");
+  std::ifstream file(source_dir() + "/docs/metrics.md");
   const std::string page{std::istreambuf_iterator<char>(file), {}};
   std::set<std::string> names;
   for (const Metric& metric : all_metrics()) {
@@ -205,7 +206,7 @@ TEST_CASE("adding a kernel set: its row is all that the tests need to run under 
 // --- The page --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("docs/adding.md names files that are there, and few") {
-  std::ifstream page(KIND_SOURCE_DIR "/docs/adding.md");
+  std::ifstream page(source_dir() + "/docs/adding.md");
   REQUIRE(page);
   const std::map<std::string, int> most{{"An op", 4},       {"A loss term", 3},    {"A net", 3},
                                         {"A metric", 2},    {"A stage option", 3}, {"A form of a net", 3},
@@ -222,7 +223,7 @@ TEST_CASE("docs/adding.md names files that are there, and few") {
     const std::string path = match[1];
     // A folder or file to be made is named in capitals; what it lies in is there.
     const std::size_t fresh = path.find("NAME");
-    CHECK(fs::exists(fs::path(KIND_SOURCE_DIR) / path.substr(0, fresh)));
+    CHECK(fs::exists(fs::path(source_dir()) / path.substr(0, fresh)));
   }
   for (const auto& [name, count] : most) {
     INFO(name);

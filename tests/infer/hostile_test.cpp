@@ -9,17 +9,18 @@
 #include "core/config/config.h"
 #include "tests/infer/kind_infer.h"
 #include "tests/support/metadata.h"
+#include "tests/support/source_dir.h"
 
 namespace kind::testing {
 namespace {
 
 const char* const kSamples[] = {"brushes", "dandelions", "dogs", "meadow", "room", "stream"};
 
-Bytes sample(const std::string& name) { return slurp(KIND_SOURCE_DIR "/docs/samples/" + name + ".jpg"); }
+Bytes sample(const std::string& name) { return slurp(source_dir() + "/docs/samples/" + name + ".jpg"); }
 
 /// Every `step`-th pixel of a sample.
 Image small_sample(const std::string& name, int step) {
-  const Image large = read_image(KIND_SOURCE_DIR "/docs/samples/" + name + ".jpg");
+  const Image large = read_image(source_dir() + "/docs/samples/" + name + ".jpg");
   Image small(large.width / step, large.height / step, 3);
   for (int y = 0; y < small.height; ++y) {
     for (int x = 0; x < small.width; ++x) {

@@ -17,6 +17,7 @@
 #include "tests/infer/kind_infer.h"
 #include "tests/support/metadata.h"
 #include "tests/support/pictures.h"
+#include "tests/support/source_dir.h"
 
 namespace kind::testing {
 namespace {
@@ -53,7 +54,8 @@ TEST_CASE("kind-infer: wrong usage is said in one line") {
   CHECK_THAT(failure(dir, "a.png -o x.png --brighter 1 --darker 1"), Contains("excludes"));
   CHECK_THAT(failure(dir, "a.png -o x.png --brighter 1 --ratio 2"), Contains("excludes"));
   for (const char* stops : {"-1", "11", "nan"}) {
-    CHECK_THAT(failure(dir, std::string("a.png -o x.png --darker ") + stops), Contains("--darker: expected stops from 0"));
+    CHECK_THAT(failure(dir, std::string("a.png -o x.png --darker ") + stops),
+               Contains("--darker: expected stops from 0"));
   }
   CHECK_THAT(failure(dir, "a.png -o x.png --ratio much"), Contains("--ratio") && Contains("much"));
   CHECK_THAT(failure(dir, "a.png -o x.png --fusion paper"), Contains("--fusion"));
@@ -216,8 +218,9 @@ TEST_CASE("kind-infer: a folder's pictures, sorted, without what is none by name
   CHECK(success(dir, "in -o out") == "out/A.jpg\nout/b.png\n");
   CHECK(success(dir, "z.png in/ -f png -o all") == "all/z.png\nall/A.png\nall/b.png\n");
   fs::create_directory(dir / "empty");
-  CHECK_THAT(failure(dir, "z.png empty -o more"),
-             Contains("empty: there are no pictures that are read (PNG, JPEG, BMP, PPM, PGM") && Contains(") in this folder"));
+  CHECK_THAT(
+      failure(dir, "z.png empty -o more"),
+      Contains("empty: there are no pictures that are read (PNG, JPEG, BMP, PPM, PGM") && Contains(") in this folder"));
 }
 
 TEST_CASE("kind-infer: files that exist are replaced when asked to, inputs never") {
@@ -355,7 +358,8 @@ TEST_CASE("kind-infer: metadata stay with the picture, or are left out") {
   dir.put("a.jpg", with_inserted(slurp(dir / "plain.jpg"),
                                  segment(0xe1, std::string("Exif\0\0", 6) + exif_block(true, 6, 24, 18, "THUMB")) +
                                      segment(0xe2, std::string("ICC_PROFILE\0\1\1", 14) + profile("RGB ", 300))));
-  CHECK_THAT(run(dir, "a.jpg -o x.jpg").err, Catch::StartsWith("a.jpg: 18x24, ratio 20, strength 0.") && !Contains("left out"));
+  CHECK_THAT(run(dir, "a.jpg -o x.jpg").err,
+             Catch::StartsWith("a.jpg: 18x24, ratio 20, strength 0.") && !Contains("left out"));
   for (const char* name : {"x.jpg", "x.png"}) {
     CHECK(run(dir, std::string("a.jpg --overwrite -o ") + name).code == 0);
     Metadata metadata;
@@ -408,9 +412,15 @@ std::vector<std::pair<std::string, std::string>> put_bad_files(const TempDir& di
     bytes.resize(bytes.size() * 2 / 3);
     dir.put(std::string("cut-") + name, bytes);
   }
-  return {{"missing.png", "No such file"},    {"empty.png", "the file is empty"},  {"text.png", "not a picture"},
-          {"cut-a.png", "cut-a.png"},         {"cut-b.JPG", "cut-b.JPG"},          {"canon.CR2", "a camera RAW file"},
-          {"nikon.NEF", "a camera RAW file"}, {"linear.dng", "a camera RAW file"}, {"scan.tif", "TIFF"},
+  return {{"missing.png", "No such file"},
+          {"empty.png", "the file is empty"},
+          {"text.png", "not a picture"},
+          {"cut-a.png", "cut-a.png"},
+          {"cut-b.JPG", "cut-b.JPG"},
+          {"canon.CR2", "a camera RAW file"},
+          {"nikon.NEF", "a camera RAW file"},
+          {"linear.dng", "a camera RAW file"},
+          {"scan.tif", "TIFF"},
           {"phone.HEIC", "HEIF"}};
 }
 
@@ -529,7 +539,7 @@ TEST_CASE("kind-infer: where the model is found") {
 }
 
 TEST_CASE("kind-infer: what is installed finds the installed model") {
-  if (fs::exists(KIND_SOURCE_DIR "/nets/pretrained/kind.safetensors")) {
+  if (fs::exists(source_dir() + "/nets/pretrained/kind.safetensors")) {
     WARN("skipped: the source tree has a model, which comes first");
     return;
   }

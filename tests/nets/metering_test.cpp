@@ -7,6 +7,7 @@
 #include "nets/local_strength.h"
 #include "nets/photograph.h"
 #include "tests/support/pictures.h"
+#include "tests/support/source_dir.h"
 
 namespace kind::testing {
 namespace {
@@ -243,10 +244,10 @@ Image with_alpha(const Image& image) {
 }
 
 TEST_CASE("photographs: hot pixels, frames, bars and what is hidden change nothing of the visible picture", "[slow]") {
-  Model<float> model = load_model<float>(KIND_SOURCE_DIR "/nets/pretrained/kind.safetensors");
+  Model<float> model = load_model<float>(source_dir() + "/nets/pretrained/kind.safetensors");
   model.config.input.outliers = 0.0025;
   for (const char* name : {"astronaut", "camera", "dogs", "lamps", "rocket", "sky", "stream", "sunset"}) {
-    const Image read = read_image(std::string(KIND_SOURCE_DIR "/docs/samples/") + name + ".jpg");
+    const Image read = read_image(source_dir() + "/docs/samples/" + name + ".jpg");
     const Image photo = cut_out(with_alpha(read), {20, 180, 30, 270});
     const auto enhanced = [&](const Image& image) { return enhance_photo(model, image).image; };
     const Image expected = enhanced(photo);
@@ -293,8 +294,8 @@ TEST_CASE("photographs: hot pixels, frames, bars and what is hidden change nothi
 }
 
 TEST_CASE("photographs: a dark scene before a bright sky is lifted, the sky stays", "[unit]") {
-  const Model<float> model = load_model<float>(KIND_SOURCE_DIR "/nets/pretrained/kind.safetensors");
-  const Image ground = cut_out(read_image(KIND_SOURCE_DIR "/docs/samples/meadow.jpg"), {200, 360, 100, 340});
+  const Model<float> model = load_model<float>(source_dir() + "/nets/pretrained/kind.safetensors");
+  const Image ground = cut_out(read_image(source_dir() + "/docs/samples/meadow.jpg"), {200, 360, 100, 340});
   Image photo(240, 240, 3);
   for (int y = 0; y < 80; ++y) {
     for (int x = 0; x < 240; ++x) {
@@ -318,8 +319,8 @@ TEST_CASE("photographs: a dark scene before a bright sky is lifted, the sky stay
 }
 
 TEST_CASE("photographs: each stop darker takes light away, down to the picture itself", "[unit]") {
-  const Model<float> model = load_model<float>(KIND_SOURCE_DIR "/nets/pretrained/kind.safetensors");
-  const Image photo = cut_out(read_image(KIND_SOURCE_DIR "/docs/samples/room.jpg"), {20, 180, 30, 270});
+  const Model<float> model = load_model<float>(source_dir() + "/nets/pretrained/kind.safetensors");
+  const Image photo = cut_out(read_image(source_dir() + "/docs/samples/room.jpg"), {20, 180, 30, 270});
   const auto mean = [&](double stops) {
     PhotoOptions options;
     options.light.stops = stops;

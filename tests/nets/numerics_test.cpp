@@ -29,6 +29,7 @@
 #include "tests/nets/branches.h"
 #include "tests/support/reference.h"
 #include "tests/support/scopes.h"
+#include "tests/support/source_dir.h"
 
 namespace kind::testing {
 namespace {
@@ -42,7 +43,7 @@ constexpr Bounds kFast{1e-4, 1e-3}, kExact{1e-5, 2e-4};
 // Of all branches, the part that rounding errors may turn: most in even areas, where all values of a window are alike.
 constexpr double kMostTurned = 1e-4;
 
-const std::string kSources = KIND_SOURCE_DIR;
+const std::string kSources = source_dir();
 
 /// A model and the same in double.
 struct Twins {

@@ -7,6 +7,7 @@
 
 #include "core/base/random.h"
 #include "tests/support/pictures.h"
+#include "tests/support/source_dir.h"
 
 namespace kind::testing {
 namespace {
@@ -24,7 +25,7 @@ double mean_of(const Image& image) {
 /// A part of a sample that moves with a hand-held camera, times `exposure`.
 Image frame_of(const char* name, int number, double exposure = 1) {
   static const int kShake[] = {0, 2, 3, 1, 0, 4, 2, 1};
-  const Image whole = read_image(std::string(KIND_SOURCE_DIR "/docs/samples/") + name + ".jpg");
+  const Image whole = read_image(source_dir() + "/docs/samples/" + name + ".jpg");
   const int left = 40 + kShake[number % 8], top = 30 + kShake[(number + 3) % 8];
   Image frame = cut_out(whole, {top, top + 120, left, left + 180});
   for (int y = 0; y < frame.height; ++y) {
@@ -46,7 +47,7 @@ void put_lamp(Image& image) {
 }
 
 const Model<float>& shipped() {
-  static const Model<float> model = load_model<float>(KIND_SOURCE_DIR "/nets/pretrained/kind.safetensors");
+  static const Model<float> model = load_model<float>(source_dir() + "/nets/pretrained/kind.safetensors");
   return model;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "nets/photograph.h"
+#include "tests/support/source_dir.h"
 
 namespace kind::testing {
 namespace {
@@ -31,7 +32,7 @@ Tensor<float> picture_of(const std::function<Color(double y, double x)>& color) 
 }
 
 Tensor<float> enhanced(const Tensor<float>& picture) {
-  static const Model<float> model = load_model<float>(KIND_SOURCE_DIR "/nets/pretrained/kind.safetensors");
+  static const Model<float> model = load_model<float>(source_dir() + "/nets/pretrained/kind.safetensors");
   return to_tensor(enhance_photo(model, to_image(picture)).image);
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/config/config.h"
 #include "tests/support/program.h"
+#include "tests/support/source_dir.h"
 #include "tests/train/run_folder.h"
 
 namespace kind::testing {
@@ -63,7 +64,7 @@ std::map<std::string, std::string> results(const TempDir& dir, const std::string
 
 TEST_CASE("kind-train --sweep-reference is docs/sweep-config.md") {
   const TempDir dir;
-  CHECK(run(dir, {"--sweep-reference"}).out == text_of(KIND_SOURCE_DIR + std::string("/docs/sweep-config.md")));
+  CHECK(run(dir, {"--sweep-reference"}).out == text_of(source_dir() + "/docs/sweep-config.md"));
 }
 
 TEST_CASE("kind-train --sweep --list shows the runs and writes nothing") {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tests/support/errors.h"
+#include "tests/support/source_dir.h"
 #include "tests/support/temp_dir.h"
 #include "train/sweep/sweep_run.h"
 #include "train/trainer/config.h"
@@ -220,7 +221,7 @@ TEST_CASE("a sweep of 1,000 points is planned and listed") {
 
 TEST_CASE("the sweeps in configs/ are valid") {
   const auto runs = [](const std::string& name) {
-    return plan_sweep(KIND_SOURCE_DIR + std::string("/configs/sweep-") + name + ".json", {}, {}).runs.size();
+    return plan_sweep(source_dir() + "/configs/sweep-" + name + ".json", {}, {}).runs.size();
   };
   CHECK(runs("leave-one-out") == 3 * 11);  // all terms, and each of the ten left out
   CHECK(runs("weights") == 3 * 41);        // the base, and four other weights of each term

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "tests/support/errors.h"
+#include "tests/support/source_dir.h"
 
 namespace kind::testing {
 namespace {
@@ -55,7 +56,7 @@ TEST_CASE("train config: defaults are the method's, and the resolved config read
 
 TEST_CASE("every config of the repository is a valid one") {
   int count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(KIND_SOURCE_DIR "/configs")) {
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir() + "/configs")) {
     INFO(entry.path().string());
     if (entry.path().filename().string().rfind("sweep-", 0) == 0) continue;  // sweep_test plans those
     if (entry.path().filename() == "photos-split.json") continue;            // names of pictures
@@ -69,7 +70,7 @@ TEST_CASE("every config of the repository is a valid one") {
 
 TEST_CASE("the authors' configs train as the authors did") {
   const auto stage = [](const std::string& name) {
-    const std::string path = KIND_SOURCE_DIR "/configs/" + name;
+    const std::string path = source_dir() + "/configs/" + name;
     return parse_config<TrainConfig>(read_json_file(path), path).stages.at(0);
   };
   const StageConfig decom = stage("decom.json"), restore = stage("restore.json"), adjust = stage("adjust.json");
