@@ -48,7 +48,8 @@ void copy_frame(const Image& photo, Image& result) {
 /// A picture as rows: of its samples, and as the nets see it.
 class PhotoRows {
  public:
-  explicit PhotoRows(Image& photo) : photo_(photo), transparent_(photo.has_alpha() && any_transparent()) {}
+  PhotoRows(Image& photo, const ColorEncoding* color)
+      : photo_(photo), color_(color), transparent_(photo.has_alpha() && any_transparent()) {}
 
   /// What is known of the picture before it is enhanced.
   MeteredPicture meter(const InputConfig& config) {
@@ -67,8 +68,17 @@ class PhotoRows {
     return {meter.range(), meter.reduced(), meter.weights(), meter.lights()};
   }
 
-  void read(std::int64_t y0, std::int64_t y1, float* const* planes) const {
+  /// In sRGB, with values below 0 and above 1 where a colour lies beyond it.
+  void read_unclipped(std::int64_t y0, std::int64_t y1, float* const* planes) const {
     get_rows(photo_, static_cast<int>(y0), static_cast<int>(y1), planes);
+    if (color_) color_->to_srgb(planes, (y1 - y0) * photo_.width);
+  }
+  void read(std::int64_t y0, std::int64_t y1, float* const* planes) const {
+    read_unclipped(y0, y1, planes);
+    if (!color_) return;
+    for (std::size_t c = 0; c < 3; ++c) {
+      for (std::int64_t i = 0; i < (y1 - y0) * photo_.width; ++i) planes[c][i] = std::clamp(planes[c][i], 0.0f, 1.0f);
+    }
   }
   /// With the mean colour of what is visible wherever nothing is; once it is metered.
   void read_visible(std::int64_t y0, std::int64_t y1, float* const* planes) const {
@@ -101,6 +111,7 @@ class PhotoRows {
   }
 
   const Image& photo_;
+  const ColorEncoding* color_;
   bool transparent_;  // in places
   std::vector<float> hidden_color_;
 };
@@ -114,7 +125,7 @@ class Work : private EnhancementSink {
       : options_(options),
         photo_(std::move(photo)),
         gray_(is_gray(photo_)),
-        rows_(photo_),
+        rows_(photo_, options.color.get()),
         levels_(levels),
         enhancement_(model, input(model.config.input),
                      {options.fusion, options.denoise, options.strength, options.progress, options.hooks.light}) {}
@@ -168,9 +179,51 @@ class Work : private EnhancementSink {
       result_ = empty_result(photo_, options_);
       copy_alpha(photo_, result_);
     }
-    (gray_ ? put_gray_rows : put_rows)(in_place(level) ? photo_ : result_, static_cast<int>(y0), static_cast<int>(y1),
-                                       planes);
+    Image& result = in_place(level) ? photo_ : result_;
+    if (options_.color) return put_encoded(y0, y1, planes, result);
+    (gray_ ? put_gray_rows : put_rows)(result, static_cast<int>(y0), static_cast<int>(y1), planes);
   }
+
+  /// The same in the picture's encoding, with what lies beyond sRGB. The rows of the picture are still its own.
+  void put_encoded(std::int64_t y0, std::int64_t y1, const float* const* planes, Image& result) {
+    const std::int64_t w = photo_.width;
+    std::vector<float> before(static_cast<std::size_t>(3 * kBand * w)), after(before.size());
+    for (std::int64_t y = y0; y < y1; y += kBand) {
+      const std::int64_t end = std::min(y + kBand, y1), count = (end - y) * w;
+      float* const from[] = {before.data(), before.data() + count, before.data() + 2 * count};
+      float* const to[] = {after.data(), after.data() + count, after.data() + 2 * count};
+      rows_.read_unclipped(y, end, from);
+      for (std::size_t c = 0; c < 3; ++c) std::copy_n(planes[c] + (y - y0) * w, count, to[c]);
+      if (gray_) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          to[0][i] = to[1][i] = to[2][i] = 0.299f * to[0][i] + 0.587f * to[1][i] + 0.114f * to[2][i];
+        }
+      } else {
+        add_what_lies_beyond(from, count, to);
+      }
+      options_.color->from_srgb(to, count);
+      (gray_ ? put_gray_rows : put_rows)(result, static_cast<int>(y), static_cast<int>(end), to);
+    }
+  }
+
+  /// To a result, what of the colours before is below 0 and above 1, times the pixel's gain.
+  static void add_what_lies_beyond(const float* const* before, std::int64_t count, float* const* after) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      float beyond[3], sum_before = 0, sum_after = 0;
+      for (std::size_t c = 0; c < 3; ++c) {
+        const float clipped = std::clamp(before[c][i], 0.0f, 1.0f);
+        beyond[c] = before[c][i] - clipped;
+        sum_before += clipped;
+        sum_after += after[c][i];
+      }
+      if (beyond[0] == 0 && beyond[1] == 0 && beyond[2] == 0) continue;
+      // Of the noise of black pixels a gain makes colours: it is bounded by what saturated ones have.
+      constexpr float kLeast = 1.0f / 64;
+      const float gain = sum_after / std::max(sum_before, kLeast);
+      for (std::size_t c = 0; c < 3; ++c) after[c][i] += gain * beyond[c];
+    }
+  }
+
   void done(std::size_t level, const LightChoice& light) override {
     (*use_)(level, {in_place(level) ? std::move(photo_) : std::move(result_), light.ratio, light.strength});
     maps_ = nullptr;
@@ -194,6 +247,7 @@ class Work : private EnhancementSink {
 void check_options(const Image& photo, const PhotoOptions& options) {
   check_photo(photo);
   check(options.bits == 0 || options.bits == 8 || options.bits == 16, "bits: expected 0, 8 or 16, got ", options.bits);
+  check(!options.color || options.color->two_way(), "color: expected an encoding that results can be converted to");
 }
 
 /// Puts maps of a part of a picture into those of all of it: outside, the reflectance is the picture and the light 1.
@@ -243,7 +297,12 @@ void enhance_levels(const Model<float>& model, Image photo, const PhotoOptions& 
   }
   Image whole = empty_result(photo, options), part = cut_out(photo, area);
   copy_frame(photo, whole);
-  const Tensor<float> picture = maps ? to_tensor(photo) : Tensor<float>();
+  Tensor<float> picture = maps ? to_tensor(photo) : Tensor<float>();
+  if (maps && options.color) {
+    const std::int64_t plane = picture.size() / 3;
+    float* const planes[] = {picture.data(), picture.data() + plane, picture.data() + 2 * plane};
+    options.color->to_srgb(planes, plane);
+  }
   photo = {};
   PhotoOptions inside = options;
   if (options.max_bytes > 0) {

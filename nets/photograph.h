@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
+#include "core/image/color.h"
 #include "core/image/image.h"
 #include "nets/pipeline.h"
 
@@ -25,6 +27,8 @@ struct PhotoOptions {
   double strength = 1;  // 0..1: how far from the picture to the enhanced one the result lies
   int bits = 0;         // of the result's samples, 8 or 16; 0: as the picture's
   bool alpha = true;    // false: the result has no alpha channel
+  // How the picture's samples are encoded, and the results'; null: in sRGB. It converts back (two_way()).
+  std::shared_ptr<const ColorEncoding> color = {};
   /// Bytes that work on a picture may take, the picture and its results included; 0: any number. Pictures too large
   /// for it to be held as numbers go through the nets in bands of rows, with the same bits; those that are too large
   /// even so are refused.
@@ -49,7 +53,8 @@ struct EnhancedPhoto {
 /// all three channels. The result has the picture's channels: gray stays gray (BT.601 of the nets' RGB), also where it
 /// is stored as RGB whose channels are equal in every pixel; alpha is the picture's, bit for bit where the bits are the
 /// same. What is fully transparent has no part in anything: the nets see the mean colour of all else there. Plain frames and
-/// letterbox bars (framed_area) stay as they are. Opaque pictures with colour and without a frame come out the same as by
+/// letterbox bars (framed_area) stay as they are. In another encoding than sRGB the nets see the picture in sRGB; what of a
+/// colour lies beyond that is set aside, and added to the result as much brighter as the pixel has become. Opaque pictures with colour and without a frame come out the same as by
 /// enhance() and to_image(), bit for bit, in less memory. Throws Error as enhance() does, and where options.max_bytes do
 /// not suffice.
 EnhancedPhoto enhance_photo(const Model<float>& model, Image photo, const PhotoOptions& options = {});

@@ -132,6 +132,28 @@ int exif_orientation(std::span<const std::uint8_t> bytes) {
   return 1;
 }
 
+bool exif_is_adobe_rgb(std::span<const std::uint8_t> bytes) {
+  constexpr unsigned kColorSpace = 0xa001, kInteropIndex = 1;
+  constexpr std::size_t kAdobeRgb = 2;
+  const Tiff<std::span<const std::uint8_t>> tiff(bytes);
+  if (!tiff.has_header()) return false;
+  const auto entry_of = [&](std::size_t directory, unsigned tag) -> std::optional<Entry> {
+    for (const Entry& entry : tiff.directory(directory).value_or(std::vector<Entry>())) {
+      if (entry.tag == tag) return entry;
+    }
+    return std::nullopt;
+  };
+  const auto directory_in = [&](std::size_t directory, unsigned tag) {
+    const std::optional<Entry> entry = entry_of(directory, tag);
+    return entry ? tiff.number(*entry).value_or(0) : 0;
+  };
+  const std::size_t exif = directory_in(tiff.u32(4), kExifDirectory);
+  if (directory_in(exif, kColorSpace) == kAdobeRgb) return true;
+  const std::optional<Entry> index = entry_of(directory_in(exif, kInteropDirectory), kInteropIndex);
+  return index && index->type == 2 && index->count == 4 && bytes[index->at + 8] == 'R' && bytes[index->at + 9] == '0' &&
+         bytes[index->at + 10] == '3';
+}
+
 bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) {
   Tiff tiff(bytes);
   if (!tiff.has_header()) return false;

@@ -10,6 +10,10 @@ namespace kind {
 /// (upright) where there is none or it is malformed: a picture is not refused for its EXIF data.
 int exif_orientation(std::span<const std::uint8_t> tiff);
 
+/// Whether an EXIF block says that its picture's colours are Adobe RGB: by its colour space (tag 0xa001) 2, as cameras
+/// write it, or by the interoperability index R03 (DCF 2.0).
+bool exif_is_adobe_rgb(std::span<const std::uint8_t> tiff);
+
 /// Makes an EXIF block true of the picture once it is upright and about to change: the orientation becomes 1, the sizes
 /// it states become `width` x `height`, and the thumbnail, which would show the old picture, is taken out. Everything
 /// else stays where it is, byte for byte, since makers' notes hold offsets into the block that only they understand.

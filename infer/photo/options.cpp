@@ -118,13 +118,19 @@ std::optional<Options> parse_options(int argc, char** argv) {
   app.add_option("--chroma", chroma, join("Colour of ", image_types_with(&ImageFormatRow::chroma), " files: 444 (all, default), 422 or 420 (half, a quarter)"))
       ->check(CLI::IsMember({"444", "422", "420"}))
       ->type_name("KIND");
+  std::string color = "manage";
+  app.add_option("--colour,--color", color,
+                 "Other encodings than sRGB: manage converts to sRGB for the nets and back (default), ignore takes all "
+                 "values for sRGB")
+      ->check(CLI::IsMember({"manage", "ignore"}))
+      ->type_name("KIND");
   app.add_flag("--strip", options.strip, "Write pixels only: no EXIF, XMP or colour profile");
   app.add_option("--compare", options.compare,
                  "Also write a page that compares the picture with its results; -o is then optional")
       ->type_name("PAGE.html");
   app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")
       ->type_name("DIR");
-  for (const char* name : {"--format", "--bits", "--quality", "--chroma", "--strip", "--compare", "--dump-maps"}) {
+  for (const char* name : {"--format", "--bits", "--quality", "--chroma", "--colour", "--strip", "--compare", "--dump-maps"}) {
     app.get_option(name)->group("Results");
   }
 
@@ -196,6 +202,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
         options.photo.bits);
   check(!quality->count() || (options.write.jpeg_quality >= 1 && options.write.jpeg_quality <= 100),
         "--quality: expected a number from 1 to 100, got ", options.write.jpeg_quality);
+  options.ignore_color = color == "ignore";
   options.write.chroma = chroma == "420" ? Chroma::k420 : chroma == "422" ? Chroma::k422 : Chroma::k444;
   check(!pixels->count() || options.limits.max_pixels >= 1, "--max-pixels: expected a number of 1 or more, got ",
         options.limits.max_pixels);

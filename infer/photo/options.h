@@ -17,12 +17,13 @@ struct Options {
   std::string weights, maps, report, compare;
   std::optional<ImageFormat> format;  // of results in a folder or on the standard output
   PhotoOptions photo;
-  std::vector<double> ladder;  // ratios of several results a picture; empty: one
-  bool sheet = false;          // the ladder's results as one picture
-  bool sequence = false;       // the pictures, or the frames of a video, are of one scene
+  std::vector<double> ladder;               // ratios of several results a picture; empty: one
+  bool sheet = false;                       // the ladder's results as one picture
+  bool sequence = false;                    // the pictures, or the frames of a video, are of one scene
   std::optional<double> frames_per_second;  // as given; see rate()
   bool recursive = false, overwrite = false, skip_existing = false, dry_run = false;
-  bool strip = false;  // results hold pixels alone
+  bool strip = false;         // results hold pixels alone
+  bool ignore_color = false;  // all values are taken for sRGB
   WriteOptions write;
   ReadLimits limits;
   std::uint64_t max_memory = 0;

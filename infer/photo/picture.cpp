@@ -109,9 +109,8 @@ void write_maps(const Options& options, const Job& job, const Enhanced& result, 
 std::vector<std::string> find_losses(const Options& options, const Picture& picture, const PhotoOptions& photo) {
   std::vector<std::string> lost;
   if (picture.image.has_alpha() && (!photo.alpha || options.sheet)) lost.push_back("transparency");
-  const int bits = std::min(photo.bits == 0 ? picture.image.bits : photo.bits, image_format(picture.format).bits);
-  if (options.photo.bits != 8 && picture.image.bits > bits)
-    lost.push_back(join(picture.image.bits - bits, " of 16 bits"));
+  const int bits = std::min(photo.bits == 0 ? picture.bits : photo.bits, image_format(picture.format).bits);
+  if (options.photo.bits != 8 && picture.bits > bits) lost.push_back(join(picture.bits - bits, " of 16 bits"));
   if (options.strip) return lost;
   lost.insert(lost.end(), picture.metadata.dropped.begin(), picture.metadata.dropped.end());
   for (const std::string& what : metadata_left_out(picture.metadata, metadata_holder(picture.format))) {
@@ -120,7 +119,9 @@ std::vector<std::string> find_losses(const Options& options, const Picture& pict
   return lost;
 }
 
-double mean_of_colors(const Image& image) {
+/// The mean of the colours in sRGB, 0..1.
+double mean_of_colors(const Image& image, const ColorEncoding* encoding) {
+  if (encoding) return mean_of_colors(to_srgb(image, *encoding), nullptr);
   const int colors = image.channels < 3 ? 1 : 3;
   double sum = 0;
   for (int y = 0; y < image.height; ++y) {
@@ -136,6 +137,8 @@ double mean_of_colors(const Image& image) {
 /// As a result of the picture's format can be.
 PhotoOptions photo_options(const Options& options, const Picture& picture) {
   PhotoOptions photo = options.photo;
+  photo.color = picture.color;
+  if (photo.bits == 0) photo.bits = picture.bits;
   if (picture.job.outputs.empty()) return photo;
   const ImageFormatRow& format = image_format(picture.format);
   photo.alpha = format.alpha;
@@ -155,13 +158,46 @@ PhotoOptions photo_options(const Options& options, const Picture& picture) {
   return photo;
 }
 
+std::string name_of(const Job& job) { return job.from_stdin() ? "standard input" : job.input.string(); }
+
+/// Whether results can say that their values are of the picture's encoding; the metadata then do.
+bool keep_encoding(const Options& options, Picture& picture, const ColorEncoding& encoding) {
+  const ImageFormatRow& format = image_format(picture.format);
+  const bool gray = picture.image.channels < 3 && format.gray && !options.sheet;
+  if (options.strip || !encoding.two_way() || gray != (picture.image.channels < 3)) return false;
+  const bool points = std::any_of(picture.metadata.color.begin(), picture.metadata.color.end(),
+                                  [](const PngChunk& chunk) { return chunk.type == "cICP"; });
+  const bool in_profile = !points && !picture.metadata.icc.empty();
+  if (!picture.metadata.color.empty() && !in_profile && (format.metadata.color || (points && format.metadata.cicp)))
+    return true;
+  if (encoding.profile().empty() || encoding.profile().size() > format.metadata.icc) return false;
+  picture.metadata.icc = encoding.profile();
+  if (!in_profile) picture.metadata.color.clear();
+  return true;
+}
+
+/// Decides what the picture's values mean, and the results': in the picture's encoding where that is to be kept and can be.
+void settle_color(const Options& options, bool keep, Picture& picture) {
+  if (options.ignore_color) return;
+  ColorReading reading = read_color(name_of(picture.job), picture.metadata, picture.image.channels < 3);
+  if (!reading.problem.empty()) picture.color_note = "taken for sRGB: " + reading.problem;
+  if (!reading.encoding) return;
+  if (!keep || (!picture.job.outputs.empty() && !keep_encoding(options, picture, *reading.encoding))) {
+    picture.image = to_srgb(picture.image, *reading.encoding);
+    picture.metadata.icc.clear();
+    picture.metadata.color.clear();
+    picture.color_note = join("from ", reading.encoding->name(), " to sRGB");
+    return;
+  }
+  picture.color_note = reading.encoding->name();
+  picture.color = std::move(reading.encoding);
+}
+
 WriteOptions write_options(const Options& options, const Picture& picture) {
   WriteOptions writing = options.write;
   writing.metadata = options.strip ? nullptr : &picture.metadata;
   return writing;
 }
-
-std::string name_of(const Job& job) { return job.from_stdin() ? "standard input" : job.input.string(); }
 
 }  // namespace
 
@@ -247,6 +283,7 @@ void read_picture(const Options& options, const Limits& limits, Picture& picture
   } else if (!job.outputs.empty()) {
     picture.format = *image_format_from_extension(job.outputs[0].extension().string());
   }
+  picture.bits = picture.image.bits;
   picture.width = picture.image.width;
   picture.height = picture.image.height;
   picture.read = true;
@@ -255,6 +292,7 @@ void read_picture(const Options& options, const Limits& limits, Picture& picture
 void enhance_picture(const Model<float>& model, const Options& options, const Limits& limits, Picture& picture,
                      const std::function<void(double)>& progress) {
   const Clock clock(picture.enhance_seconds);
+  settle_color(options, true, picture);
   const PhotoOptions photo = frame_options(options, limits, picture, progress);
   // Sheets are RGB, and so is all in some formats.
   if (options.sheet || !image_format(picture.format).gray) check_profile(picture.metadata, false);
@@ -283,8 +321,9 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
   const WriteOptions writing = write_options(options, picture);
   // Its pictures are RGB; a gray picture's profile is for other pixels.
   const bool gray = picture.image.channels < 3;
-  ComparePage page(fs::path(name_of(picture.job)).filename().string(),
-                   gray ? std::vector<std::uint8_t>() : picture.metadata.icc);
+  ComparePage page(fs::path(name_of(picture.job)).filename().string(), gray            ? std::vector<std::uint8_t>()
+                                                                       : picture.color ? picture.color->profile()
+                                                                                       : picture.metadata.icc);
   std::vector<Tile> tiles;
   if (options.sheet) tiles.push_back({shrink(picture.image, kSheetSide), ""});
   if (!options.compare.empty()) page.set_before(picture.image);
@@ -294,7 +333,7 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
     if (i >= wanted) return;
     picture.results.push_back({result.ratio, result.strength, {}, {}, {}});
     if (levels[i].mode == LightLevel::Mode::kTargetMean && photo.strength == 1) {
-      const double mean = mean_of_colors(result.image);
+      const double mean = mean_of_colors(result.image, photo.color.get());
       if (std::abs(mean - levels[i].value) > kMeanReached) picture.results.back().mean = mean;
     }
     if (options.sheet || picture.job.outputs.empty()) return;
@@ -325,6 +364,7 @@ PhotoOptions frame_options(const Options& options, const Limits& limits, const P
 
 void enhance_frame(SequenceEnhancer& sequence, const Options& options, Picture& picture) {
   const Clock clock(picture.enhance_seconds);
+  settle_color(options, false, picture);  // one encoding for all frames
   if (!image_format(picture.format).gray) check_profile(picture.metadata, false);
   picture.left_out = find_losses(options, picture, photo_options(options, picture));
   EnhancedPhoto result = sequence.next(std::exchange(picture.image, {}));
@@ -385,6 +425,7 @@ std::string result_line(const Picture& picture) {
     }
     if (strength > 0 && strength < 1) line += join(", strength ", std::round(strength * 100) / 100);
   }
+  if (!picture.color_note.empty()) line += "; colours: " + printable(picture.color_note, kMaxName);
   for (std::size_t i = 0; i < picture.left_out.size(); ++i) {
     line += (i == 0 ? "; left out: " : ", ") + picture.left_out[i];
   }

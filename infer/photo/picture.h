@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,8 +18,11 @@ struct Picture {
   Job job;
   bool read = false;
   int width = 0, height = 0;
-  Image image;  // empty once it is enhanced
+  Image image;   // empty once it is enhanced
+  int bits = 8;  // of the file's samples
   Metadata metadata;
+  std::shared_ptr<const ColorEncoding> color;  // of the image and the results; null: sRGB
+  std::string color_note;                      // what was done about it
   ImageFormat format = ImageFormat::kPng;  // of the results
 
   struct Result {

@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/files/npy.h"
+#include "core/image/color.h"
 #include "nets/pipeline.h"
 #include "tests/infer/kind_infer.h"
 #include "tests/support/metadata.h"
@@ -574,6 +575,51 @@ TEST_CASE("kind-infer: a signal lets the picture at hand finish and stops before
     CHECK(files(dir) == Names{"a.png", "b.JPG", "c.bmp", "d.ppm", "e.pgm", "noext", "out/a.png", "out/pipe.png"});
     CHECK(read_image(dir / "out/pipe.png").width == 24);
   }
+}
+
+TEST_CASE("kind-infer: other encodings than sRGB", "[slow]") {
+  if (!has_color_management()) {
+    WARN("skipped: this build is without lcms2");
+    return;
+  }
+  const TempDir dir;
+  put_pictures(dir);
+  Metadata linear;
+  linear.color = {{"gAMA", {0, 1, 0x86, 0xa0}}};
+  const Image photo = smooth_picture(40, 30, 3);
+  write_image(dir / "linear.png", photo, ImageFormat::kPng, {.metadata = &linear});
+  write_image(dir / "plain.png", photo, ImageFormat::kPng);
+  const auto enhance_to = [&](const std::string& arguments) {
+    const Result result = run(dir, arguments + " --ratio 2 --strength 0 --overwrite");
+    INFO(result.err);
+    REQUIRE(result.code == 0);
+    return result.err;
+  };
+  // The picture itself (strength 0), in its own encoding where the type can say so, else in sRGB.
+  Metadata metadata;
+  CHECK_THAT(enhance_to("linear.png -o same.png"), Contains("colours: gamma 1"));
+  const Image same = read_image(dir / "same.png", {}, &metadata);
+  CHECK(same.data == photo.data);
+  CHECK((metadata.color.size() == 1 && metadata.icc.empty()));
+  enhance_to("linear.png -o same.jpg --quality 100");
+  read_image(dir / "same.jpg", {}, &metadata);
+  CHECK((metadata.color.empty() && !metadata.icc.empty()));
+  CHECK(read_color("same.jpg", metadata, false).encoding != nullptr);
+  for (const char* result : {"srgb.bmp", "srgb.ppm", "srgb.png --strip"}) {
+    CHECK_THAT(enhance_to(std::string("linear.png -o ") + result), Contains("colours: from gamma 1 to sRGB"));
+    const Image srgb = read_image(dir / std::string(result).substr(0, 8), {}, &metadata);
+    CHECK((srgb.bits == 8 && metadata.color.empty() && metadata.icc.empty()));
+    const double light = photo.sample(20, 15, 1) / 255.0;
+    CHECK(srgb.sample(20, 15, 1) == Approx(255 * (1.055 * std::pow(light, 1 / 2.4) - 0.055)).margin(1));
+  }
+  CHECK_THAT(enhance_to("linear.png -o old.png --colour ignore"), !Contains("colours"));
+  CHECK(read_image(dir / "old.png").data == read_image(dir / "same.png").data);
+  // HDR: refused, unless it is asked for.
+  Metadata hdr;
+  hdr.color = {{"cICP", {9, 16, 0, 1}}};
+  write_image(dir / "hdr.png", photo, ImageFormat::kPng, {.metadata = &hdr});
+  CHECK_THAT(run(dir, "hdr.png -o x.png").err, Contains("hdr.png") && Contains("HDR picture (PQ)"));
+  CHECK(run(dir, "hdr.png -o x.png --color ignore").code == 0);
 }
 
 }  // namespace

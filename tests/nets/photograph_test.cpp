@@ -270,5 +270,99 @@ TEST_CASE("photograph: 16 bits reach the nets in full", "[unit]") {
   CHECK(enhance_photo(model, first).image.data != enhance_photo(model, second).image.data);
 }
 
+/// The encoding that a PNG chunk gives; null, which is said, where the build converts no colours.
+std::shared_ptr<const ColorEncoding> encoding_of(PngChunk chunk, bool gray = false) {
+  Metadata metadata;
+  metadata.color = {std::move(chunk)};
+  if (!has_color_management()) WARN("skipped: this build is without lcms2");
+  return read_color("a.png", metadata, gray).encoding;
+}
+const PngChunk kLinear = {"gAMA", {0, 1, 0x86, 0xa0}}, kDisplayP3 = {"cICP", {12, 13, 0, 1}};
+
+/// A picture of 16 bits in another encoding.
+Image encoded_as(const ColorEncoding& encoding, const Image& srgb) {
+  Tensor<float> values = to_tensor(srgb);
+  const std::int64_t plane = values.size() / 3;
+  float* const planes[] = {values.data(), values.data() + plane, values.data() + 2 * plane};
+  encoding.from_srgb(planes, plane);
+  Image image(srgb.width, srgb.height, srgb.channels, 16);
+  put_rows(image, 0, image.height, planes);
+  return image;
+}
+
+int largest_difference(const Image& a, const Image& b) {
+  REQUIRE((a.width == b.width && a.height == b.height && a.channels == b.channels && a.bits == b.bits));
+  int largest = 0;
+  for (int y = 0; y < a.height; ++y) {
+    for (int x = 0; x < a.width; ++x) {
+      for (int c = 0; c < a.channels; ++c) {
+        largest = std::max(largest, std::abs(a.sample(x, y, c) - b.sample(x, y, c)));
+      }
+    }
+  }
+  return largest;
+}
+
+TEST_CASE("photograph: the same picture in another encoding gives the same result in that one", "[unit]") {
+  const Model<float> model = whole_model();
+  for (const PngChunk& chunk : {kLinear, kDisplayP3}) {
+    for (const int channels : {1, 3}) {
+      const auto color = encoding_of(chunk, channels == 1);
+      if (!color && channels == 1 && has_color_management()) continue;  // P3's curve is sRGB's
+      if (!color) return;
+      const Image srgb = to_image(to_tensor(test_picture(40, 70, channels)), 16);
+      Image photo = srgb;
+      if (channels == 1) {
+        photo = Image(40, 70, 1, 16);
+        put_rows(photo, 0, 70, std::vector<const float*>(3, to_tensor(test_picture(40, 70, 1)).data()).data());
+      }
+      const Image coded = encoded_as(*color, photo);
+      for (const bool bands : {false, true}) {
+        PhotoOptions options;
+        options.bands = bands;
+        options.fusion = Fusion::kNone;
+        options.light = {LightLevel::Mode::kRatio, 2};
+        const Image expected = encoded_as(*color, enhance_photo(model, photo, options).image);
+        options.color = color;
+        const Image result = enhance_photo(model, coded, options).image;
+        CHECK(largest_difference(result, expected) < 65535 / 255);
+      }
+    }
+  }
+}
+
+TEST_CASE("photograph: colours beyond sRGB stay where the encoding holds them", "[unit]") {
+  const Model<float> model = whole_model();
+  const auto color = encoding_of(kDisplayP3);
+  if (!color) return;
+  // Half of it the most colourful red and green that P3 has.
+  Image photo(32, 32, 3, 16);
+  for (int y = 0; y < 32; ++y) {
+    for (int x = 0; x < 32; ++x) {
+      photo.set_sample(x, y, 0, x < 16 ? 30000 : 500 * y);
+      photo.set_sample(x, y, 1, x < 16 && y < 16 ? 0 : 700 * y);
+      photo.set_sample(x, y, 2, x < 16 ? 0 : 900 * y);
+    }
+  }
+  PhotoOptions options;
+  options.color = color;
+  options.strength = 0;
+  CHECK(largest_difference(enhance_photo(model, photo, options).image, photo) < 64);
+  options.bits = 8;
+  const Image small = enhance_photo(model, photo, options).image;
+  for (int y = 0; y < 32; y += 7) CHECK(std::abs(small.sample(3, y, 0) - photo.sample(3, y, 0) / 257.0) <= 1);
+}
+
+TEST_CASE("photograph: an encoding there is no way back to is refused", "[unit]") {
+  class OneWay : public ColorEncoding {
+    bool two_way() const override { return false; }
+    void to_srgb(float* const*, std::int64_t) const override {}
+    void from_srgb(float* const*, std::int64_t) const override {}
+  };
+  PhotoOptions options;
+  options.color = std::make_shared<OneWay>();
+  CHECK_THROWS_WITH(enhance_photo(whole_model(), test_picture(8, 8, 3), options), Catch::Contains("color: "));
+}
+
 }  // namespace
 }  // namespace kind::testing
