@@ -1,6 +1,9 @@
+// Long because a run in memory and one in bands of rows share the steps between the nets.
+
 #include "nets/enhancement.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -302,77 +305,115 @@ void Enhancement::run_held(const std::vector<LightLevel>& levels, EnhancementSin
   }
 }
 
-/// Nothing but rows in memory: each net runs as far as the next one needs its rows.
-void Enhancement::run_bands(std::size_t level, EnhancementSink& sink) {
-  const std::int64_t h = input_.h, w = input_.w;
-  const bool taps = sink.wants_maps();
-  RowQueue maps(4, w), clean(3, w), light(1, w);
-  std::int64_t maps_rows = 0, adjusted_to = 0;
-  Arena decompose_arena, restore_arena, adjust_arena;
-  PictureRun decompose(
-      *model_.decomposition, h, w, margin_,
-      [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
-        stretched_rows(y0, y1, planes);
-        worked(kDecompose, y1 - y0);
-      },
-      [&](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1, const float* const* planes) {
-        for (std::int64_t c = 0; c < count; ++c) maps.append(static_cast<std::size_t>(first + c), planes[c], y1 - y0);
-        take_parts(first, count, y0, y1, planes, sink);
-      },
-      decompose_arena);
-  const auto need_maps = [&](std::int64_t rows) {
-    if (rows > maps_rows) decompose.advance(rows);
-    maps_rows = std::max(maps_rows, rows);
-  };
-  std::optional<PictureRun> restore;
-  if (model_.restoration) {
-    restore.emplace(
-        *model_.restoration, h, w, margin_,
-        [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
-          need_maps(y1);
-          for (std::size_t c = 0; c < 4; ++c) std::copy_n(maps.row(c, y0), (y1 - y0) * w, planes[c]);
-        },
-        [&](std::int64_t, std::int64_t, std::int64_t y0, std::int64_t y1, const float* const* planes) {
-          Rgb rows((y1 - y0) * w);
-          const float* const low[] = {maps.row(0, y0), maps.row(1, y0), maps.row(2, y0)};
-          blend(y0, y1, low, planes, rows.planes);
-          for (std::size_t c = 0; c < 3; ++c) clean.append(c, rows.planes[c], y1 - y0);
-          if (taps) sink.map_rows(Map::kRestored, y0, y1, rows.planes);
-          worked(kRestore, y1 - y0);
-        },
-        restore_arena);
+/// A run with nothing but rows in memory: each net runs as far as the next one needs its rows.
+class Enhancement::Bands {
+ public:
+  Bands(Enhancement& of, EnhancementSink& sink)
+      : of_(of),
+        sink_(sink),
+        taps_(sink.wants_maps()),
+        w_(of.input_.w),
+        decompose_(decomposition()),
+        adjust_(adjustment()) {
+    if (of.model_.restoration) restore_.reset(new PictureRun(restoration()));
   }
-  PictureRun adjust(
-      *model_.adjustment, h, w, margin_,
-      [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
-        need_maps(y1);
-        std::copy_n(maps.row(3, y0), (y1 - y0) * w, planes[0]);
-        std::fill_n(planes[1], (y1 - y0) * w, static_cast<float>(choice_.ratio));
-        adjusted_to = y1;
-      },
-      [&](std::int64_t, std::int64_t, std::int64_t y0, std::int64_t y1, const float* const* planes) {
-        light.append(0, planes[0], y1 - y0);
-        if (taps) sink.map_rows(Map::kAdjusted, y0, y1, planes);
-        worked(kAdjust, y1 - y0);
-      },
-      adjust_arena);
-  for (std::int64_t y = 0; y < h; y += kBand) {
-    const std::int64_t end = std::min(y + kBand, h);
-    if (restore) restore->advance(end);
-    adjust.advance(end);
-    need_maps(end);
-    const RowQueue& restored = restore ? clean : maps;
-    const float* const color[] = {restored.row(0, y), restored.row(1, y), restored.row(2, y)};
-    if (taps && !restore) sink.map_rows(Map::kRestored, y, end, color);
-    Rgb out((end - y) * w);
-    multiply_rows((end - y) * w, color, light.row(0, y), out.planes);
-    mix(y, end, options_.strength, out.planes);
-    // The picture's rows may be overwritten with these: each net is behind the one before it.
-    sink.rows(level, y, end, out.planes);
-    clean.drop_before(end);
-    light.drop_before(end);
-    maps.drop_before(std::min(end, adjusted_to));
+
+  void run(std::size_t level) {
+    const std::int64_t h = of_.input_.h;
+    for (std::int64_t y = 0; y < h; y += kBand) {
+      const std::int64_t end = std::min(y + kBand, h);
+      if (restore_) restore_->advance(end);
+      adjust_.advance(end);
+      need_maps(end);
+      const RowQueue& restored = restore_ ? clean_ : maps_;
+      const float* const color[] = {restored.row(0, y), restored.row(1, y), restored.row(2, y)};
+      if (taps_ && !restore_) sink_.map_rows(Map::kRestored, y, end, color);
+      Rgb out((end - y) * w_);
+      multiply_rows((end - y) * w_, color, light_.row(0, y), out.planes);
+      of_.mix(y, end, of_.options_.strength, out.planes);
+      // The picture's rows may be overwritten with these: each net is behind the one before it.
+      sink_.rows(level, y, end, out.planes);
+      clean_.drop_before(end);
+      light_.drop_before(end);
+      maps_.drop_before(std::min(end, adjusted_to_));
+    }
   }
-}
+
+ private:
+  PictureRun decomposition() {
+    return {
+        *of_.model_.decomposition,
+        of_.input_.h,
+        w_,
+        of_.margin_,
+        [this](std::int64_t y0, std::int64_t y1, float* const* planes) {
+          of_.stretched_rows(y0, y1, planes);
+          of_.worked(kDecompose, y1 - y0);
+        },
+        [this](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1, const float* const* planes) {
+          for (std::int64_t c = 0; c < count; ++c) {
+            maps_.append(static_cast<std::size_t>(first + c), planes[c], y1 - y0);
+          }
+          of_.take_parts(first, count, y0, y1, planes, sink_);
+        },
+        decompose_arena_};
+  }
+
+  PictureRun restoration() {
+    return {*of_.model_.restoration,
+            of_.input_.h,
+            w_,
+            of_.margin_,
+            [this](std::int64_t y0, std::int64_t y1, float* const* planes) {
+              need_maps(y1);
+              for (std::size_t c = 0; c < 4; ++c) std::copy_n(maps_.row(c, y0), (y1 - y0) * w_, planes[c]);
+            },
+            [this](std::int64_t, std::int64_t, std::int64_t y0, std::int64_t y1, const float* const* planes) {
+              Rgb rows((y1 - y0) * w_);
+              const float* const low[] = {maps_.row(0, y0), maps_.row(1, y0), maps_.row(2, y0)};
+              of_.blend(y0, y1, low, planes, rows.planes);
+              for (std::size_t c = 0; c < 3; ++c) clean_.append(c, rows.planes[c], y1 - y0);
+              if (taps_) sink_.map_rows(Map::kRestored, y0, y1, rows.planes);
+              of_.worked(kRestore, y1 - y0);
+            },
+            restore_arena_};
+  }
+
+  PictureRun adjustment() {
+    return {*of_.model_.adjustment,
+            of_.input_.h,
+            w_,
+            of_.margin_,
+            [this](std::int64_t y0, std::int64_t y1, float* const* planes) {
+              need_maps(y1);
+              std::copy_n(maps_.row(3, y0), (y1 - y0) * w_, planes[0]);
+              std::fill_n(planes[1], (y1 - y0) * w_, static_cast<float>(of_.choice_.ratio));
+              adjusted_to_ = y1;
+            },
+            [this](std::int64_t, std::int64_t, std::int64_t y0, std::int64_t y1, const float* const* planes) {
+              light_.append(0, planes[0], y1 - y0);
+              if (taps_) sink_.map_rows(Map::kAdjusted, y0, y1, planes);
+              of_.worked(kAdjust, y1 - y0);
+            },
+            adjust_arena_};
+  }
+
+  void need_maps(std::int64_t rows) {
+    if (rows > maps_rows_) decompose_.advance(rows);
+    maps_rows_ = std::max(maps_rows_, rows);
+  }
+
+  Enhancement& of_;
+  EnhancementSink& sink_;
+  const bool taps_;
+  const std::int64_t w_;
+  RowQueue maps_{4, w_}, clean_{3, w_}, light_{1, w_};
+  std::int64_t maps_rows_ = 0, adjusted_to_ = 0;
+  Arena decompose_arena_, restore_arena_, adjust_arena_;
+  PictureRun decompose_, adjust_;
+  std::unique_ptr<PictureRun> restore_;
+};
+
+void Enhancement::run_bands(std::size_t level, EnhancementSink& sink) { Bands(*this, sink).run(level); }
 
 }  // namespace kind

@@ -76,6 +76,7 @@ class Enhancement {
   /// Takes rows of an output, which it may change.
   using Output = std::function<void(std::int64_t y0, std::int64_t y1, float* const* planes)>;
   struct Maps;
+  class Bands;
 
   bool runs_in_bands() const;
   void expect(double work) { expected_ += work * static_cast<double>(input_.h); }

@@ -143,28 +143,26 @@ ConvAlgorithm choose_algorithm(std::int64_t ic, std::int64_t oc, std::int64_t n,
   return cost(4) <= cost(6) ? ConvAlgorithm::kWinograd4 : ConvAlgorithm::kWinograd6;
 }
 
-void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel, WeightUse use,
-                const BlockParts& x, const float* weight, const float* bias, const BlockTarget* targets,
-                int target_count, std::int64_t y0, std::int64_t y1, const float* prepared) {
+void block_conv(const BlockKernels& kernels, const BlockConvolution& conv, const BlockParts& x,
+                std::span<const BlockTarget> targets, std::int64_t y0, std::int64_t y1) {
   if (y0 >= y1) return;
-  const ConvTargets outputs{targets, target_count, kernels.lanes};
+  const ConvTargets outputs{targets, kernels.lanes};
   std::int64_t channels = 0;
-  for (int i = 0; i < target_count; ++i) channels += targets[i].map.channels;
-  const std::int64_t oc = use == WeightUse::kForward ? channels : x.channels();
-  const std::int64_t ic = use == WeightUse::kForward ? x.channels() : channels;
-  const PackedWeights weights{kernels, weight, oc, ic, kernel * kernel, use};
-  if (algorithm == ConvAlgorithm::kDirect || kernel != 3) {
-    return direct_conv(kernels, kernel, x, weights, bias, outputs, y0, y1);
+  for (const BlockTarget& target : targets) channels += target.map.channels;
+  const bool forward = conv.use == WeightUse::kForward;
+  const std::int64_t oc = forward ? channels : x.channels(), ic = forward ? x.channels() : channels;
+  const PackedWeights weights{kernels, conv.weight, oc, ic, conv.kernel * conv.kernel, conv.use};
+  if (conv.algorithm == ConvAlgorithm::kDirect || conv.kernel != 3) {
+    return direct_conv(kernels, conv.kernel, x, weights, conv.bias, outputs, y0, y1);
   }
-  const WinogradKernels& f = algorithm == ConvAlgorithm::kWinograd4 ? kernels.f4 : kernels.f6;
-  winograd_conv(kernels, f, x, weights, bias, outputs, y0, y1, prepared);
+  const WinogradKernels& f = conv.algorithm == ConvAlgorithm::kWinograd4 ? kernels.f4 : kernels.f6;
+  winograd_conv(kernels, f, x, weights, conv.bias, outputs, y0, y1, conv.prepared);
 }
 
-void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse use, const BlockParts& x,
-                   const float* weight, const float* bias, std::int64_t oc, bool sigmoid, float slope, float* const* y,
-                   std::int64_t y_image, std::int64_t y0, std::int64_t y1, std::int64_t first_row,
-                   const BlockMap* add) {
-  const std::int64_t lanes = kernels.lanes, ic = x.channels(), taps = kernel * kernel, blocks = x.blocks();
+void block_project(const BlockKernels& kernels, const BlockConvolution& conv, const BlockParts& x, const PlaneTarget& y,
+                   std::int64_t y0, std::int64_t y1) {
+  const std::int64_t lanes = kernels.lanes, ic = x.channels(), oc = y.channels, kernel = conv.kernel;
+  const std::int64_t taps = kernel * kernel, blocks = x.blocks();
   const std::int64_t chunks = blocks * taps, h = x[0].h, w = x[0].w, pad = kernel / 2;
   Buffer<float> packed(chunks * oc * lanes);
   for (std::int64_t q = 0; q < chunks; ++q) {
@@ -173,12 +171,12 @@ void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse u
       for (std::int64_t lane = 0; lane < lanes; ++lane) {
         const std::int64_t i = q / taps * lanes + lane;
         const std::int64_t at =
-            use == WeightUse::kForward ? (o * ic + i) * taps + tap : (i * oc + o) * taps + taps - 1 - tap;
-        packed[(q * oc + o) * lanes + lane] = i < ic ? weight[at] : 0.0f;
+            conv.use == WeightUse::kForward ? (o * ic + i) * taps + tap : (i * oc + o) * taps + taps - 1 - tap;
+        packed[(q * oc + o) * lanes + lane] = i < ic ? conv.weight[at] : 0.0f;
       }
     }
   }
-  Buffer<float> biases = padded_bias(bias, oc, 4);
+  Buffer<float> biases = padded_bias(conv.bias, oc, 4);
   Buffer<float> zeros = zero_row(x[0]);
   const std::int64_t rows = y1 - y0;
   parallel_for(x[0].n * rows, ceil_div(512, w), [&](std::int64_t begin, std::int64_t end) {
@@ -194,11 +192,11 @@ void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse u
         }
       }
       float* to[4] = {};
-      for (std::int64_t o = 0; o < oc; ++o) to[o] = y[o] + in * y_image + (row_y - first_row) * w;
+      for (std::int64_t o = 0; o < oc; ++o) to[o] = y.planes[o] + in * y.image + (row_y - y.first_row) * w;
       kernels.project(w, chunks, at.data(), packed.data(), biases.data(), oc, to);
-      for (std::int64_t o = 0; o < oc && sigmoid; ++o) kernels.sigmoid(to[o], w, slope);
-      for (std::int64_t o = 0; o < oc && add; ++o) {
-        const float* from = add->row(in, 0, row_y) + o;
+      for (std::int64_t o = 0; o < oc && y.sigmoid; ++o) kernels.sigmoid(to[o], w, y.slope);
+      for (std::int64_t o = 0; o < oc && y.add; ++o) {
+        const float* from = y.add->row(in, 0, row_y) + o;
         for (std::int64_t j = 0; j < w; ++j) to[o][j] += from[j * lanes];
       }
     }

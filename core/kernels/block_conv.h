@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "core/kernels/block_kernels.h"
 
@@ -79,21 +80,38 @@ std::int64_t prepared_floats(const BlockKernels& kernels, ConvAlgorithm algorith
 void prepare_weights(const BlockKernels& kernels, ConvAlgorithm algorithm, const float* weight, std::int64_t ic,
                      std::int64_t oc, float* prepared);
 
-/// SAME convolution with stride 1 and kernel 1 or 3, rows y0 <= y < y1 of the result; y0 must be a multiple of
-/// algorithm_rows(). weight [oc, ic, kernel, kernel], bias [oc] or null. `targets` (one or two) take the result's
-/// channels one after the other.
-void block_conv(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel, WeightUse use,
-                const BlockParts& x, const float* weight, const float* bias, const BlockTarget* targets,
-                int target_count, std::int64_t y0, std::int64_t y1, const float* prepared = nullptr);
+/// A SAME convolution with stride 1.
+struct BlockConvolution {
+  std::int64_t kernel = 3;        ///< Its size, 1 or 3.
+  const float* weight = nullptr;  ///< [oc, ic, kernel, kernel]
+  const float* bias = nullptr;    ///< [oc]; null: none.
+  WeightUse use = WeightUse::kForward;
+  // Of block_conv alone:
+  ConvAlgorithm algorithm = ConvAlgorithm::kDirect;
+  const float* prepared = nullptr;  ///< What prepare_weights made of the weight; null: nothing.
+};
 
-/// SAME convolution to at most four channels, kernel 1 or 3, to planes of h * w: channel c of image i at
-/// y[c] + i * y_image. Then, where `sigmoid`, the sigmoid of max(v, slope v), and where there is an `add`, plus its
-/// channel c, of the first four. Where the planes do not hold what is above row `first_row`, that is the row they begin
-/// with.
-void block_project(const BlockKernels& kernels, std::int64_t kernel, WeightUse use, const BlockParts& x,
-                   const float* weight, const float* bias, std::int64_t oc, bool sigmoid, float slope, float* const* y,
-                   std::int64_t y_image, std::int64_t y0, std::int64_t y1, std::int64_t first_row = 0,
-                   const BlockMap* add = nullptr);
+/// Rows y0 <= y < y1 of a convolution's result; y0 must be a multiple of algorithm_rows(). `targets` (one or two) take
+/// the result's channels one after the other.
+void block_conv(const BlockKernels& kernels, const BlockConvolution& conv, const BlockParts& x,
+                std::span<const BlockTarget> targets, std::int64_t y0, std::int64_t y1);
+
+/// Where a convolution to at most four channels goes: planes of h * w, channel c of image i at
+/// planes[c] + i * image. Where they do not hold what is above row `first_row`, that is the row they begin with.
+struct PlaneTarget {
+  float* const* planes = nullptr;
+  std::int64_t channels = 0;
+  std::int64_t image = 0;
+  std::int64_t first_row = 0;
+  // Then, in this order:
+  bool sigmoid = false;  ///< The sigmoid of max(v, slope v).
+  float slope = 1;
+  const BlockMap* add = nullptr;  ///< Plus its channel c, of the first four; null: nothing.
+};
+
+/// Rows y0 <= y < y1 of such a convolution's result.
+void block_project(const BlockKernels& kernels, const BlockConvolution& conv, const BlockParts& x, const PlaneTarget& y,
+                   std::int64_t y0, std::int64_t y1);
 
 /// 2x2 stride-2 transposed convolution, weight [ic, oc, 2, 2], cut to y's size: input rows x0 <= y < x1.
 void block_up(const BlockKernels& kernels, const BlockMap& x, const float* weight, const BlockMap& y, std::int64_t x0,

@@ -14,20 +14,19 @@ inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a
 
 /// The output channels of a layer as groups of one product's columns, over one or two targets.
 struct ConvTargets {
-  const BlockTarget* targets;
-  int count;
+  std::span<const BlockTarget> targets;
   std::int64_t lanes;
 
   std::int64_t blocks() const {
     std::int64_t sum = 0;
-    for (int i = 0; i < count; ++i) sum += targets[i].map.blocks();
+    for (const BlockTarget& target : targets) sum += target.map.blocks();
     return sum;
   }
   const BlockMap& shape() const { return targets[0].map; }
 
   /// Where row y of a block begins, with an epilogue that points to the same pixels.
   float* row(std::int64_t in, std::int64_t block, std::int64_t y, BlockEpilogue& epilogue) const {
-    int i = 0;
+    std::size_t i = 0;
     while (block >= targets[i].map.blocks()) block -= targets[i++].map.blocks();
     float* to = targets[i].map.row(in, block, y);
     const std::ptrdiff_t at = to - targets[i].map.data;
@@ -38,7 +37,7 @@ struct ConvTargets {
   }
 
   void clear_margins(std::int64_t in, std::int64_t y) const {
-    for (int i = 0; i < count; ++i) targets[i].map.clear_margins(in, y);
+    for (const BlockTarget& target : targets) target.map.clear_margins(in, y);
   }
 };
 

@@ -96,14 +96,4 @@ inline constexpr std::int64_t kMostLanes = 16;
 /// Input channels of one weight_strip.
 constexpr std::int64_t strip_inputs(std::int64_t taps) { return taps == 3 ? 2 : 4; }
 
-namespace baseline {
-const BlockKernels* block_kernels();
-}
-namespace avx2 {
-const BlockKernels* block_kernels();
-}
-namespace avx512 {
-const BlockKernels* block_kernels();
-}
-
 }  // namespace kind

@@ -7,29 +7,36 @@
 #include "core/kernels/baseline/conv2d.h"
 #include "core/kernels/gemm_conv.h"
 #include "core/kernels/ref/conv2d.h"
-#if defined(KIND_HAS_X86_KERNELS)
-#include "core/kernels/avx2/gemm.h"
-#include "core/kernels/avx512/gemm.h"
-#endif
 
 namespace kind {
+
+// What the folder of an instruction set defines; their tables of inner loops, and a matrix product where it has one.
+namespace baseline {
+const BlockKernels* block_kernels();
+}
+namespace avx2 {
+const BlockKernels* block_kernels();
+const GemmMicroKernel<float>& gemm_kernel();
+}  // namespace avx2
+namespace avx512 {
+const BlockKernels* block_kernels();
+const GemmMicroKernel<float>& gemm_kernel();
+}  // namespace avx512
+
 namespace {
 
 #if defined(KIND_HAS_X86_KERNELS)
 
-constexpr GemmMicroKernel<float> kAvx2{6, 16, avx2::multiply_f32_6x16, avx2::transpose_f32};
-constexpr GemmMicroKernel<float> kAvx512{12, 32, avx512::multiply_f32_12x32, avx2::transpose_f32};
-
-template <const GemmMicroKernel<float>& kMicro>
+template <const GemmMicroKernel<float>& (*kMicro)()>
 const Kernels<float>& gemm_kernels(const char* name) {
   static const Kernels<float> table{name,
                                     [](const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
-                                       float* y) { gemm_conv2d(kMicro, g, x, weight, bias, y); },
+                                       float* y) { gemm_conv2d(kMicro(), g, x, weight, bias, y); },
                                     [](const Conv2dGeometry& g, const float* weight, const float* dy, float* dx) {
-                                      gemm_conv2d_input_gradient(kMicro, g, weight, dy, dx);
+                                      gemm_conv2d_input_gradient(kMicro(), g, weight, dy, dx);
                                     },
                                     [](const Conv2dGeometry& g, const float* x, const float* dy, float* dweight) {
-                                      gemm_conv2d_weight_gradient(kMicro, g, x, dy, dweight);
+                                      gemm_conv2d_weight_gradient(kMicro(), g, x, dy, dweight);
                                     }};
   return table;
 }
@@ -37,8 +44,8 @@ const Kernels<float>& gemm_kernels(const char* name) {
 // __builtin_cpu_supports also asks whether the operating system saves the wide registers.
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() { return has_avx2() && __builtin_cpu_supports("avx512f"); }
-const Kernels<float>& avx2_table() { return gemm_kernels<kAvx2>("avx2"); }
-const Kernels<float>& avx512_table() { return gemm_kernels<kAvx512>("avx512"); }
+const Kernels<float>& avx2_table() { return gemm_kernels<avx2::gemm_kernel>("avx2"); }
+const Kernels<float>& avx512_table() { return gemm_kernels<avx512::gemm_kernel>("avx512"); }
 
 #endif
 

@@ -13,6 +13,7 @@
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
 #include "layers/fused/fused_gradient.h"
+#include "layers/fused/fused_layer.h"
 
 namespace kind {
 namespace {
@@ -33,45 +34,11 @@ std::int64_t round_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b *
 
 }  // namespace
 
-ConvAlgorithm FusedNet::algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const {
-  if (node.kind != Kind::kConv || node.kernel() != 3) return ConvAlgorithm::kDirect;
-  const int level = values_[static_cast<std::size_t>(node.y)].level;
-  const std::int64_t oc = node.weight.shape()[0], ic = node.weight.shape()[1];
-  // Pictures that go through in several steps: smaller tiles let fewer rows wait, and their weights are sooner made.
-  if (!options_.exact && n == 1 && h * w > kWaitingPixels && weights_by_slices(ic, oc)) {
-    return ConvAlgorithm::kWinograd4;
-  }
-  return choose_algorithm(ic, oc, n, at_level(h, level), at_level(w, level), options_.exact);
-}
+int FusedNet::level_of(const FusedLayer& layer) const { return layer.is_output() ? 0 : shape_of(layer.y).level; }
 
-void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
-                        const std::vector<BlockMap>& maps, const std::vector<float*>& outputs,
-                        std::int64_t output_image, std::int64_t y0, std::int64_t y1, const float* prepared,
-                        std::int64_t first_row) const {
-  const auto map = [&](Value v) { return maps[static_cast<std::size_t>(v)]; };
-  const auto parts = [&] {
-    return node.x.size() == 1 ? BlockParts(map(node.x[0])) : BlockParts(map(node.x[0]), map(node.x[1]));
-  };
-  switch (node.kind) {
-    case Kind::kConv: {
-      const BlockTarget target{map(node.y), nullptr, nullptr, slope_};
-      return block_conv(kernels, algorithm, node.kernel(), WeightUse::kForward, parts(), node.weight.value().data(),
-                        node.bias.value().data(), &target, 1, y0, y1, prepared);
-    }
-    case Kind::kPool:
-      return block_pool(kernels, map(node.x[0]), map(node.y), y0, y1);
-    case Kind::kUp:
-      return block_up(kernels, map(node.x[0]), node.weight.value().data(), map(node.y), y0, y1);
-    case Kind::kOutput: {
-      const float slope = node.form == OutputForm::kActivatedSigmoid ? slope_ : 1.0f;
-      return block_project(kernels, node.kernel(), WeightUse::kForward, parts(), node.weight.value().data(),
-                           node.bias.value().data(), node.weight.shape()[0], !node.adds_input(), slope,
-                           outputs.data() + node.first_output, output_image, y0, y1, first_row,
-                           node.adds_input() ? &maps[0] : nullptr);
-    }
-    case Kind::kInput:
-      break;  // packed by the caller, who has the planes
-  }
+ConvAlgorithm FusedNet::algorithm(const FusedLayer& layer, std::int64_t n, std::int64_t h, std::int64_t w) const {
+  const int level = level_of(layer);
+  return layer.algorithm(options_, n, at_level(h, level), at_level(w, level), n == 1 && h * w > kWaitingPixels);
 }
 
 /// The order in which a picture's rows go through the layers, and where the rows that are held lie. Found by running
@@ -79,19 +46,19 @@ void FusedNet::run_node(const BlockKernels& kernels, const Node& node, ConvAlgor
 class FusedSchedule {
  public:
   struct Step {
-    std::size_t node;
-    std::int64_t y0, y1;  // as run_node takes them
+    std::size_t layer;
+    std::int64_t y0, y1;  // rows of its result
   };
 
   FusedSchedule(const FusedNet& net, const BlockKernels& kernels, std::int64_t h, std::int64_t w)
-      : net_(net), h_(h), w_(w), done_(net.nodes_.size(), 0), peak_(net.values_.size(), 0) {
-    for (const auto& node : net.nodes_) algorithms_.push_back(net.algorithm(node, 1, h, w));
+      : net_(net), h_(h), w_(w), done_(net.layers_.size(), 0), peak_(net.values_.size(), 0) {
+    for (const auto& layer : net.layers_) algorithms_.push_back(net.algorithm(*layer, 1, h, w));
     simulate();
     place(kernels);
   }
 
   const std::vector<Step>& steps() const { return steps_; }
-  ConvAlgorithm algorithm(std::size_t node) const { return algorithms_[node]; }
+  ConvAlgorithm algorithm(std::size_t layer) const { return algorithms_[layer]; }
   const std::vector<BlockMap>& maps() const { return maps_; }
   std::int64_t floats() const { return floats_; }
   void set_memory(float* memory) {
@@ -99,39 +66,27 @@ class FusedSchedule {
   }
 
  private:
-  using Kind = FusedNet::Kind;
-  using Node = FusedNet::Node;
-
   std::int64_t height(int level) const { return FusedNet::at_level(h_, level); }
-  int level_of(const Node& node) const { return node.y < 0 ? 0 : net_.values_[static_cast<std::size_t>(node.y)].level; }
-  std::int64_t rows_of(const Node& node) const { return height(level_of(node)); }
+  std::int64_t rows_of(const FusedLayer& layer) const { return height(net_.level_of(layer)); }
   /// Rows of a value that have been made.
-  std::int64_t made(FusedNet::Value v) const { return made_by(producer(v)); }
-  std::size_t producer(FusedNet::Value v) const {
+  std::int64_t made(FusedNet::Value v) const {
     for (std::size_t i = 0;; ++i) {
-      if (net_.nodes_[i].y == v) return i;
+      if (net_.layers_[i]->y == v) return done_[i];
     }
   }
-  std::int64_t made_by(std::size_t i) const { return done_[i]; }
-  /// Rows of its result that a node could have made by now.
+  /// Rows of its result that a layer could have made by now.
   std::int64_t possible(std::size_t i) const {
-    const Node& node = net_.nodes_[i];
-    const std::int64_t rows = rows_of(node);
-    if (node.kind == Kind::kInput) return rows;
-    std::int64_t most = std::numeric_limits<std::int64_t>::max();
-    for (const auto x : node.x) {
-      const std::int64_t have = made(x), all = height(net_.values_[static_cast<std::size_t>(x)].level);
-      std::int64_t can = have;
-      if (node.kind == Kind::kPool) can = have == all ? rows : have / 2;
-      if (node.kind == Kind::kUp) can = std::min(rows, 2 * have);
-      if (node.kind == Kind::kConv || node.kind == Kind::kOutput) can = have == all ? rows : have - node.kernel() / 2;
-      most = std::min(most, can);
+    const FusedLayer& layer = *net_.layers_[i];
+    const std::int64_t rows = rows_of(layer);
+    std::int64_t most = layer.x.empty() ? rows : std::numeric_limits<std::int64_t>::max();
+    for (const auto x : layer.x) {
+      most = std::min(most, layer.rows_from(made(x), height(net_.shape_of(x).level), rows));
     }
     const std::int64_t unit = algorithm_rows(algorithms_[i]);
     return most == rows ? rows : std::max<std::int64_t>(0, most / unit * unit);
   }
   std::int64_t step_rows(std::size_t i) const {
-    const int level = level_of(net_.nodes_[i]);
+    const int level = net_.level_of(*net_.layers_[i]);
     // A step at a lower level makes all rows above it wait, in the maps that skip it; many short ones transform the
     // weights again and again. Pictures that may wait as a whole take one from the third level on.
     const bool small = h_ * w_ <= kWaitingPixels;
@@ -145,7 +100,7 @@ class FusedSchedule {
   /// above wait as well: a tile's rows, but from the fourth level on, where weights are transformed in each step,
   /// enough pixels to be worth that.
   std::int64_t pool_rows(std::size_t i) const {
-    const int level = level_of(net_.nodes_[i]);
+    const int level = net_.level_of(*net_.layers_[i]);
     if (h_ * w_ <= kWaitingPixels) return step_rows(i);
     if (level < 3) return 6;
     constexpr std::int64_t kUnit = 4;
@@ -156,57 +111,50 @@ class FusedSchedule {
   /// The first row of a value that one of its readers still needs.
   std::int64_t oldest(FusedNet::Value v) const {
     std::int64_t first = std::numeric_limits<std::int64_t>::max();
-    for (std::size_t i = 0; i < net_.nodes_.size(); ++i) {
-      const Node& node = net_.nodes_[i];
-      if (!node.reads(v)) continue;
-      std::int64_t row = done_[i];
-      if (node.kind == Kind::kPool) row = 2 * done_[i];
-      if (node.kind == Kind::kUp) row = done_[i] / 2;
-      if (node.kind == Kind::kConv || node.kind == Kind::kOutput) row = done_[i] - node.kernel() / 2;
-      if (done_[i] == rows_of(node)) row = std::numeric_limits<std::int64_t>::max();
-      first = std::min(first, row);
+    for (std::size_t i = 0; i < net_.layers_.size(); ++i) {
+      const FusedLayer& layer = *net_.layers_[i];
+      if (!layer.reads(v) || done_[i] == rows_of(layer)) continue;
+      first = std::min(first, layer.first_needed(done_[i]));
     }
     return std::max<std::int64_t>(0, first);
   }
 
   void simulate() {
-    const std::size_t count = net_.nodes_.size();
+    const std::size_t count = net_.layers_.size();
     first_use_.assign(net_.values_.size(), std::numeric_limits<std::size_t>::max());
     last_use_.assign(net_.values_.size(), 0);
     for (;;) {
       std::size_t next = count;
       for (std::size_t i = count; i-- > 0;) {
-        const std::int64_t rows = rows_of(net_.nodes_[i]), can = possible(i);
+        const std::int64_t rows = rows_of(*net_.layers_[i]), can = possible(i);
         // Only the way down waits for whole steps: behind it rows come in steps, and go on as they come.
-        const Kind kind = net_.nodes_[i].kind;
-        const std::int64_t least = kind == Kind::kInput ? step_rows(i) : kind == Kind::kPool ? pool_rows(i) : 1;
+        const FusedLayer::Wait waits = net_.layers_[i]->waits();
+        const std::int64_t least = waits == FusedLayer::Wait::kForSource  ? step_rows(i)
+                                   : waits == FusedLayer::Wait::kForLevel ? pool_rows(i)
+                                                                          : 1;
         if (can > done_[i] && (can - done_[i] >= least || can == rows)) {
           next = i;
           break;
         }
       }
       if (next == count) break;
-      const Node& node = net_.nodes_[next];
+      const FusedLayer& layer = *net_.layers_[next];
       const std::int64_t y0 = done_[next];
-      // Whole units, so that the next step starts at one; up-convolutions make two rows of one.
+      // Whole units, so that the next step starts at one.
       const std::int64_t y1 = std::min(possible(next), y0 + step_rows(next));
-      if (node.kind == Kind::kUp) {
-        steps_.push_back({next, y0 / 2, (y1 + 1) / 2});
-      } else {
-        steps_.push_back({next, y0, y1});
-      }
-      for (const auto x : node.x) last_use_[static_cast<std::size_t>(x)] = steps_.size();
-      if (node.adds_input()) last_use_[0] = steps_.size();
-      if (node.y >= 0) {
-        const std::size_t v = static_cast<std::size_t>(node.y);
-        peak_[v] = std::max(peak_[v], y1 - std::min(y0, oldest(node.y)));
+      steps_.push_back({next, y0, y1});
+      for (const auto x : layer.x) last_use_[static_cast<std::size_t>(x)] = steps_.size();
+      if (layer.adds_input()) last_use_[0] = steps_.size();
+      if (!layer.is_output()) {
+        const std::size_t v = static_cast<std::size_t>(layer.y);
+        peak_[v] = std::max(peak_[v], y1 - std::min(y0, oldest(layer.y)));
         first_use_[v] = std::min(first_use_[v], steps_.size());
         last_use_[v] = steps_.size();
       }
       done_[next] = y1;
     }
     for (std::size_t i = 0; i < count; ++i) {
-      check(done_[i] == rows_of(net_.nodes_[i]), "fused net: the schedule stopped at layer ", i);
+      check(done_[i] == rows_of(*net_.layers_[i]), "fused net: the schedule stopped at layer ", i);
     }
   }
 
@@ -266,7 +214,7 @@ struct FusedRun::State {
   // The layers' weights, where they are made once for all steps.
   std::vector<std::optional<Buffer<float>>> prepared;
   std::size_t next = 0;
-  std::map<std::size_t, std::int64_t> outputs_made;  // rows, a node
+  std::map<std::size_t, std::int64_t> outputs_made;  // rows, by the layer
 
   State(const FusedNet& of, std::int64_t height, std::int64_t width)
       : net(of),
@@ -274,9 +222,9 @@ struct FusedRun::State {
         w(width),
         kernels(checked_kernels(of, h, w)),
         schedule(net, kernels, h, w),
-        prepared(of.nodes_.size()) {
-    for (std::size_t i = 0; i < net.nodes_.size(); ++i) {
-      if (net.nodes_[i].kind == FusedNet::Kind::kOutput) outputs_made[i] = 0;
+        prepared(of.layers_.size()) {
+    for (std::size_t i = 0; i < net.layers_.size(); ++i) {
+      if (net.layers_[i]->is_output()) outputs_made[i] = 0;
     }
   }
 
@@ -285,51 +233,50 @@ struct FusedRun::State {
     return *block_kernels();
   }
 
-  const FusedNet::Node& node(const FusedSchedule::Step& step) const { return net.nodes_[step.node]; }
-
   std::int64_t weight_floats(std::size_t i) const {
-    const FusedNet::Node& of = net.nodes_[i];
-    if (of.kind != FusedNet::Kind::kConv) return 0;
-    return prepared_floats(kernels, schedule.algorithm(i), of.weight.shape()[1], of.weight.shape()[0]);
+    return net.layers_[i]->prepared_floats(kernels, schedule.algorithm(i));
   }
 
-  /// The planes begin with row `first_row`.
-  void pack(const FusedSchedule::Step& step, const float* const* planes, std::int64_t first_row) {
-    const std::int64_t channels = net.input_channels();
-    for (std::int64_t c = 0; c < channels; ++c) {
-      block_pack(planes[c], 0, 1, c, c + 1 == channels, schedule.maps()[0], step.y0, step.y1, first_row);
-    }
-  }
-  void compute(const FusedSchedule::Step& step, const std::vector<float*>& outputs, std::int64_t first_row) {
-    const FusedNet::Node& of = node(step);
-    std::optional<Buffer<float>>& weights = prepared[step.node];
-    const std::int64_t floats = weights ? 0 : weight_floats(step.node);
+  /// One step. The planes, of the inputs' channels for the layer that takes them or of all outputs', begin with row
+  /// `first_row`.
+  void compute(const FusedSchedule::Step& step, const float* const* inputs, float* const* outputs,
+               std::int64_t first_row) {
+    const FusedLayer& layer = *net.layers_[step.layer];
+    std::optional<Buffer<float>>& weights = prepared[step.layer];
+    const std::int64_t floats = weights ? 0 : weight_floats(step.layer);
     if (floats > 0) {
       weights.emplace(floats);
-      prepare_weights(kernels, schedule.algorithm(step.node), of.weight.value().data(), of.weight.shape()[1],
-                      of.weight.shape()[0], weights->data());
+      layer.prepare(kernels, schedule.algorithm(step.layer), weights->data());
     }
-    net.run_node(kernels, of, schedule.algorithm(step.node), schedule.maps(), outputs, 0, step.y0, step.y1,
-                 weights ? weights->data() : nullptr, first_row);
+    std::vector<FusedPass::Plane> planes;
+    for (std::int64_t c = 0; inputs && c < net.input_channels(); ++c) planes.push_back({inputs[c], 0});
+    layer.run({.kernels = kernels,
+               .slope = net.slope_,
+               .maps = schedule.maps(),
+               .algorithm = schedule.algorithm(step.layer),
+               .prepared = weights ? weights->data() : nullptr,
+               .inputs = planes,
+               .outputs = outputs,
+               .first_row = first_row},
+              step.y0, step.y1);
   }
 
   /// The same with rows from the source and to the sink.
   void stream(const FusedSchedule::Step& step) {
-    const FusedNet::Node& of = node(step);
-    const std::int64_t rows = step.y1 - step.y0;
-    const bool output = of.kind == FusedNet::Kind::kOutput;
-    if (of.kind != FusedNet::Kind::kInput && !output) return compute(step, {}, 0);
-    const std::int64_t count = output ? of.weight.shape()[0] : net.input_channels();
+    const FusedLayer& layer = *net.layers_[step.layer];
+    const bool input = layer.x.empty();
+    if (!input && !layer.is_output()) return compute(step, nullptr, nullptr, 0);
+    const std::int64_t rows = step.y1 - step.y0, count = input ? net.input_channels() : layer.weight.shape()[0];
     Buffer<float> buffer(count * rows * w);
-    // run_node finds a node's planes behind those of the outputs before it.
-    std::vector<float*> planes(static_cast<std::size_t>(of.first_output), nullptr);
+    // A layer finds its planes behind those of the outputs before it.
+    std::vector<float*> planes(static_cast<std::size_t>(layer.first_output), nullptr);
     for (std::int64_t c = 0; c < count; ++c) planes.push_back(buffer.data() + c * rows * w);
-    if (output) {
-      compute(step, planes, step.y0);
-      sink(of.first_output, count, step.y0, step.y1, planes.data() + of.first_output);
-    } else {
+    if (input) {
       source(step.y0, step.y1, planes.data());
-      pack(step, planes.data(), step.y0);
+      compute(step, planes.data(), nullptr, step.y0);
+    } else {
+      compute(step, nullptr, planes.data(), step.y0);
+      sink(layer.first_output, count, step.y0, step.y1, planes.data() + layer.first_output);
     }
   }
 };
@@ -354,7 +301,7 @@ void FusedRun::advance(std::int64_t rows) {
   for (; s.next < s.schedule.steps().size() && made() < std::min(rows, s.h); ++s.next) {
     const FusedSchedule::Step& step = s.schedule.steps()[s.next];
     s.stream(step);
-    const auto at = s.outputs_made.find(step.node);
+    const auto at = s.outputs_made.find(step.layer);
     if (at != s.outputs_made.end()) at->second = step.y1;
   }
 }
@@ -362,7 +309,7 @@ void FusedRun::advance(std::int64_t rows) {
 std::uint64_t FusedRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w) {
   const State state(net, h, w);
   std::int64_t floats = state.schedule.floats(), rows = 0;
-  for (std::size_t i = 0; i < net.nodes_.size(); ++i) floats += state.weight_floats(i);
+  for (std::size_t i = 0; i < net.layers_.size(); ++i) floats += state.weight_floats(i);
   for (const FusedSchedule::Step& step : state.schedule.steps()) rows = std::max(rows, step.y1 - step.y0);
   return static_cast<std::uint64_t>(floats + 4 * rows * w) * sizeof(float);
 }
@@ -381,72 +328,42 @@ void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float
   state.schedule.set_memory(arena.take<float>(state.schedule.floats()));
   if (times) {
     times->clear();
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      times->push_back(describe(nodes_[i], state.schedule.algorithm(i), h, w));
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      times->push_back(describe(*layers_[i], state.schedule.algorithm(i), h, w));
     }
   }
   for (const FusedSchedule::Step& step : state.schedule.steps()) {
     const auto start = std::chrono::steady_clock::now();
-    if (nodes_[step.node].kind == Kind::kInput) {
-      state.pack(step, inputs.data(), 0);
-    } else {
-      state.compute(step, outputs, 0);
-    }
+    state.compute(step, inputs.data(), outputs.data(), 0);
     if (times) {
-      LayerTime& time = (*times)[step.node];
+      LayerTime& time = (*times)[step.layer];
       time.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       ++time.steps;
     }
   }
 }
 
-LayerTime FusedNet::describe(const Node& node, ConvAlgorithm algorithm, std::int64_t h, std::int64_t w) const {
-  const int level = node.y < 0 ? 0 : values_[static_cast<std::size_t>(node.y)].level;
-  LayerTime layer;
-  layer.h = at_level(h, level);
-  layer.w = at_level(w, level);
-  std::int64_t channels = 0;
-  double in = 0;
-  for (const Value x : node.x) {
-    const ValueShape& from = values_[static_cast<std::size_t>(x)];
-    channels += from.channels;
-    in += static_cast<double>(from.channels * at_level(h, from.level) * at_level(w, from.level));
+LayerTime FusedNet::describe(const FusedLayer& layer, ConvAlgorithm algorithm, std::int64_t h, std::int64_t w) const {
+  const int level = level_of(layer);
+  LayerSizes sizes{0, layer.is_output() ? layer.weight.shape()[0] : shape_of(layer.y).channels, at_level(h, level),
+                   at_level(w, level), algorithm};
+  const double made = static_cast<double>(sizes.h * sizes.w) * static_cast<double>(sizes.oc);
+  double read = layer.x.empty() ? made : 0;
+  for (const Value x : layer.x) {
+    const ValueShape& from = shape_of(x);
+    sizes.ic += from.channels;
+    read += static_cast<double>(from.channels * at_level(h, from.level) * at_level(w, from.level));
   }
-  if (node.adds_input()) in += static_cast<double>(input_sizes_[0] * h * w);
-  const std::int64_t out = node.y < 0 ? node.weight.shape()[0] : values_[static_cast<std::size_t>(node.y)].channels;
-  const double pixels = static_cast<double>(layer.h * layer.w), both = static_cast<double>(channels * out);
-  double weights = 0;
-  const std::string size = join(channels, ">", out);
-  switch (node.kind) {
-    case Kind::kInput:
-      layer.what = join("input ", out);
-      in = static_cast<double>(out) * pixels;
-      break;
-    case Kind::kPool:
-      layer.what = join("pool ", out);
-      break;
-    case Kind::kUp:
-      layer.what = join("up ", size);
-      layer.products = pixels * both;
-      weights = 4 * both;
-      break;
-    case Kind::kConv:
-    case Kind::kOutput: {
-      const std::int64_t tile = algorithm_rows(algorithm);
-      layer.what = join(node.kind == Kind::kConv ? "conv " : "output ", node.kernel(), "x", node.kernel(), " ", size,
-                        tile == 1   ? " direct"
-                        : tile == 4 ? " winograd4"
-                                    : " winograd6");
-      weights = both * static_cast<double>(node.kernel() * node.kernel());
-      const double tiles = static_cast<double>(((layer.h + tile - 1) / tile) * ((layer.w + tile - 1) / tile));
-      layer.products = tile == 1 ? pixels * weights : tiles * static_cast<double>((tile + 2) * (tile + 2)) * both;
-      layer.flops = 2 * pixels * weights;
-      break;
-    }
-  }
-  if (node.kind == Kind::kUp) layer.flops = 2 * layer.products;
-  layer.bytes = 4 * (in + weights + pixels * static_cast<double>(out));
-  return layer;
+  if (layer.adds_input()) read += static_cast<double>(input_sizes_[0] * h * w);
+  const LayerCost cost = layer.cost(sizes);
+  LayerTime time;
+  time.what = cost.what;
+  time.h = sizes.h;
+  time.w = sizes.w;
+  time.products = cost.products;
+  time.flops = cost.flops;
+  time.bytes = 4 * (read + cost.weights + made);
+  return time;
 }
 
 Variable<float> FusedNet::operator()(const std::vector<Variable<float>>& inputs) const {
@@ -464,9 +381,9 @@ Variable<float> FusedNet::operator()(const std::vector<Variable<float>>& inputs)
           inputs[i].shape());
   }
   std::vector<Variable<float>> leaves = inputs;
-  for (const Node& node : nodes_) {
-    if (node.weight.defined()) leaves.push_back(node.weight);
-    if (node.bias.defined()) leaves.push_back(node.bias);
+  for (const auto& layer : layers_) {
+    if (layer->weight.defined()) leaves.push_back(layer->weight);
+    if (layer->bias.defined()) leaves.push_back(layer->bias);
   }
   if (Variable<float>::needs_graph(leaves)) return fused_with_gradients(*this, inputs, leaves);
 

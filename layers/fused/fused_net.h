@@ -23,6 +23,8 @@ struct LayerTime {
   std::int64_t steps = 0;
 };
 
+class FusedLayer;
+
 /// How a fused net runs.
 struct FusedOptions {
   /// Leaves out Winograd's algorithm, whose rounding errors are some ten times those of the plain sums.
@@ -96,26 +98,14 @@ class FusedNet {
   friend class FusedRun;
   friend class FusedSchedule;
 
-  enum class Kind { kInput, kConv, kPool, kUp, kOutput };
-  struct Node {
-    Kind kind;
-    std::vector<Value> x;
-    Value y;  // -1 for outputs
-    Variable<float> weight, bias;
-    OutputForm form = OutputForm::kSigmoid;  // outputs alone
-    std::int64_t first_output = 0;           // outputs: first channel of the result
-
-    std::int64_t kernel() const { return weight.shape()[2]; }
-    bool adds_input() const { return form == OutputForm::kAddInput; }
-    bool reads(Value v) const;
-  };
   struct ValueShape {
     std::int64_t channels;
     int level;
     bool activated;
   };
 
-  Value add_value(std::int64_t channels, int level, bool activated);
+  /// Adds a layer and the value it makes.
+  Value add_layer(std::shared_ptr<FusedLayer> layer, const ValueShape& makes);
   const ValueShape& shape_of(Value x) const { return values_[static_cast<std::size_t>(x)]; }
   void check_value(const char* layer, Value x) const;
   void check_convolution(const char* layer, const std::vector<Value>& x, const Variable<float>& weight,
@@ -123,22 +113,19 @@ class FusedNet {
   /// Throws Error, with the reason, if the net is not runnable() or the sides are invalid.
   void check_runnable(std::int64_t h, std::int64_t w) const;
   std::int64_t output_channels() const { return output_channels_; }
-  ConvAlgorithm algorithm(const Node& node, std::int64_t n, std::int64_t h, std::int64_t w) const;
+  int level_of(const FusedLayer& layer) const;
+  ConvAlgorithm algorithm(const FusedLayer& layer, std::int64_t n, std::int64_t h, std::int64_t w) const;
   static std::int64_t at_level(std::int64_t size, int level) {
     for (; level > 0; --level) size = (size + 1) / 2;
     return size;
   }
-  LayerTime describe(const Node& node, ConvAlgorithm algorithm, std::int64_t h, std::int64_t w) const;
-  /// Runs rows y0 <= y < y1 of a node's result (kUp: of its input).
-  void run_node(const BlockKernels& kernels, const Node& node, ConvAlgorithm algorithm,
-                const std::vector<BlockMap>& maps, const std::vector<float*>& outputs, std::int64_t output_image,
-                std::int64_t y0, std::int64_t y1, const float* prepared = nullptr, std::int64_t first_row = 0) const;
+  LayerTime describe(const FusedLayer& layer, ConvAlgorithm algorithm, std::int64_t h, std::int64_t w) const;
 
   float slope_;
   FusedOptions options_;
   std::vector<std::int64_t> input_sizes_;
   std::vector<ValueShape> values_;
-  std::vector<Node> nodes_;
+  std::vector<std::shared_ptr<const FusedLayer>> layers_;  // each after those it reads
   std::int64_t output_channels_ = 0;
 };
 

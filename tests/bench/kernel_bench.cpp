@@ -241,16 +241,16 @@ Work conv_work(const Conv2dGeometry& g, Entry entry, ConvAlgorithm algorithm) {
     case Entry::kForward:
       once = [=] {
         const BlockTarget target{*y, nullptr, nullptr, kSlope};
-        block_conv(*block_kernels(), algorithm, g.kh, WeightUse::kForward, *x, weight.data(), bias.data(), &target, 1,
-                   0, g.oh);
+        block_conv(*block_kernels(), {g.kh, weight.data(), bias.data(), WeightUse::kForward, algorithm}, *x,
+                   {&target, 1}, 0, g.oh);
       };
       break;
     case Entry::kInputGradient: {
       const auto mask = std::make_shared<Map>(g.n, g.ic, g.h, g.w, 5);
       once = [=] {
         const BlockTarget target{*x, nullptr, mask->data, kSlope};
-        block_conv(*block_kernels(), algorithm, g.kh, WeightUse::kInputGradient, *y, weight.data(), nullptr, &target, 1,
-                   0, g.h);
+        block_conv(*block_kernels(), {g.kh, weight.data(), nullptr, WeightUse::kInputGradient, algorithm}, *y,
+                   {&target, 1}, 0, g.h);
       };
       break;
     }
@@ -271,8 +271,8 @@ Work project_work(const Conv2dGeometry& g) {
   const auto once = [=]() mutable {
     float* planes[4] = {};
     for (std::int64_t c = 0; c < g.oc; ++c) planes[c] = y.data() + c * g.oh * g.ow;
-    block_project(*block_kernels(), g.kh, WeightUse::kForward, *x, weight.data(), bias.data(), g.oc, true, 1, planes,
-                  g.oc * g.oh * g.ow, 0, g.oh);
+    block_project(*block_kernels(), {g.kh, weight.data(), bias.data()}, *x,
+                  {.planes = planes, .channels = g.oc, .image = g.oc * g.oh * g.ow, .sigmoid = true}, 0, g.oh);
   };
   return {once, gigaflop_of(g), operands(g), true};
 }

@@ -180,8 +180,12 @@ class BlockLayers {
     const std::int64_t oc = weight.shape()[0], ic = weight.shape()[1];
     BlockMap& y = add(x[0]->n, oc, x[0]->h, x[0]->w);
     const BlockTarget target{y, nullptr, nullptr, static_cast<float>(slope)};
-    block_conv(kernels_, choose_algorithm(ic, oc, y.n, y.h, y.w, exact_), weight.shape()[2], WeightUse::kForward,
-               parts(x), weight.data(), parameters_.at(name + ".bias").value().data(), &target, 1, 0, y.h);
+    block_conv(kernels_,
+               {.kernel = weight.shape()[2],
+                .weight = weight.data(),
+                .bias = parameters_.at(name + ".bias").value().data(),
+                .algorithm = choose_algorithm(ic, oc, y.n, y.h, y.w, exact_)},
+               parts(x), {&target, 1}, 0, y.h);
     each(y, [](float value) { return value > 0; });
     return &y;
   }
@@ -235,9 +239,17 @@ class BlockLayers {
     Tensor<float> y(Shape{x[0]->n, oc, height_, width_});
     std::vector<float*> planes;
     for (std::int64_t c = 0; c < oc; ++c) planes.push_back(y.data() + c * plane);
-    block_project(kernels_, weight.shape()[2], WeightUse::kForward, parts(x), weight.data(),
-                  parameters_.at(name + ".bias").value().data(), oc, add == nullptr, static_cast<float>(slope),
-                  planes.data(), oc * plane, 0, height_, 0, add);
+    block_project(
+        kernels_,
+        {.kernel = weight.shape()[2], .weight = weight.data(), .bias = parameters_.at(name + ".bias").value().data()},
+        parts(x),
+        {.planes = planes.data(),
+         .channels = oc,
+         .image = oc * plane,
+         .sigmoid = add == nullptr,
+         .slope = static_cast<float>(slope),
+         .add = add},
+        0, height_);
     return y;
   }
   BlockMap& add(std::int64_t n, std::int64_t channels, std::int64_t h, std::int64_t w) {

@@ -1,7 +1,6 @@
 // Built with -mavx2 -mfma: includes nothing whose inline functions the rest of the program might share.
-#include "core/kernels/avx2/gemm.h"
-
 #include "core/kernels/avx2/transpose.h"
+#include "core/kernels/gemm_kernel.h"
 
 namespace kind::avx2 {
 namespace {
@@ -9,8 +8,6 @@ namespace {
 __m256i first_lanes(int count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-
-}  // namespace
 
 // 6 x 16: twelve accumulators, two vectors of b and one broadcast of a fill the sixteen registers.
 void multiply_f32_6x16(std::int64_t depth, const float* a, const float* b, float* c) {
@@ -31,6 +28,8 @@ void multiply_f32_6x16(std::int64_t depth, const float* a, const float* b, float
     _mm256_store_ps(c + i * 16 + 8, sum[i][1]);
   }
 }
+
+}  // namespace
 
 void transpose_f32(std::int64_t count, std::int64_t width, const float* from, const std::int64_t* offsets, float* to) {
   for (std::int64_t r = 0; r < width; r += 8) {
@@ -57,6 +56,11 @@ void transpose_f32(std::int64_t count, std::int64_t width, const float* from, co
       for (int j = 0; j < lanes; ++j) to[i * width + r + j] = rows[j][i];
     }
   }
+}
+
+const GemmMicroKernel<float>& gemm_kernel() {
+  static constexpr GemmMicroKernel<float> kKernel{6, 16, multiply_f32_6x16, transpose_f32};
+  return kKernel;
 }
 
 }  // namespace kind::avx2

@@ -5,6 +5,12 @@
 #include <cstdint>
 
 namespace kind {
+
+namespace avx2 {
+/// See GemmMicroKernel: any width. In gemm.cpp.
+void transpose_f32(std::int64_t count, std::int64_t width, const float* from, const std::int64_t* offsets, float* to);
+}  // namespace avx2
+
 // Each file that includes this gets code of its own: nothing built with instruction-set flags is shared.
 namespace {
 

@@ -1,9 +1,11 @@
 // Built with -mavx512f: includes nothing whose inline functions the rest of the program might share.
-#include "core/kernels/avx512/gemm.h"
-
 #include <immintrin.h>
 
+#include "core/kernels/avx2/transpose.h"
+#include "core/kernels/gemm_kernel.h"
+
 namespace kind::avx512 {
+namespace {
 
 // 12 x 32: twenty-four accumulators, two vectors of b and one broadcast of a, of thirty-two registers.
 void multiply_f32_12x32(std::int64_t depth, const float* a, const float* b, float* c) {
@@ -23,6 +25,13 @@ void multiply_f32_12x32(std::int64_t depth, const float* a, const float* b, floa
     _mm512_store_ps(c + i * 32, sum[i][0]);
     _mm512_store_ps(c + i * 32 + 16, sum[i][1]);
   }
+}
+
+}  // namespace
+
+const GemmMicroKernel<float>& gemm_kernel() {
+  static constexpr GemmMicroKernel<float> kKernel{12, 32, multiply_f32_12x32, avx2::transpose_f32};
+  return kKernel;
 }
 
 }  // namespace kind::avx512

@@ -322,8 +322,8 @@ struct ConvProblem {
     for (std::int64_t y0 = 0; y0 < h; y0 += rows) {
       if (rows == 0) rows = h;
       const std::int64_t y1 = std::min(h, y0 + rows);
-      block_conv(kernels, algorithm, c.kernel, c.use, from.parts(), weight.data(), c.bias ? bias.data() : nullptr,
-                 targets.data(), static_cast<int>(targets.size()), y0, y1);
+      block_conv(kernels, {c.kernel, weight.data(), c.bias ? bias.data() : nullptr, c.use, algorithm}, from.parts(),
+                 targets, y0, y1);
       CHECK(to.fault(0, y1) == "");
     }
     Tensor<float> result(out);
@@ -463,8 +463,8 @@ TEST_CASE("block_conv: maps that hold the last rows only", "[isa]") {
             const std::int64_t y1 = std::min(h, y0 + step), needed = std::min(h, y1 + 1);
             from.write(problem.x, packed, needed);
             packed = needed;
-            block_conv(kernels, algorithm, c.kernel, c.use, from.parts(), problem.weight.data(), problem.bias.data(),
-                       targets.data(), static_cast<int>(targets.size()), y0, y1);
+            block_conv(kernels, {c.kernel, problem.weight.data(), problem.bias.data(), c.use, algorithm}, from.parts(),
+                       targets, y0, y1);
             CHECK(to.fault(y0, y1).find("not 0") == std::string::npos);
             to.read(result, y0, y1);
           }
@@ -481,9 +481,8 @@ TEST_CASE("block_conv: a tile must not cross the end of a map's rows", "[isa]") 
   on_each_isa([&](const BlockKernels& kernels) {
     const Maps from(kernels, problem.x, c.in), to(kernels, problem.out, c.out, 16);
     const BlockTarget target{to.maps[0]};
-    CHECK_THROWS_AS(block_conv(kernels, ConvAlgorithm::kWinograd6, 3, c.use, from.parts(), problem.weight.data(),
-                               nullptr, &target, 1, 0, 24),
-                    Error);
+    const BlockConvolution conv{3, problem.weight.data(), nullptr, c.use, ConvAlgorithm::kWinograd6};
+    CHECK_THROWS_AS(block_conv(kernels, conv, from.parts(), {&target, 1}, 0, 24), Error);
   });
 }
 
@@ -582,9 +581,10 @@ void check_project(const ConvCase& c, std::int64_t oc, bool with_sigmoid, std::u
         std::vector<float*> to;
         for (std::int64_t o = 0; o < oc; ++o) to.push_back(memory.data() + guard + (oc - 1 - o) * plane);
         for (std::int64_t y0 = 0; y0 < out[2]; y0 += piece) {
-          block_project(kernels, c.kernel, c.use, from.parts(), problem.weight.data(),
-                        c.bias ? problem.bias.data() : nullptr, oc, with_sigmoid, c.slope, to.data(), image, y0,
-                        std::min(out[2], y0 + piece));
+          block_project(kernels, {c.kernel, problem.weight.data(), c.bias ? problem.bias.data() : nullptr, c.use},
+                        from.parts(),
+                        {.planes = to.data(), .channels = oc, .image = image, .sigmoid = with_sigmoid, .slope = c.slope},
+                        y0, std::min(out[2], y0 + piece));
         }
         Tensor<float> y(out);
         for (std::int64_t in = 0; in < out[0]; ++in) {
