@@ -23,6 +23,7 @@ struct PngState {
   char message[200] = "unknown error";
   const std::uint8_t* data = nullptr;  // what is left to read
   std::size_t size = 0;
+  int rows = 0;  // that have been read of the last pass
   ByteSink* sink = nullptr;
 };
 
@@ -142,11 +143,16 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
     check(row_bytes == image.row_bytes(), "cannot read ", path, " as PNG: unexpected row size");
     ok = run_guarded(state.jump, [&] {
       for (int pass = 0; pass < passes; ++pass) {
-        for (int y = 0; y < image.height; ++y) png_read_row(reader.png, image.row(y), nullptr);
+        state.rows = 0;
+        for (int y = 0; y < image.height; ++y, ++state.rows) png_read_row(reader.png, image.row(y), nullptr);
       }
       // Reads to the end of the file, so that damage behind the last row is found too.
       png_read_end(reader.png, nullptr);
     });
+    if (!ok && limits.damage != nullptr && (state.rows > 0 || passes > 1)) {
+      *limits.damage = state.message;
+      return image;
+    }
   }
   if (!ok) fail("cannot read ", path, " as PNG: ", state.message);
   return image;
