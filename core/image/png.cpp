@@ -121,6 +121,8 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
                         static_cast<png_uint_32>(limits.max_side));
     // Chunks that do not bear on the pixels are skipped unread: libpng allocates what they say they need.
     png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+    // Of a file that is cut short, all but so many bytes are used.
+    if (limits.damage != nullptr) png_set_compression_buffer_size(reader.png, 32);
     png_read_info(reader.png, reader.info);
     transparency = (png_get_color_type(reader.png, reader.info) & PNG_COLOR_MASK_ALPHA) != 0 ||
                    png_get_valid(reader.png, reader.info, PNG_INFO_tRNS) != 0;

@@ -92,7 +92,11 @@ class Lister {
     std::error_code ignored;
     const bool picture = has_picture_name(path.string());
     if (!picture && (!options_.recursive || fs::is_symlink(path, ignored))) return;
-    found_.inputs.push_back({path, below, path.string() + ": " + std::system_category().message(error)});
+    // Of a path that is too long the ends, so that the reason is still seen.
+    constexpr std::size_t kShown = 400;
+    std::string name = path.string();
+    if (name.size() > 2 * kShown) name.replace(kShown, name.size() - 2 * kShown, "...");
+    found_.inputs.push_back({path, below, name + ": " + std::system_category().message(error)});
   }
 
   /// Results of an earlier run lie beside what they were made of and have a name that says so.

@@ -212,10 +212,11 @@ TEST_CASE("folders: what cannot be looked at is named and fails") {
     }
   }
   CHECK(shell(dir, with_fault("stat", EIO, 0, dir / "in/.hidden.png") + "\"$KIND\" in -o out --overwrite").code == 0);
-  const Result deep = shell(dir,
-                            "n=$(printf 'd%.0s' $(seq 240)); (cd in; for i in $(seq 20); do mkdir $n; cd $n; done); "
-                            "\"$KIND\" -r in -o long; code=$?; rm -r in/$n; "
-                            "exit $code");
+  const Result deep =
+      shell(dir,
+            "n=$(printf 'd%.0s' $(seq 240)); (cd in; for i in $(seq 20); do mkdir $n; cd $n; done) 2>/dev/null; "
+            "\"$KIND\" -r in -o long; code=$?; rm -r in/$n; "
+            "exit $code");
   CHECK(deep.code == 1);
   CHECK_THAT(deep.err, Contains("File name too long"));
   CHECK(deep.lines().size() <= 4);
