@@ -147,8 +147,14 @@ class Batch {
       return outcome.status == Outcome::Status::kNotDone;
     });
     if (first == outcomes.end()) return false;
-    console_.say("kind-infer: stopped; " + shown_name(jobs_[static_cast<std::size_t>(first - outcomes.begin())]) +
-                 " and what follows it was not done");
+    // Several at once may end in another order.
+    const auto others = std::count_if(first + 1, outcomes.end(), [](const Outcome& outcome) {
+      return outcome.status == Outcome::Status::kNotDone;
+    });
+    const bool rest = others == outcomes.end() - first - 1;
+    console_.say(join("kind-infer: stopped; ", shown_name(jobs_[static_cast<std::size_t>(first - outcomes.begin())]),
+                      rest ? std::string(" and what follows it was not done")
+                           : join(" and ", others, " that follow it were not done")));
     return true;
   }
 
