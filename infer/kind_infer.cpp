@@ -4,15 +4,19 @@
 
 #include "core/program/program.h"
 #include "infer/photo/batch.h"
+#include "infer/photo/claim.h"
 #include "infer/photo/options.h"
 
 namespace {
 
 kind::StopSignal stop_signal = 0;
 
-// The first signal lets the current pictures finish, the second leaves at once; files appear whole or not at all.
+// The first signal gives the current pictures a moment, the second leaves at once; files appear whole or not at all.
 extern "C" void on_signal(int signal) {
-  if (stop_signal) std::_Exit(128 + signal);
+  if (stop_signal) {
+    kind::Claim::remove_all();
+    std::_Exit(128 + signal);
+  }
   stop_signal = signal;
 }
 
@@ -25,7 +29,9 @@ int main(int argc, char** argv) {
     std::signal(SIGINT, on_signal);
     std::signal(SIGTERM, on_signal);
     kind::expect_file_limits();
-    return kind::run_batch(*options, stop_signal);
+    // Who stops reading names does not stop the work. A result that nobody reads does.
+    if (!options->to_stdout()) std::signal(SIGPIPE, SIG_IGN);
+    return kind::run_batch(*options, stop_signal, [](int code) { std::_Exit(code); });
   } catch (const std::exception& error) {
     std::cerr << kind::error_line("kind-infer", error) << std::endl;
     return kind::kExitError;

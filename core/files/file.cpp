@@ -11,7 +11,9 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <mutex>
 #include <random>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -25,6 +27,25 @@ constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;
 
 /// Where the process's open files have names, by which those that have none elsewhere are given one.
 constexpr const char* kDescriptors = "/proc/self/fd/";
+
+/// The temporary files that have names.
+struct Temporaries {
+  std::mutex mutex;
+  std::set<std::string> paths;
+
+  static Temporaries& all() {
+    static Temporaries* const only = new Temporaries;  // never destroyed: threads may write until the very end
+    return *only;
+  }
+  void add(const std::string& path) {
+    const std::lock_guard lock(mutex);
+    paths.insert(path);
+  }
+  void drop(const std::string& path) {
+    const std::lock_guard lock(mutex);
+    paths.erase(path);
+  }
+};
 
 std::string reason(int error) { return std::system_category().message(error); }
 
@@ -128,12 +149,24 @@ int AtomicFile::try_names(const std::function<int()>& make) {
     made = make();
     if (made < 0 && errno != EEXIST) break;
   }
+  if (made >= 0) Temporaries::all().add(temporary_);
   return made;
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) remove_temporary();
+}
+
+void AtomicFile::remove_temporary() {
+  ::unlink(temporary_.c_str());
+  Temporaries::all().drop(std::exchange(temporary_, {}));
+}
+
+void AtomicFile::remove_all() {
+  Temporaries& all = Temporaries::all();
+  const std::lock_guard lock(all.mutex);
+  for (const std::string& path : all.paths) ::unlink(path.c_str());
 }
 
 void AtomicFile::fail_with(int error) const { fail("cannot write ", path_, ": ", reason(error)); }
@@ -157,7 +190,37 @@ void AtomicFile::flush() {
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::take_name() {
+  const auto unknown = [](int error) {
+    return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP || error == EPERM || error == EMLINK;
+  };
+  const auto taken = [this](int error) {
+    if (error != EEXIST) fail_with(error);
+    fail("cannot write ", path_, ": a file of this name has appeared in the meantime, and is kept");
+  };
+  const char *const from = temporary_.c_str(), *const to = path_.c_str();
+#ifdef RENAME_NOREPLACE
+  if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+    Temporaries::all().drop(std::exchange(temporary_, {}));
+    return;
+  }
+  if (!unknown(errno)) taken(errno);
+#endif
+  if (::link(from, to) == 0) return remove_temporary();
+  if (!unknown(errno)) taken(errno);
+  // An empty file holds the name until it is replaced.
+  const int holder = open_retrying(path_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+  if (holder < 0) taken(errno);
+  ::close(holder);
+  if (::rename(from, to) != 0) {
+    const int error = errno;
+    ::unlink(to);
+    fail_with(error);
+  }
+  Temporaries::all().drop(std::exchange(temporary_, {}));
+}
+
+void AtomicFile::commit(Existing existing) {
   flush();
   if (temporary_.empty()) {
     const std::string nameless = kDescriptors + std::to_string(descriptor_);
@@ -171,20 +234,21 @@ void AtomicFile::commit() {
   // Network file systems may report a failed write only here. The descriptor is gone even if close fails.
   const int closed = ::close(std::exchange(descriptor_, -1));
   if (closed != 0 && errno != EINTR) fail_with(errno);
+  if (existing == Existing::kKeep) return take_name();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno);
-  temporary_.clear();
+  Temporaries::all().drop(std::exchange(temporary_, {}));
 }
 
-void write_file_atomic(const std::string& path, std::span<const std::uint8_t> bytes) {
+void write_file_atomic(const std::string& path, std::span<const std::uint8_t> bytes, Existing existing) {
   AtomicFile file(path);
   file.write(bytes);
-  file.commit();
+  file.commit(existing);
 }
 
-void write_file_atomic(const std::string& path, std::string_view text) {
+void write_file_atomic(const std::string& path, std::string_view text, Existing existing) {
   AtomicFile file(path);
   file.write(text);
-  file.commit();
+  file.commit(existing);
 }
 
 }  // namespace kind

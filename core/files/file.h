@@ -47,6 +47,9 @@ std::vector<std::uint8_t> read_file(const std::string& path, std::uint64_t max_b
 /// The paths of a folder's entries, sorted by name. Throws Error naming the folder if it cannot be listed.
 std::vector<std::string> list_folder(const std::string& folder);
 
+/// What becomes of a file that has the name already: it is replaced, or it is kept and Error thrown.
+enum class Existing { kReplace, kKeep };
+
 /// An atomic write: the file appears under its name complete or not at all. Writes go to a new file in the same folder,
 /// without a name or, if the file system does not support that, with an unpredictable one. commit() flushes it to the
 /// disk and renames it to `path`, replacing an existing file (a symbolic link itself, not its target). Without commit()
@@ -65,10 +68,19 @@ class AtomicFile {
   void write(std::string_view text);
   /// Waits until everything written is on the disk, as commit() does first: for files that belong together.
   void flush();
-  void commit();
+  void commit(Existing existing = Existing::kReplace);
+
+  /// For what else a file has: its time, its permissions. -1 after commit().
+  int descriptor() const { return descriptor_; }
+
+  /// Removes the temporary files of all objects, for a process that is about to end without their destructors.
+  static void remove_all();
 
  private:
   [[noreturn]] void fail_with(int error) const;
+  /// Gives the file its name unless something has it: the first of several ways that the file system knows.
+  void take_name();
+  void remove_temporary();
   /// Calls make(), which returns -1 on failure, with new names in `temporary_` until it succeeds or fails for another
   /// reason than an existing file.
   int try_names(const std::function<int()>& make);
@@ -79,7 +91,8 @@ class AtomicFile {
 };
 
 /// Writes the bytes as the whole content of `path` through AtomicFile.
-void write_file_atomic(const std::string& path, std::span<const std::uint8_t> bytes);
-void write_file_atomic(const std::string& path, std::string_view text);
+void write_file_atomic(const std::string& path, std::span<const std::uint8_t> bytes,
+                       Existing existing = Existing::kReplace);
+void write_file_atomic(const std::string& path, std::string_view text, Existing existing = Existing::kReplace);
 
 }  // namespace kind

@@ -197,16 +197,7 @@ ImageInfo image_info(const std::string& path, const ReadLimits& limits) {
 void write_image(const std::string& path, const Image& image, ImageFormat format, const WriteOptions& options) {
   check_writable(path, image, format, options);
   AtomicFile file(path);
-  std::vector<std::uint8_t> buffer;
-  constexpr std::size_t kBuffer = std::size_t{1} << 18;
-  ByteSink sink([&](Bytes bytes) {
-    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
-    if (buffer.size() < kBuffer) return;
-    file.write(buffer);
-    buffer.clear();
-  });
-  image_format(format).codec()->encode(path, image, options, sink);
-  file.write(buffer);
+  encode_image(path, image, format, options, [&](Bytes bytes) { file.write(bytes); });
   file.commit();
 }
 
@@ -217,6 +208,21 @@ std::vector<std::uint8_t> encode_image(const std::string& name, const Image& ima
   ByteSink sink([&](Bytes bytes) { file.insert(file.end(), bytes.begin(), bytes.end()); });
   image_format(format).codec()->encode(name, image, options, sink);
   return file;
+}
+
+void encode_image(const std::string& name, const Image& image, ImageFormat format, const WriteOptions& options,
+                  const std::function<void(Bytes)>& write) {
+  check_writable(name, image, format, options);
+  std::vector<std::uint8_t> buffer;
+  constexpr std::size_t kBuffer = std::size_t{1} << 18;
+  ByteSink sink([&](Bytes bytes) {
+    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
+    if (buffer.size() < kBuffer) return;
+    write(buffer);
+    buffer.clear();
+  });
+  image_format(format).codec()->encode(name, image, options, sink);
+  write(buffer);
 }
 
 }  // namespace kind

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -57,6 +58,9 @@ struct ReadLimits {
   std::uint64_t max_image_bytes = std::uint64_t{1} << 32;
   /// Of all EXIF, XMP, colour profiles and texts of a file, decompressed.
   std::size_t max_metadata_bytes = std::size_t{1} << 26;
+  /// Unless null, JPEG and PNG pictures whose pixel data are damaged or cut short are read as far as they can be decoded,
+  /// and this is set to what was wrong; it is left alone where nothing was. Rows that are missing are 0.
+  std::string* damage = nullptr;
 };
 
 /// Reads the formats of the table (formats.h): PNG (any kind; palettes and fewer than 8 bits are expanded), JPEG (gray or
@@ -99,6 +103,9 @@ void write_image(const std::string& path, const Image& image, ImageFormat format
 /// The file that write_image writes.
 std::vector<std::uint8_t> encode_image(const std::string& name, const Image& image, ImageFormat format,
                                        const WriteOptions& options = {});
+/// The same, part after part as they are made. What `write` throws comes out, and ends the work.
+void encode_image(const std::string& name, const Image& image, ImageFormat format, const WriteOptions& options,
+                  const std::function<void(std::span<const std::uint8_t>)>& write);
 
 /// The format's row in the table.
 const ImageFormatRow& image_format(ImageFormat format);

@@ -28,6 +28,8 @@ struct JpegErrors {
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
   int max_scans;
+  bool tolerant, damaged;  // the first: goes on after damage
+  JDIMENSION good;         // rows before the damage
 };
 
 JpegErrors& errors_of(j_common_ptr info) { return *reinterpret_cast<JpegErrors*>(info->err); }
@@ -54,7 +56,14 @@ void on_message(j_common_ptr info, int level) {
     default:
       break;
   }
-  on_error(info);
+  JpegErrors& errors = errors_of(info);
+  if (!errors.tolerant || !info->is_decompressor) on_error(info);
+  if (errors.damaged) return;
+  errors.damaged = true;
+  info->err->format_message(info, errors.message);
+  const auto reader = reinterpret_cast<j_decompress_ptr>(info);
+  // Of several scans, all rows have what the earlier ones say of them.
+  errors.good = jpeg_has_multiple_scans(reader) ? reader->image_height : reader->output_scanline;
 }
 
 void on_progress(j_common_ptr info) {
@@ -71,6 +80,8 @@ void set_up(JpegErrors& errors) {
   errors.manager.emit_message = on_message;
   std::snprintf(errors.message, sizeof(errors.message), "unknown error");
   errors.max_scans = static_cast<int>(kMaxScans);
+  errors.tolerant = errors.damaged = false;
+  errors.good = 0;
 }
 
 struct JpegReader {
@@ -203,8 +214,9 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
   }
   Image image(static_cast<int>(info.image_width), static_cast<int>(info.image_height), gray ? 1 : 3);
   std::vector<JSAMPLE> inks(cmyk ? 4 * static_cast<std::size_t>(info.image_width) : 0);
-  const bool ok = run_guarded(reader.errors.jump, [&] {
+  bool ok = run_guarded(reader.errors.jump, [&] {
     info.out_color_space = cmyk ? JCS_CMYK : gray ? JCS_GRAYSCALE : JCS_RGB;
+    reader.errors.tolerant = limits.damage != nullptr;
     jpeg_start_decompress(&info);
     while (info.output_scanline < info.output_height) {
       std::uint8_t* const to = image.row(static_cast<int>(info.output_scanline));
@@ -215,6 +227,16 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
     // Reads to the end marker, so that a file cut short behind the last row is found too.
     jpeg_finish_decompress(&info);
   });
+  if (limits.damage != nullptr && (!ok || reader.errors.damaged)) {
+    // Behind the damage libjpeg makes up the rows.
+    const JDIMENSION rows = reader.errors.damaged ? reader.errors.good : info.output_scanline;
+    if (rows > 0) {
+      for (int y = static_cast<int>(rows); y < image.height; ++y) std::fill_n(image.row(y), image.row_bytes(), 0);
+      *limits.damage = reader.errors.message;
+      return image;
+    }
+    ok = false;
+  }
   if (!ok) fail("cannot read ", path, " as JPEG: ", reader.errors.message);
   return image;
 }

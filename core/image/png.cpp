@@ -23,6 +23,7 @@ struct PngState {
   char message[200] = "unknown error";
   const std::uint8_t* data = nullptr;  // what is left to read
   std::size_t size = 0;
+  int rows = 0;  // that have been read of the last pass
   ByteSink* sink = nullptr;
 };
 
@@ -120,6 +121,8 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
                         static_cast<png_uint_32>(limits.max_side));
     // Chunks that do not bear on the pixels are skipped unread: libpng allocates what they say they need.
     png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+    // Of a file that is cut short, all but so many bytes are used.
+    if (limits.damage != nullptr) png_set_compression_buffer_size(reader.png, 32);
     png_read_info(reader.png, reader.info);
     transparency = (png_get_color_type(reader.png, reader.info) & PNG_COLOR_MASK_ALPHA) != 0 ||
                    png_get_valid(reader.png, reader.info, PNG_INFO_tRNS) != 0;
@@ -142,11 +145,16 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
     check(row_bytes == image.row_bytes(), "cannot read ", path, " as PNG: unexpected row size");
     ok = run_guarded(state.jump, [&] {
       for (int pass = 0; pass < passes; ++pass) {
-        for (int y = 0; y < image.height; ++y) png_read_row(reader.png, image.row(y), nullptr);
+        state.rows = 0;
+        for (int y = 0; y < image.height; ++y, ++state.rows) png_read_row(reader.png, image.row(y), nullptr);
       }
       // Reads to the end of the file, so that damage behind the last row is found too.
       png_read_end(reader.png, nullptr);
     });
+    if (!ok && limits.damage != nullptr && (state.rows > 0 || passes > 1)) {
+      *limits.damage = state.message;
+      return image;
+    }
   }
   if (!ok) fail("cannot read ", path, " as PNG: ", state.message);
   return image;

@@ -2,173 +2,63 @@
 
 #include "infer/photo/batch.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <condition_variable>
-#include <cstdio>
 #include <deque>
 #include <exception>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json.hpp>
+#include <system_error>
 #include <thread>
 #include <utility>
 
 #include "core/base/error.h"
-#include "core/base/machine.h"
 #include "core/base/parallel.h"
 #include "core/base/quote.h"
-#include "core/files/file.h"
 #include "core/image/y4m.h"
 #include "core/kernels/kernels.h"
 #include "core/program/program.h"
-#include "infer/photo/picture.h"
+#include "infer/photo/console.h"
+#include "infer/photo/listing.h"
+#include "infer/photo/output.h"
+#include "infer/photo/report.h"
+#include "infer/photo/streams.h"
 #include "infer/photo/video.h"
 
 namespace kind {
 namespace {
 
-using Seconds = std::chrono::duration<double>;
-
 constexpr std::size_t kMaxName = 4096;
 /// Results that are written while the next picture is computed.
 constexpr std::size_t kWriteBehindBytes = std::size_t{64} << 20;
 
-std::string shown(const Job& job) {
-  return job.from_stdin() ? "the standard input" : printable(job.input.string(), kMaxName);
-}
-
-/// What became of a picture.
-struct Outcome {
-  enum class Status { kDone, kFailed, kSkipped } status = Status::kDone;
-  std::string line;   // for stderr; empty: none
-  std::string error;  // the same without the program's name
-  Picture picture;    // what the report says of it, and no more: there is one for every picture of a run
-};
-
 /// Leaves of a picture what the report says of it.
 Picture without_content(Picture picture) {
   picture.job = {};
+  picture.claims.clear();
   picture.image = {};
   picture.metadata = {};
   picture.maps = {};
   picture.page = {};
-  for (Picture::Result& result : picture.results) result = {result.ratio, result.strength, result.mean, {}, {}};
+  for (Picture::Result& result : picture.results) result = {result.ratio, result.strength, result.mean, {}, {}, {}};
   return picture;
 }
-
-/// What people see. All of it may be called from several threads at once.
-class Console {
- public:
-  Console(const Options& options, const std::vector<Job>& jobs)
-      : jobs_(jobs), page_(options.compare), names_(!options.to_stdout()), shares_(jobs.size(), 0.0) {
-    terminal_ = ::isatty(STDERR_FILENO) == 1;
-  }
-  ~Console() { clear(); }
-  Console(const Console&) = delete;
-  Console& operator=(const Console&) = delete;
-
-  void say(const std::string& line) {
-    const std::lock_guard lock(mutex_);
-    print(line);
-  }
-
-  /// Outcomes come in any order and are said in the plan's.
-  void finish(std::size_t i, Outcome outcome) {
-    const std::lock_guard lock(mutex_);
-    shares_[i] = outcome.status == Outcome::Status::kSkipped ? -1 : 1;
-    waiting_.emplace(i, std::move(outcome));
-    for (; !waiting_.empty() && waiting_.begin()->first == outcomes_.size(); waiting_.erase(waiting_.begin())) {
-      const Outcome& next = waiting_.begin()->second;
-      if (!next.line.empty()) print(next.line);
-      if (next.status == Outcome::Status::kDone && names_) {
-        const Job& job = jobs_[outcomes_.size()];
-        for (const auto& path : job.outputs) std::cout << path.string() << std::endl;
-        // Without --output the page of --compare is the result.
-        if (job.outputs.empty()) std::cout << page_ << std::endl;
-      }
-      outcomes_.push_back(std::move(waiting_.begin()->second));
-    }
-    show_progress(i);
-  }
-
-  void progress(std::size_t i, double share) {
-    const std::lock_guard lock(mutex_);
-    shares_[i] = std::min(share, 0.999);
-    show_progress(i);
-  }
-
-  const std::vector<Outcome>& outcomes() const { return outcomes_; }
-  double elapsed() const { return Seconds(std::chrono::steady_clock::now() - start_).count(); }
-
- private:
-  void print(const std::string& line) {
-    clear();
-    std::cerr << line << std::endl;
-  }
-  void clear() {
-    if (std::exchange(drawn_, false)) std::cerr << "\r\x1b[K" << std::flush;
-  }
-  void show_progress(std::size_t i) {
-    const auto now = std::chrono::steady_clock::now();
-    if (!terminal_ || (drawn_ && Seconds(now - last_).count() < 0.2)) return;
-    double done = 0, total = 0;
-    std::size_t finished = 0;
-    for (const double share : shares_) {
-      if (share >= 0) {
-        done += share;
-        total += 1;
-      }
-      if (share >= 1 || share < 0) ++finished;
-    }
-    if (done <= 0 || finished == shares_.size()) return;
-    const double elapsed = Seconds(now - start_).count(), left = elapsed * (total - done) / done;
-    std::string line = join("[", finished, "/", shares_.size(), "] ", static_cast<int>(100 * done / total), " %");
-    if (elapsed > 1) line += join(", ", time_text(left), " left");
-    line += ": " + shown(jobs_[i]);
-    struct winsize size {};
-    const std::size_t columns = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-    std::cerr << "\r" << line.substr(0, columns - 1) << "\x1b[K" << std::flush;
-    drawn_ = true;
-    last_ = now;
-  }
-  static std::string time_text(double seconds) {
-    const auto all = static_cast<long>(seconds + 0.5);
-    char text[32];
-    if (all >= 3600) {
-      std::snprintf(text, sizeof(text), "%ld:%02ld:%02ld", all / 3600, all / 60 % 60, all % 60);
-    } else {
-      std::snprintf(text, sizeof(text), "%ld:%02ld", all / 60, all % 60);
-    }
-    return text;
-  }
-
-  const std::vector<Job>& jobs_;
-  const std::string page_;
-  const bool names_;
-  bool terminal_ = false, drawn_ = false;
-  std::mutex mutex_;
-  std::vector<double> shares_;  // of each picture's work that is done; -1: skipped
-  std::map<std::size_t, Outcome> waiting_;
-  std::vector<Outcome> outcomes_;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point last_;
-};
 
 Outcome failure(Picture picture, const std::exception& error) {
   Outcome outcome;
   outcome.status = Outcome::Status::kFailed;
   outcome.line = error_line("kind-infer", error);
   // Most messages name their file.
-  const std::string name = shown(picture.job);
+  const std::string name = shown_name(picture.job);
   if (outcome.line.find(name) == std::string::npos) outcome.line += " (" + name + ")";
   outcome.error = outcome.line.substr(std::string("kind-infer: ").size());
+  // Of two pictures that clash, one says so.
+  if (picture.job.said) outcome.line.clear();
   outcome.picture = without_content(std::move(picture));
   return outcome;
 }
@@ -177,9 +67,13 @@ Outcome failure(Picture picture, const std::exception& error) {
 /// write. Computing begins in the plan's order.
 class Batch {
  public:
-  Batch(const Options& options, const std::vector<Job>& jobs, std::vector<std::uint8_t> stdin_start,
-        const StopSignal& stop)
-      : options_(options), jobs_(jobs), stop_(stop), limits_(make_limits(options)), console_(options, jobs) {
+  Batch(const Options& options, const Plan& plan, std::vector<std::uint8_t> stdin_start, Stopping& stopping)
+      : options_(options),
+        plan_(plan),
+        jobs_(plan.jobs),
+        stopping_(stopping),
+        limits_(make_limits(options)),
+        console_(options, plan.jobs) {
     limits_.stdin_start = std::move(stdin_start);
   }
 
@@ -190,6 +84,7 @@ class Batch {
     if (into_folder(options_)) folders_.make(options_.output);
     if (!options_.maps.empty()) folders_.make(options_.maps);
     if (!options_.report.empty()) check_report_folder();
+    stopping_.set_last_words([this] { leave(); });
     {
       std::vector<std::jthread> others;
       others.emplace_back([this] { read_all(); });
@@ -202,29 +97,12 @@ class Batch {
       computing_over_ = true;
       changed_.notify_all();
     }
+    stopping_.set_last_words({});
     set_num_threads(threads);
-    const std::vector<Outcome>& outcomes = console_.outcomes();
-    bool reported = true;
-    try {
-      if (!options_.report.empty()) write_report(outcomes);
-    } catch (const Error& error) {
-      reported = false;
-      console_.say(error_line("kind-infer", error));
-    }
+    console_.say_rest();
+    const bool reported = report();
     if (fatal_) std::rethrow_exception(fatal_);
-    if (outcomes.size() < jobs_.size()) {
-      console_.say("kind-infer: stopped; " + shown(jobs_[outcomes.size()]) + " and what follows it was not done");
-      return 128 + stop_;
-    }
-    check(static_cast<bool>(std::cout), "cannot write to the standard output; the results are there");
-    const auto count = [&](Outcome::Status status) {
-      return static_cast<std::size_t>(std::count_if(outcomes.begin(), outcomes.end(),
-                                                    [&](const Outcome& outcome) { return outcome.status == status; }));
-    };
-    const std::size_t failed = count(Outcome::Status::kFailed), skipped = count(Outcome::Status::kSkipped);
-    if (skipped > 0) console_.say(join("kind-infer: skipped ", skipped, " of ", jobs_.size(), ": their results exist"));
-    if (failed > 0 && failed == jobs_.size()) return kExitError;
-    return failed == 0 && reported ? kExitDone : kExitSomeFailed;
+    return conclude(reported);
   }
 
  private:
@@ -240,7 +118,71 @@ class Batch {
   void wait(Lock& lock, const Condition& condition) {
     while (!condition()) changed_.wait_for(lock, std::chrono::milliseconds(100));
   }
-  bool over() const { return stop_ || fatal_; }
+  bool over() const { return stopping_.asked() || fatal_; }
+
+  /// Whether the report, if there is to be one, is written.
+  bool report() {
+    if (options_.report.empty()) return true;
+    try {
+      write_report(options_, plan_, console_.outcomes(), console_.elapsed());
+      return true;
+    } catch (const Error& error) {
+      console_.say(error_line("kind-infer", error));
+      return false;
+    }
+  }
+
+  /// The process is about to end while threads are at work.
+  void leave() {
+    console_.say_rest();
+    report();
+    say_stopped();
+    folders_.remove_empty();
+  }
+
+  /// False where all pictures are done.
+  bool say_stopped() {
+    const std::vector<Outcome>& outcomes = console_.outcomes();
+    const auto first = std::find_if(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) {
+      return outcome.status == Outcome::Status::kNotDone;
+    });
+    if (first == outcomes.end()) return false;
+    // Several at once may end in another order.
+    const auto others = std::count_if(first + 1, outcomes.end(), [](const Outcome& outcome) {
+      return outcome.status == Outcome::Status::kNotDone;
+    });
+    const bool rest = others == outcomes.end() - first - 1;
+    console_.say(join("kind-infer: stopped; ", shown_name(jobs_[static_cast<std::size_t>(first - outcomes.begin())]),
+                      rest ? std::string(" and what follows it was not done")
+                           : join(" and ", others, " that follow it were not done")));
+    return true;
+  }
+
+  /// The last lines, and the exit code.
+  int conclude(bool reported) {
+    if (say_stopped()) return stopping_.exit_code();
+    check(console_.output_error() == 0, "cannot write to the standard output: ",
+          [&] { return std::system_category().message(console_.output_error()); }, "; the results are there");
+    std::size_t failed = 0, skipped = 0, elsewhere = 0, damaged = 0;
+    for (const Outcome& outcome : console_.outcomes()) {
+      failed += outcome.status == Outcome::Status::kFailed ? 1 : 0;
+      if (outcome.status == Outcome::Status::kSkipped) ++(outcome.claimed_elsewhere ? elsewhere : skipped);
+      damaged += outcome.picture.damage.empty() ? 0 : 1;
+    }
+    const char* const why = options_.in_place ? ": their backups exist" : ": their results exist";
+    if (skipped > 0) console_.say(join("kind-infer: skipped ", skipped, " of ", jobs_.size(), why));
+    if (elsewhere > 0) {
+      console_.say(join("kind-infer: skipped ", elsewhere, " of ", jobs_.size(), ": another run is working on them"));
+    }
+    if (plan_.earlier_results > 0) {
+      console_.say(join("kind-infer: skipped ", plan_.earlier_results,
+                        plan_.earlier_results == 1 ? " result" : " results", " of an earlier run (",
+                        printable(options_.names->text(), kMaxName), ")"));
+    }
+    if (!plan_.passed_over.empty()) console_.say("kind-infer: passed over: " + passed_over_text(plan_.passed_over));
+    if (failed > 0 && failed == jobs_.size()) return kExitError;
+    return failed == 0 && damaged == 0 && reported ? kExitDone : kExitSomeFailed;
+  }
 
   void read_all() {
     for (std::size_t i = 0; i < jobs_.size(); ++i) {
@@ -253,7 +195,7 @@ class Batch {
       slot.picture.job = jobs_[i];
       try {
         check(jobs_[i].error.empty(), jobs_[i].error);
-        if (!jobs_[i].skipped && can_read_ahead(jobs_[i], limits_)) read_picture(options_, limits_, slot.picture);
+        if (may_read_ahead(jobs_[i])) read_picture(options_, limits_, stopping_, slot.picture);
       } catch (...) {
         slot.error = std::current_exception();
       }
@@ -264,6 +206,24 @@ class Batch {
     const Lock lock(mutex_);
     reading_over_ = true;
     changed_.notify_all();
+  }
+
+  /// Not what needs no reading, as it is another run's, or what is too large.
+  bool may_read_ahead(const Job& job) const {
+    if (job.skipped) return false;
+    std::error_code ignored;
+    const bool result = options_.skip_existing && !job.outputs.empty() && !options_.to_stdout();
+    if (result && std::filesystem::exists(Claim::path_of(job.outputs[0]), ignored)) return false;
+    return can_read_ahead(job, limits_);
+  }
+
+  void skip(std::size_t i, Picture picture, const ClaimedElsewhere* elsewhere = nullptr) {
+    Outcome outcome;
+    outcome.status = Outcome::Status::kSkipped;
+    outcome.claimed_elsewhere = elsewhere != nullptr;
+    if (elsewhere != nullptr) outcome.line = join("kind-infer: skipped ", elsewhere->what());
+    outcome.picture = without_content(std::move(picture));
+    console_.finish(i, std::move(outcome));
   }
 
   void compute_all() {
@@ -283,29 +243,15 @@ class Batch {
       Picture& picture = slot.picture;
       try {
         if (picture.job.skipped) {
-          Outcome outcome;
-          outcome.status = Outcome::Status::kSkipped;
-          outcome.picture = without_content(std::move(picture));
-          console_.finish(i, std::move(outcome));
+          skip(i, std::move(picture));
           continue;
         }
         if (slot.error) std::rethrow_exception(slot.error);
-        if (!picture.read) read_picture(options_, limits_, picture);
-        const Model<float>* model = nullptr;
-        try {
-          model = &load();
-        } catch (...) {
-          const Lock lock(mutex_);
-          if (!fatal_) fatal_ = std::current_exception();
-          changed_.notify_all();
-          return;
+        if (!claim_results(options_, picture, folders_)) {
+          skip(i, std::move(picture));
+          continue;
         }
-        const auto progress = [this, i](double share) { console_.progress(i, share); };
-        if (options_.sequence) {
-          enhance_next(i, *model, picture);
-        } else {
-          enhance_picture(*model, options_, limits_, picture, progress);
-        }
+        if (!compute(i, picture)) return;
         std::size_t bytes = 0;
         for (const Picture::Result& result : picture.results) bytes += result.image.data.size() + result.file.size();
         if (bytes > kWriteBehindBytes || !options_.maps.empty()) {
@@ -316,10 +262,41 @@ class Batch {
         wait(lock, [&] { return to_write_.size() < static_cast<std::size_t>(options_.jobs); });
         to_write_.emplace_back(i, std::move(picture));
         changed_.notify_all();
+      } catch (const Stopped&) {
+        return;
+      } catch (const ClaimedElsewhere& error) {
+        if (options_.skip_existing) {
+          skip(i, std::move(picture), &error);
+        } else {
+          console_.finish(i, failure(std::move(picture), error));
+        }
       } catch (const std::exception& error) {
         console_.finish(i, failure(std::move(picture), error));
       }
     }
+  }
+
+  /// False where nothing can be computed at all.
+  bool compute(std::size_t i, Picture& picture) {
+    if (!picture.read) read_picture(options_, limits_, stopping_, picture);
+    const Model<float>* model = nullptr;
+    try {
+      model = &load();
+    } catch (...) {
+      const Lock lock(mutex_);
+      if (!fatal_) fatal_ = std::current_exception();
+      changed_.notify_all();
+      return false;
+    }
+    if (options_.sequence) {
+      enhance_next(i, *model, picture);
+    } else {
+      enhance_picture(*model, options_, limits_, picture, [this, i](double share) {
+        stopping_.check_time();
+        console_.progress(i, share);
+      });
+    }
+    return true;
   }
 
   void write_all() {
@@ -339,11 +316,13 @@ class Batch {
 
   void finish(std::size_t i, Picture picture) {
     try {
-      write_picture(options_, picture, folders_);
+      write_picture(options_, picture, folders_, stopping_);
       Outcome outcome;
       outcome.line = result_line(picture);
       outcome.picture = without_content(std::move(picture));
       console_.finish(i, std::move(outcome));
+    } catch (const Stopped&) {
+      return;
     } catch (const std::exception& error) {
       picture.results.clear();
       console_.finish(i, failure(std::move(picture), error));
@@ -354,7 +333,10 @@ class Batch {
   void enhance_next(std::size_t i, const Model<float>& model, Picture& picture) {
     frame_ = i;
     if (!sequence_) {
-      const auto progress = [this](double share) { console_.progress(frame_, share); };
+      const auto progress = [this](double share) {
+        stopping_.check_time();
+        console_.progress(frame_, share);
+      };
       sequence_ = std::make_unique<SequenceEnhancer>(model, frame_options(options_, limits_, picture, progress),
                                                      options_.rate());
     }
@@ -362,7 +344,7 @@ class Batch {
       frame_width_ = picture.width;
       frame_height_ = picture.height;
     }
-    check(picture.width == frame_width_ && picture.height == frame_height_, shown(picture.job), ": it has ",
+    check(picture.width == frame_width_ && picture.height == frame_height_, shown_name(picture.job), ": it has ",
           picture.width, " x ", picture.height, " pixels, expected ", frame_width_, " x ", frame_height_,
           " as the first of the --sequence");
     enhance_frame(*sequence_, options_, picture);
@@ -385,52 +367,10 @@ class Batch {
           ": there is no folder ", folder.native());
   }
 
-  void write_report(const std::vector<Outcome>& outcomes) const {
-    using Json = nlohmann::ordered_json;
-    const auto rounded = [](double value) { return std::round(value * 1e4) / 1e4; };
-    Json pictures = Json::array();
-    std::size_t counts[3] = {};
-    for (std::size_t i = 0; i < jobs_.size(); ++i) {
-      Json entry = {{"input", jobs_[i].input.string()}, {"outputs", Json::array()}};
-      for (const auto& path : jobs_[i].outputs) entry["outputs"].push_back(path.string());
-      if (i >= outcomes.size()) {
-        entry["status"] = "not done";
-        pictures.push_back(std::move(entry));
-        continue;
-      }
-      const Outcome& outcome = outcomes[i];
-      constexpr const char* kNames[] = {"done", "failed", "skipped"};
-      const auto status = static_cast<std::size_t>(outcome.status);
-      ++counts[status];
-      entry["status"] = kNames[status];
-      if (!outcome.error.empty()) entry["error"] = outcome.error;
-      const Picture& picture = outcome.picture;
-      if (picture.width > 0) entry["width"] = picture.width;
-      if (picture.height > 0) entry["height"] = picture.height;
-      if (!picture.results.empty()) {
-        entry["ratios"] = Json::array();
-        for (const Picture::Result& result : picture.results) entry["ratios"].push_back(rounded(result.ratio));
-        entry["left_out"] = picture.left_out;
-        entry["seconds"] = {{"read", rounded(picture.read_seconds)},
-                            {"enhance", rounded(picture.enhance_seconds)},
-                            {"write", rounded(picture.write_seconds)}};
-      }
-      pictures.push_back(std::move(entry));
-    }
-    const Json report = {{"done", counts[0]},
-                         {"failed", counts[1]},
-                         {"skipped", counts[2]},
-                         {"not_done", jobs_.size() - outcomes.size()},
-                         {"seconds", rounded(console_.elapsed())},
-                         {"peak_memory_mib", rounded(static_cast<double>(peak_memory()) / (1 << 20))},
-                         {"pictures", pictures}};
-    // Names of files may be any bytes.
-    write_file_atomic(options_.report, report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-  }
-
   const Options& options_;
+  const Plan& plan_;
   const std::vector<Job>& jobs_;
-  const StopSignal& stop_;
+  Stopping& stopping_;
   Limits limits_;
   Folders folders_;
   Console console_;
@@ -452,25 +392,44 @@ class Batch {
 };
 
 /// Reads on from the standard input until it is plain whether it is a video.
-std::vector<std::uint8_t> peek_stdin(const StopSignal& stop) {
+std::vector<std::uint8_t> peek_stdin(const Stopping& stopping) {
   std::vector<std::uint8_t> start;
   while (start.size() < kY4mMagic.size() && std::equal(start.begin(), start.end(), kY4mMagic.begin())) {
     std::uint8_t bytes[kY4mMagic.size()];
     const std::size_t got = read_some(STDIN_FILENO, "the standard input", bytes, kY4mMagic.size() - start.size(),
-                                      [&] { return stop != 0; });
+                                      [&] { return stopping.asked(); });
     if (got == 0) break;
     start.insert(start.end(), bytes, bytes + got);
   }
   return start;
 }
 
+/// --dry-run.
+int show_plan(const Options& options, const std::vector<Job>& jobs) {
+  std::size_t failed = 0;
+  for (const Job& job : jobs) {
+    if (!job.error.empty()) {
+      if (!job.said) std::cerr << "kind-infer: " << printable(job.error, kMaxName) << std::endl;
+      ++failed;
+      continue;
+    }
+    for (const auto& output : job.outputs) {
+      std::cout << job.input.string() << " -> " << output.string() << (job.skipped ? " (exists)" : "") << '\n';
+    }
+    if (job.outputs.empty()) std::cout << job.input.string() << " -> " << options.compare << '\n';
+  }
+  std::cout << std::flush;
+  return failed == 0 ? kExitDone : failed < jobs.size() ? kExitSomeFailed : kExitError;
+}
+
 }  // namespace
 
-int run_batch(const Options& options, const StopSignal& stop) {
+int run_batch(const Options& options, const StopSignal& stop, const std::function<void(int)>& leave) {
   if (options.threads > 0) set_num_threads(options.threads);
+  Stopping stopping(stop, leave);
   const bool stdin_alone = options.inputs.size() == 1 && options.inputs[0] == "-";
   std::vector<std::uint8_t> start;
-  if (stdin_alone && !options.dry_run) start = peek_stdin(stop);
+  if (stdin_alone && !options.dry_run) start = peek_stdin(stopping);
   const bool named_video = options.dry_run && lower_extension(options.output) == ".y4m";
   const bool video = stdin_alone
                          ? named_video || std::equal(start.begin(), start.end(), kY4mMagic.begin(), kY4mMagic.end())
@@ -478,24 +437,13 @@ int run_batch(const Options& options, const StopSignal& stop) {
   check(!options.sequence || !options.skip_existing || video,
         "--skip-existing: the light of a --sequence depends on the frames before, so that none can be passed over; "
         "--overwrite makes all of them again");
-  const std::vector<Job> jobs = plan(options, video);
-  if (options.dry_run) {
-    std::size_t failed = 0;
-    for (const Job& job : jobs) {
-      if (!job.error.empty()) std::cerr << "kind-infer: " << printable(job.error, kMaxName) << std::endl;
-      failed += job.error.empty() ? 0 : 1;
-      for (const auto& output : job.outputs) {
-        std::cout << job.input.string() << " -> " << output.string() << (job.skipped ? " (exists)" : "") << '\n';
-      }
-      if (job.outputs.empty() && job.error.empty()) {
-        std::cout << job.input.string() << " -> " << options.compare << '\n';
-      }
-    }
-    std::cout << std::flush;
-    return failed == 0 ? kExitDone : failed < jobs.size() ? kExitSomeFailed : kExitError;
+  const Plan all = plan(options, video);
+  for (const std::string& line : options_without_effect(options, all)) {
+    std::cerr << "kind-infer: " << printable(line, kMaxName) << std::endl;
   }
-  if (video) return run_video(options, jobs[0], std::move(start), stop);
-  return Batch(options, jobs, std::move(start), stop).run();
+  if (options.dry_run) return show_plan(options, all.jobs);
+  if (video) return run_video(options, all.jobs[0], std::move(start), stopping);
+  return Batch(options, all, std::move(start), stopping).run();
 }
 
 }  // namespace kind

@@ -13,6 +13,7 @@
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
+#include "infer/photo/streams.h"
 
 namespace kind {
 namespace {
@@ -51,6 +52,47 @@ std::string quality_help() {
   const std::string lossless = image_types_with(&ImageFormatRow::lossless_at_100);
   return join("Of ", image_types_with(&ImageFormatRow::quality), " files, 1 to 100 (default: 95)",
               lossless.empty() ? "" : "; 100 loses nothing in " + lossless);
+}
+
+/// What the options of names and places are given as.
+struct NameTexts {
+  std::string name, suffix;
+};
+
+void add_name_options(CLI::App& app, Options& options, NameTexts& texts) {
+  CLI::Option* name = app.add_option("--name", texts.name,
+                                     "Names of results in a folder, of {stem}, {ext}, {dir}, {ratio}, {n} and {n:DIGITS}: "
+                                     "{stem}-bright.{ext}")
+                          ->type_name("PATTERN");
+  app.add_option("--suffix", texts.suffix, "Text behind the names of results in a folder: as --name '{stem}TEXT'")
+      ->type_name("TEXT")
+      ->excludes(name);
+  CLI::Option* in_place =
+      app.add_flag("--in-place", options.in_place, "Replace the inputs, of which backups are kept; there is no -o");
+  app.add_option("--backup", options.backup, "With --in-place: what backups have behind their names (default: ~)")
+      ->type_name("SUFFIX")
+      ->needs(in_place);
+  app.add_flag("--keep-time", options.keep_time, "Results have the modification time of their inputs");
+  for (const char* option : {"--output", "--name", "--suffix", "--format", "--ladder", "--sheet", "--compare"}) {
+    in_place->excludes(app.get_option(option));
+  }
+  for (const char* option : {"--name", "--suffix", "--in-place", "--backup", "--keep-time"}) {
+    app.get_option(option)->group("Names");
+  }
+}
+
+void check_names(const CLI::App& app, Options& options, const NameTexts& texts) {
+  if (app.get_option("--name")->count()) options.names.emplace("--name", texts.name);
+  if (app.get_option("--suffix")->count()) options.names = NamePattern::of_suffix(texts.suffix);
+  check(!options.names || !options.names->has_ratio() || options.photo.light.mode == LightLevel::Mode::kRatio ||
+            (!options.ladder.empty() && !options.sheet),
+        "--name: {ratio} is known before the work with --ratio or --ladder alone");
+  check(!options.backup.empty() && options.backup.find('/') == std::string::npos &&
+            options.backup.find('\0') == std::string::npos,
+        "--backup: expected a text without '/', got ", Quoted{options.backup});
+  // Backups that are pictures by their names would be the next run's inputs.
+  check(!has_picture_name("a" + options.backup), "--backup: expected a text that ends in no picture's extension, got ",
+        Quoted{options.backup});
 }
 
 }  // namespace
@@ -133,6 +175,8 @@ std::optional<Options> parse_options(int argc, char** argv) {
   for (const char* name : {"--format", "--bits", "--quality", "--chroma", "--colour", "--strip", "--compare", "--dump-maps"}) {
     app.get_option(name)->group("Results");
   }
+  NameTexts names;
+  add_name_options(app, options, names);
 
   app.add_flag("-r,--recursive", options.recursive, "Include subfolders; the output has the same tree");
   CLI::Option* overwrite = app.add_flag("--overwrite", options.overwrite, "Replace existing results (never an input)");
@@ -141,8 +185,11 @@ std::optional<Options> parse_options(int argc, char** argv) {
   app.add_option("-j,--jobs", options.jobs, "Pictures processed at once (default: 1)")
       ->check(CLI::Range(1, 64))
       ->type_name("N");
+  app.add_flag("--tolerant", options.tolerant,
+               "Enhance what can be decoded of damaged JPEG and PNG files; the exit code is then 1");
   app.add_option("--report", options.report, "Write the outcome of every picture as JSON")->type_name("FILE");
-  for (const char* name : {"--recursive", "--overwrite", "--skip-existing", "--dry-run", "--jobs", "--report"}) {
+  for (const char* name : {"--recursive", "--overwrite", "--skip-existing", "--dry-run", "--jobs", "--tolerant",
+                           "--report"}) {
     app.get_option(name)->group("Batches");
   }
 
@@ -154,7 +201,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
       app.add_option("--frames-per-second", rate, "Of a sequence of pictures (default: 25), or a video that does not say")
           ->needs(sequence)
           ->type_name("N");
-  for (const char* name : {"--target-mean", "--ladder", "--sheet", "--compare", "--dump-maps"}) {
+  for (const char* name : {"--target-mean", "--ladder", "--sheet", "--compare", "--dump-maps", "--in-place", "--tolerant"}) {
     sequence->excludes(app.get_option(name));
   }
   for (CLI::Option* option : {sequence, frames_per_second}) option->group("Video");
@@ -206,7 +253,10 @@ std::optional<Options> parse_options(int argc, char** argv) {
   options.write.chroma = chroma == "420" ? Chroma::k420 : chroma == "422" ? Chroma::k422 : Chroma::k444;
   check(!pixels->count() || options.limits.max_pixels >= 1, "--max-pixels: expected a number of 1 or more, got ",
         options.limits.max_pixels);
-  check(output->count() || !options.compare.empty(), "--output is required; see kind-infer --help");
+  if (is_stdout_name(options.output)) options.output = "-";
+  options.quality_given = quality->count() > 0;
+  options.chroma_given = app.get_option("--chroma")->count() > 0;
+  check(output->count() || options.in_place || !options.compare.empty(), "--output is required; see kind-infer --help");
   options.max_memory = memory.empty() ? available_memory() / 5 * 4 : parse_size(memory);
   options.ladder = parse_ladder(ladder_text);
   check(!options.sheet || ladder->count(), "--sheet: expected --ladder with it");
@@ -240,6 +290,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
           stops);
   }
   options.photo.light.stops = brighter_stops - darker_stops;
+  check_names(app, options, names);
   options.photo.fusion = fusion == "official" ? Fusion::kOfficial : fusion == "none" ? Fusion::kNone : Fusion::kAuto;
   return options;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/image/image.h"
+#include "infer/photo/names.h"
 #include "nets/photograph.h"
 
 namespace kind {
@@ -22,9 +23,15 @@ struct Options {
   bool sequence = false;                    // the pictures, or the frames of a video, are of one scene
   std::optional<double> frames_per_second;  // as given; see rate()
   bool recursive = false, overwrite = false, skip_existing = false, dry_run = false;
+  std::optional<NamePattern> names;  // of results in a folder; else they have the inputs' names
+  bool in_place = false;             // results replace the inputs, which are kept with `backup` behind their names
+  std::string backup = "~";
+  bool keep_time = false;     // results have the inputs' time of modification
+  bool tolerant = false;      // what can be decoded of a damaged picture is enhanced
   bool strip = false;         // results hold pixels alone
   bool ignore_color = false;  // all values are taken for sRGB
   WriteOptions write;
+  bool quality_given = false, chroma_given = false;
   ReadLimits limits;
   std::uint64_t max_memory = 0;
   int jobs = 1;

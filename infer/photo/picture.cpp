@@ -1,24 +1,18 @@
 #include "infer/photo/picture.h"
 
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <iterator>
-#include <mutex>
-#include <system_error>
 #include <utility>
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
-#include "core/files/file.h"
-#include "core/files/npy.h"
 #include "infer/photo/compare.h"
 #include "infer/photo/shrink.h"
+#include "infer/photo/streams.h"
 #include "nets/model_path.h"
 
 namespace kind {
@@ -47,63 +41,6 @@ class Clock {
   double& seconds_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
-
-std::vector<std::uint8_t> read_stdin(const Limits& limits) {
-  const std::uint64_t max_bytes = limits.read.max_file_bytes;
-  std::vector<std::uint8_t> bytes = limits.stdin_start;
-  std::vector<std::uint8_t> buffer(std::size_t{1} << 16);
-  for (;;) {
-    const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, "cannot read the standard input: ", std::system_category().message(errno));
-    if (got == 0) break;
-    bytes.insert(bytes.end(), buffer.begin(), buffer.begin() + got);
-    check(bytes.size() <= max_bytes, "cannot read the standard input: it has more than ", max_bytes,
-          " bytes, the limit");
-  }
-  check(!bytes.empty(), "cannot read the standard input: it is empty");
-  return bytes;
-}
-
-/// A map [1, c, h, w] as [h, w, c], in 0..1.
-Tensor<float> channels_last(const Tensor<float>& map) {
-  const std::int64_t c = map.shape()[1], h = map.shape()[2], w = map.shape()[3];
-  Tensor<float> result(Shape{h, w, c});
-  for (std::int64_t p = 0; p < h * w; ++p) {
-    for (std::int64_t i = 0; i < c; ++i) result[p * c + i] = kind::clipped(map[i * h * w + p]);
-  }
-  return result;
-}
-
-/// Adds a path that is written to those to be removed if the rest fails. What replaced an earlier file is not: that one is
-/// gone.
-class Written {
- public:
-  template <class F>
-  void add(const fs::path& path, const F& write) {
-    std::error_code ignored;
-    const bool existed = fs::exists(path, ignored);
-    write();
-    if (!existed) paths_.push_back(path);
-  }
-  void remove() const {
-    std::error_code ignored;
-    for (const fs::path& path : paths_) fs::remove(path, ignored);
-  }
-
- private:
-  std::vector<fs::path> paths_;
-};
-
-/// Writes the maps, each as soon as it is there.
-void write_maps(const Options& options, const Job& job, const Enhanced& result, Written& written) {
-  const Tensor<float>* const maps[] = {&result.reflectance, &result.illumination, &result.restored, &result.adjusted};
-  for (std::size_t i = 0; i < std::size(maps); ++i) {
-    const fs::path png = map_path(options, job, kMapNames[i], "png"), npy = map_path(options, job, kMapNames[i], "npy");
-    written.add(png, [&] { write_image(png.string(), to_image(*maps[i]), ImageFormat::kPng); });
-    written.add(npy, [&] { write_npy(npy.string(), channels_last(*maps[i])); });
-  }
-}
 
 /// What of the picture a result of these channels and bits does not hold.
 std::vector<std::string> find_losses(const Options& options, const Picture& picture, const PhotoOptions& photo) {
@@ -193,10 +130,15 @@ void settle_color(const Options& options, bool keep, Picture& picture) {
   picture.color = std::move(reading.encoding);
 }
 
-WriteOptions write_options(const Options& options, const Picture& picture) {
-  WriteOptions writing = options.write;
-  writing.metadata = options.strip ? nullptr : &picture.metadata;
-  return writing;
+bool is_direct(const Job& job) { return job.outputs.size() == 1 && is_direct_output(job.outputs[0].string()); }
+
+/// What is to be said of a result that --brighter or --darker cannot take any further.
+std::string limit_of(const Model<float>& model, const PhotoOptions& photo, const EnhancedPhoto& result) {
+  const double stops = photo.light.mode == LightLevel::Mode::kAuto ? photo.light.stops : 0;
+  const double highest = model.config.light.value_or(LightConfig{}).highest_ratio;
+  if (stops > 0 && result.strength > 0 && result.ratio > 0.99 * highest) return "as bright as it gets";
+  if (stops < 0 && result.strength == 0) return "as dark as the picture itself, and so as it gets";
+  return "";
 }
 
 }  // namespace
@@ -227,29 +169,6 @@ Model<float> load_enhancer(const Options& options, const std::function<void(cons
   return model;
 }
 
-std::size_t read_some(int descriptor, const std::string& name, std::uint8_t* to, std::size_t count,
-                      const std::function<bool()>& stopped) {
-  while (!stopped()) {
-    // Signals that come between the question and the wait would go unnoticed, so it is a short one.
-    struct pollfd waiting = {descriptor, POLLIN, 0};
-    if (::poll(&waiting, 1, 100) <= 0) continue;
-    const ssize_t got = ::read(descriptor, to, count);
-    if (got >= 0) return static_cast<std::size_t>(got);
-    check(errno == EINTR || errno == EAGAIN, "cannot read ", name, ": ", std::system_category().message(errno));
-  }
-  return 0;
-}
-
-void write_stdout(std::span<const std::uint8_t> bytes) {
-  for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t now =
-        ::write(STDOUT_FILENO, bytes.data() + done, std::min<std::size_t>(bytes.size() - done, 1 << 20));
-    if (now < 0 && errno == EINTR) continue;
-    check(now >= 0, "cannot write to the standard output: ", std::system_category().message(errno));
-    done += static_cast<std::size_t>(now);
-  }
-}
-
 bool can_read_ahead(const Job& job, const Limits& limits) {
   struct stat status {};
   if (job.from_stdin()) return false;
@@ -258,28 +177,31 @@ bool can_read_ahead(const Job& job, const Limits& limits) {
   return std::int64_t{info.width} * info.height <= kReadAheadPixels;
 }
 
-void read_picture(const Options& options, const Limits& limits, Picture& picture) {
+void read_picture(const Options& options, const Limits& limits, const Stopping& stopping, Picture& picture) {
   const Clock clock(picture.read_seconds);
   const Job& job = picture.job;
-  if (job.from_stdin()) {
-    const std::vector<std::uint8_t> bytes = read_stdin(limits);
-    picture.image = decode_image("the standard input", bytes, limits.read, &picture.metadata);
+  const std::string path = job.input.string();
+  ReadLimits read = limits.read;
+  if (options.tolerant) read.damage = &picture.damage;
+  if (job.from_stdin() || is_pipe(path)) {
+    // What comes from a pipe comes once.
+    const std::string name = job.from_stdin() ? "the standard input" : path;
+    const std::vector<std::uint8_t> bytes =
+        job.from_stdin() ? read_stream(STDIN_FILENO, name, limits.stdin_start, read.max_file_bytes, stopping)
+                         : read_pipe(path, read.max_file_bytes, stopping);
+    picture.image = decode_image(name, bytes, read, &picture.metadata);
     picture.format = image_format_from_content(bytes).value_or(ImageFormat::kPng);
   } else {
-    const std::string path = job.input.string();
     struct stat status {};
-    if (options.to_stdout() && ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-      // What comes from a pipe comes once.
-      const std::vector<std::uint8_t> bytes = read_file(path, limits.read.max_file_bytes);
-      picture.image = decode_image(path, bytes, limits.read, &picture.metadata);
-      picture.format = image_format_from_content(bytes).value_or(ImageFormat::kPng);
-    } else {
-      picture.image = read_image(path, limits.read, &picture.metadata);
-      if (options.to_stdout()) picture.format = image_info(path, limits.read).format;
-    }
+    if (options.keep_time && ::stat(path.c_str(), &status) == 0) picture.modified = status.st_mtim;
+    picture.image = read_image(path, read, &picture.metadata);
+    if (options.to_stdout() || options.in_place || is_direct(job)) picture.format = image_info(path, read).format;
   }
-  if (options.to_stdout()) {
+  if (options.to_stdout() || is_direct(job)) {
     picture.format = options.format.value_or(result_format(picture.format));
+  } else if (options.in_place) {
+    check(result_format(picture.format) == picture.format, path, ": ", image_format(picture.format).name,
+          " files are only read here, so that --in-place cannot replace it");
   } else if (!job.outputs.empty()) {
     picture.format = *image_format_from_extension(job.outputs[0].extension().string());
   }
@@ -331,7 +253,7 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
     if (!options.compare.empty()) page.add_level(result.image, result.ratio, i == 0 && options.ladder.empty());
     if (options.sheet) tiles.push_back({shrink(result.image, kSheetSide), join("x", result.ratio)});
     if (i >= wanted) return;
-    picture.results.push_back({result.ratio, result.strength, {}, {}, {}});
+    picture.results.push_back({result.ratio, result.strength, {}, limit_of(model, photo, result), {}, {}});
     if (levels[i].mode == LightLevel::Mode::kTargetMean && photo.strength == 1) {
       const double mean = mean_of_colors(result.image, photo.color.get());
       if (std::abs(mean - levels[i].value) > kMeanReached) picture.results.back().mean = mean;
@@ -368,48 +290,13 @@ void enhance_frame(SequenceEnhancer& sequence, const Options& options, Picture& 
   if (!image_format(picture.format).gray) check_profile(picture.metadata, false);
   picture.left_out = find_losses(options, picture, photo_options(options, picture));
   EnhancedPhoto result = sequence.next(std::exchange(picture.image, {}));
-  picture.results.push_back({result.ratio, result.strength, {}, std::move(result.image), {}});
+  picture.results.push_back({result.ratio, result.strength, {}, {}, std::move(result.image), {}});
 }
 
-void write_picture(const Options& options, Picture& picture, Folders& folders) {
-  const Clock clock(picture.write_seconds);
-  const Job& job = picture.job;
-  const WriteOptions writing = write_options(options, picture);
-  Written written;
-  try {
-    if (into_folder(options) && !job.folder.empty()) {
-      static std::mutex one_at_a_time;
-      const std::lock_guard lock(one_at_a_time);
-      // It was there when the run began: a disk that is gone is not replaced by a folder where it was.
-      std::error_code ignored;
-      check(fs::is_directory(options.output, ignored), "cannot write ", job.outputs[0].native(), ": the folder ",
-            options.output, " is not there any more");
-      check_inside(options.output, fs::path(options.output) / job.folder);
-      if (!options.maps.empty()) check_inside(options.maps, fs::path(options.maps) / job.folder);
-      folders.make(fs::path(options.output) / job.folder);
-      if (!options.maps.empty()) folders.make(fs::path(options.maps) / job.folder);
-    }
-    if (!options.maps.empty()) write_maps(options, job, picture.maps, written);
-    for (std::size_t i = 0; i < job.outputs.size(); ++i) {
-      Picture::Result& result = picture.results[i];
-      const std::string path = job.outputs[i].string();
-      if (options.to_stdout()) {
-        if (result.file.empty()) result.file = encode_image(path, result.image, picture.format, writing);
-        write_stdout(result.file);
-      } else {
-        written.add(path, [&] {
-          if (result.file.empty()) return write_image(path, result.image, picture.format, writing);
-          write_file_atomic(path, result.file);
-        });
-      }
-      result.image = {};
-      result.file = {};
-    }
-    if (!options.compare.empty()) write_file_atomic(options.compare, picture.page);
-  } catch (...) {
-    written.remove();
-    throw;
-  }
+WriteOptions write_options(const Options& options, const Picture& picture) {
+  WriteOptions writing = options.write;
+  writing.metadata = options.strip ? nullptr : &picture.metadata;
+  return writing;
 }
 
 std::string result_line(const Picture& picture) {
@@ -419,13 +306,16 @@ std::string result_line(const Picture& picture) {
   for (std::size_t i = 0; i < picture.results.size(); ++i) {
     line += join(i == 0 ? "" : ", ", std::round(picture.results[i].ratio * 100) / 100);
     const double strength = picture.results[i].strength;
-    if (strength == 0) line += ", left as it is: bright enough, or of one colour";
+    const std::string& limit = picture.results[i].limit;
+    if (!limit.empty()) line += ", " + limit;
+    if (strength == 0 && limit.empty()) line += ", left as it is: bright enough, or of one colour";
     if (picture.results[i].mean) {
       line += join(", mean ", std::round(*picture.results[i].mean * 100) / 100, ", the nearest to --target-mean");
     }
     if (strength > 0 && strength < 1) line += join(", strength ", std::round(strength * 100) / 100);
   }
   if (!picture.color_note.empty()) line += "; colours: " + printable(picture.color_note, kMaxName);
+  if (!picture.damage.empty()) line += "; damaged, only what can be decoded: " + printable(picture.damage);
   for (std::size_t i = 0; i < picture.left_out.size(); ++i) {
     line += (i == 0 ? "; left out: " : ", ") + picture.left_out[i];
   }

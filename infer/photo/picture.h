@@ -1,5 +1,7 @@
 #pragma once
 
+#include <time.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -8,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "infer/photo/claim.h"
 #include "infer/photo/plan.h"
+#include "infer/photo/stopping.h"
 #include "nets/sequence.h"
 
 namespace kind {
@@ -16,7 +20,11 @@ namespace kind {
 /// One picture on its way: read, enhanced, written, each by a function below. All throw Error.
 struct Picture {
   Job job;
+  std::vector<std::unique_ptr<Claim>> claims;  // to its results
+  std::vector<bool> may_replace;               // each of the results: there was one when the work began
   bool read = false;
+  std::optional<timespec> modified;  // when, for --keep-time
+  std::string damage;                // of what is not all there, for --tolerant
   int width = 0, height = 0;
   Image image;   // empty once it is enhanced
   int bits = 8;  // of the file's samples
@@ -28,6 +36,7 @@ struct Picture {
   struct Result {
     double ratio = 1, strength = 1;
     std::optional<double> mean;      // of its colours, 0..1, where it is not the one asked for
+    std::string limit;               // that --brighter or --darker came to
     Image image;                     // either this ...
     std::vector<std::uint8_t> file;  // ... or, where there are several, what is to be written
   };
@@ -51,16 +60,11 @@ Limits make_limits(const Options& options);
 /// The model of --weights; `say` gets what is to be said of it on stderr. Throws Error where it cannot enhance.
 Model<float> load_enhancer(const Options& options, const std::function<void(const std::string&)>& say);
 
-/// Up to `count` bytes of a descriptor, at least one unless it ends or `stopped` becomes true. `name` is for the Error.
-std::size_t read_some(int descriptor, const std::string& name, std::uint8_t* to, std::size_t count,
-                      const std::function<bool()>& stopped);
-/// Throws Error with the system's reason.
-void write_stdout(std::span<const std::uint8_t> bytes);
-
 /// Whether a picture can be read before its turn: it is an ordinary file and not so large that two of its kind are too
 /// much. Throws Error where its header says that it will not be read at all.
 bool can_read_ahead(const Job& job, const Limits& limits);
-void read_picture(const Options& options, const Limits& limits, Picture& picture);
+/// Throws Stopped as well, where a signal ends the wait for a pipe.
+void read_picture(const Options& options, const Limits& limits, const Stopping& stopping, Picture& picture);
 void enhance_picture(const Model<float>& model, const Options& options, const Limits& limits, Picture& picture,
                      const std::function<void(double)>& progress);
 /// The same of frames of one scene, without maps, pages and sheets; the sequence is made with frame_options() of its first
@@ -68,8 +72,8 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
 PhotoOptions frame_options(const Options& options, const Limits& limits, const Picture& picture,
                            const std::function<void(double)>& progress);
 void enhance_frame(SequenceEnhancer& sequence, const Options& options, Picture& picture);
-/// If one of the picture's files cannot be written none of them is left. Folders that are missing are made.
-void write_picture(const Options& options, Picture& picture, Folders& folders);
+/// As the results are to be written.
+WriteOptions write_options(const Options& options, const Picture& picture);
 
 /// "a.png: 600x400, ratio 2.5; left out: transparency".
 std::string result_line(const Picture& picture);

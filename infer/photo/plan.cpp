@@ -3,124 +3,24 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cctype>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <set>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "core/base/error.h"
-#include "core/files/file.h"
 #include "core/image/y4m.h"
+#include "infer/photo/listing.h"
+#include "infer/photo/streams.h"
 
 namespace kind {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Folders in folders are followed so far.
-constexpr int kDeepest = 100;
-
-struct Input {
-  fs::path file, folder;
-  std::string error = {};  // of a folder that cannot be listed
-};
-
-/// The path with links resolved as far as it exists.
-fs::path real_path(const fs::path& path) {
-  if (path.empty()) return path;
-  std::error_code error;
-  const fs::path real = fs::weakly_canonical(fs::absolute(path), error);
-  return error ? fs::absolute(path).lexically_normal() : real;
-}
-
-class Lister {
- public:
-  explicit Lister(const Options& options)
-      : options_(options), outputs_{real_path(options.output), real_path(options.maps)} {}
-
-  /// The input files, folders replaced by the pictures in them, in the order of their names.
-  std::vector<Input> list() {
-    for (const std::string& input : options_.inputs) {
-      std::error_code ignored;  // of what is no folder; why, reading it will tell
-      if (input == "-" || !fs::is_directory(input, ignored)) {
-        files_.push_back({input, {}});
-        continue;
-      }
-      const std::size_t before = files_.size();
-      list_folder_of(input, {}, 0);
-      check(files_.size() > before, input,
-            ": there are no pictures that are read (", readable_image_types(), ") in this folder; develop camera RAW "
-            "files, and convert others, first");
-    }
-    return std::move(files_);
-  }
-
- private:
-  void list_folder_of(const fs::path& folder, const fs::path& below, int depth) {
-    check(depth <= kDeepest, folder.native(), ": folders are nested more than ", kDeepest, " deep");
-    std::error_code ignored;
-    for (const std::string& entry : list_folder(folder.string())) {
-      const fs::path path = entry;
-      const bool hidden = path.filename().string().front() == '.';
-      std::error_code why;
-      if (options_.recursive && fs::is_directory(path, why)) {
-        // Links to folders may lead round in a circle, and results are no inputs.
-        const auto is_this = [&](const fs::path& output) { return real_path(path) == output; };
-        if (hidden || fs::is_symlink(path, ignored) || std::any_of(outputs_, std::end(outputs_), is_this)) continue;
-        try {
-          list_folder_of(path, below / path.filename(), depth + 1);
-        } catch (const Error& error) {
-          files_.push_back({path, below, error.what()});  // does not stop the rest
-        }
-      } else if (has_picture_name(entry)) {
-        // In a folder that may be listed and not entered its kind cannot be told: reading it says why. Links that lead
-        // nowhere or round in a circle are passed over.
-        const bool regular = fs::is_regular_file(path, why);
-        if (regular || why == std::errc::permission_denied) files_.push_back({path, below});
-      } else if (why == std::errc::permission_denied && !hidden && !fs::is_symlink(path, ignored)) {
-        files_.push_back({path, below, path.string() + ": " + why.message()});  // it may be a folder of pictures
-      }
-    }
-  }
-
-  const Options& options_;
-  const fs::path outputs_[2];
-  std::vector<Input> files_;
-};
-
-/// Whether a comes before b: byte by byte, but runs of digits by their value. What is equal that way, as 7 and 07, goes
-/// by its bytes.
-bool comes_before(const std::string& a, const std::string& b) {
-  const auto digits_at = [](std::string_view text) {
-    std::size_t count = 0;
-    while (count < text.size() && std::isdigit(static_cast<unsigned char>(text[count]))) ++count;
-    return text.substr(0, count);
-  };
-  const auto value = [](std::string_view digits) {
-    digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size()));
-    return std::pair(digits.size(), digits);
-  };
-  std::string_view x = a, y = b;
-  while (!x.empty() && !y.empty()) {
-    const std::string_view n = digits_at(x), m = digits_at(y);
-    if (!n.empty() && !m.empty()) {
-      if (value(n) != value(m)) return value(n) < value(m);
-      x.remove_prefix(n.size());
-      y.remove_prefix(m.size());
-      continue;
-    }
-    if (x[0] != y[0]) return static_cast<unsigned char>(x[0]) < static_cast<unsigned char>(y[0]);
-    x.remove_prefix(1);
-    y.remove_prefix(1);
-  }
-  return x.empty() && y.empty() ? a < b : x.empty();
-}
 
 /// The extension of a result in a folder: what -f asks for, or the input's own type. An input whose name says nothing
 /// gets PNG; if it turns out to be no picture, nothing is written anyway. What only gray pictures have (pgm) stays.
@@ -144,16 +44,56 @@ std::vector<fs::path> results(const Options& options, const fs::path& output) {
   return all;
 }
 
-Job make_job(const Options& options, const Input& input, bool folder, bool video) {
-  Job job{input.file, input.folder, {}, false, {}};
-  if (options.output.empty()) return job;
-  if (folder) {
-    const std::string name = stem_of(job) + "." + (video ? "y4m" : result_extension(options, input.file));
-    job.outputs = results(options, fs::path(options.output) / input.folder / name);
+/// The results in a folder; `number` counts the inputs from 1 on.
+std::vector<fs::path> results_in_folder(const Options& options, const Job& job, bool video, std::size_t number) {
+  const fs::path folder = fs::path(options.output) / job.folder;
+  const std::string extension = video ? "y4m" : result_extension(options, job.input);
+  if (!options.names) return results(options, folder / (stem_of(job) + "." + extension));
+  std::error_code ignored;
+  const fs::path around = job.from_stdin() ? fs::current_path(ignored) : real_path(fs::absolute(job.input).parent_path());
+  NameParts parts{stem_of(job), extension, around.filename().string(), "", number};
+  if (!options.names->has_ratio()) return results(options, folder / options.names->name(parts));
+  std::vector<fs::path> all;
+  const bool ladder = !options.ladder.empty() && !options.sheet;
+  for (const double ratio : ladder ? options.ladder : std::vector<double>{options.photo.light.value}) {
+    parts.ratio = join(ratio);
+    all.push_back(folder / options.names->name(parts));
+  }
+  return all;
+}
+
+/// The result takes the input's place, and that of what a link leads to.
+void set_in_place(const Options& options, Job& job) {
+  check(!job.from_stdin(), "--in-place: the standard input is no file that can be replaced");
+  std::error_code ignored;
+  const fs::path file = fs::is_symlink(job.input, ignored) ? fs::canonical(job.input, ignored) : job.input;
+  job.outputs = {file.empty() ? job.input : file};
+  job.backup = job.outputs[0].native() + options.backup;
+  if (!fs::exists(fs::symlink_status(job.backup, ignored))) return;
+  job.skipped = options.skip_existing;
+  if (job.skipped) return;
+  job.error = join(job.input.native(), ": its backup ", job.backup.native(),
+                   " exists already and is kept; --skip-existing passes over such pictures");
+}
+
+Job make_job(const Options& options, const Listing::Input& input, bool folder, bool video, std::size_t number) {
+  Job job;
+  job.input = input.file;
+  job.folder = input.folder;
+  if (options.in_place) {
+    set_in_place(options, job);
+  } else if (options.output.empty()) {
+    return job;
+  } else if (folder) {
+    job.outputs = results_in_folder(options, job, video, number);
     check_inside(options.output, fs::path(options.output) / input.folder);
     if (!options.maps.empty()) check_inside(options.maps, fs::path(options.maps) / input.folder);
   } else if (options.to_stdout()) {
     job.outputs = {"-"};
+  } else if (is_direct_output(options.output)) {
+    check(options.ladder.empty() || options.sheet, options.output, ": expected --sheet with --ladder, since this is one "
+          "output");
+    job.outputs = {options.output};
   } else if (video) {
     check(lower_extension(options.output) == ".y4m", options.output,
           ": expected a name that ends in .y4m, the input is a video");
@@ -171,34 +111,96 @@ Job make_job(const Options& options, const Input& input, bool folder, bool video
   return job;
 }
 
-/// Every file that will be written, and for whom: nothing may be written twice or over an input.
-class Claims {
+/// Every file that will be written, and for which job: nothing may be written twice or over an input.
+class Places {
  public:
-  Claims(const Options& options, const std::vector<Input>& inputs) : options_(options) {
+  Places(const Options& options, const std::vector<Listing::Input>& inputs) : options_(options) {
     struct stat status {};
-    for (const Input& input : inputs) {
+    for (const Listing::Input& input : inputs) {
       if (::stat(input.file.c_str(), &status) == 0) read_.emplace(status.st_dev, status.st_ino);
     }
   }
 
-  void claim(const fs::path& path, const std::string& whose, bool may_exist) {
+  /// The number of the job that has the place already, or nothing: it is this one's then.
+  std::optional<std::size_t> take(const fs::path& path, std::size_t job) {
     // Two names of one folder make one file; two names of one file are two, since each is replaced on its own.
     const fs::path place = real_path(fs::absolute(path).parent_path()) / path.filename();
-    const auto [at, fresh] = writers_.emplace(place, whose);
-    check(fresh, path.native(), ": both ", at->second, " and ", whose, " would be written to it");
+    const auto [at, fresh] = writers_.emplace(place, job);
+    return fresh ? std::nullopt : std::optional(at->second);
+  }
+
+  void check_free(const fs::path& path, bool may_exist) const {
     struct stat status {};
     check(::stat(path.c_str(), &status) != 0 || !read_.count({status.st_dev, status.st_ino}), path.native(),
           ": this is an input; inputs are never overwritten");
     std::error_code ignored;
-    check(may_exist || options_.overwrite || !fs::exists(path, ignored), path.native(),
+    check(may_exist || options_.overwrite || !fs::exists(fs::symlink_status(path, ignored)), path.native(),
           ": exists already; --overwrite replaces it");
   }
 
  private:
   const Options& options_;
-  std::map<fs::path, std::string> writers_;
+  std::map<fs::path, std::size_t> writers_;
   std::set<std::pair<dev_t, ino_t>> read_;
 };
+
+/// Two jobs would write one file: neither does.
+void clash(std::vector<Job>& jobs, std::size_t first, std::size_t second, const fs::path& path) {
+  const std::string error = join(path.native(), ": both ", jobs[first].input.native(), " and ",
+                                 jobs[second].input.native(), " would be written to it");
+  // One line for both; of more than two, one for each of the others.
+  if (jobs[first].error.empty()) jobs[second].said = true;
+  for (const std::size_t i : {first, second}) {
+    if (jobs[i].error.empty()) jobs[i].error = error;
+  }
+}
+
+/// Gives all files of the job, the last one of `jobs`, their places.
+void place(const Options& options, Places& places, std::vector<Job>& jobs) {
+  const std::size_t i = jobs.size() - 1;
+  std::vector<fs::path> all;
+  const bool written_elsewhere =
+      options.to_stdout() || (jobs[i].outputs.size() == 1 && is_direct_output(jobs[i].outputs[0].string()));
+  if (!written_elsewhere) all = jobs[i].outputs;
+  for (const char* map : kMapNames) {
+    if (options.maps.empty()) break;
+    for (const char* extension : {"png", "npy"}) all.push_back(map_path(options, jobs[i], map, extension));
+  }
+  for (const fs::path& path : all) {
+    const std::optional<std::size_t> other = places.take(path, i);
+    if (other && *other != i) return clash(jobs, *other, i, path);
+    check(!other, path.native(), ": two results of ", jobs[i].input.native(), " would be written to it");
+    // A ladder that was not finished is made again.
+    if (path != (options.in_place ? jobs[i].outputs[0] : fs::path())) places.check_free(path, options.skip_existing);
+  }
+}
+
+/// A file that belongs to no picture alone.
+void place(Places& places, const std::vector<Job>& jobs, const fs::path& path, const char* what, bool may_exist) {
+  const std::optional<std::size_t> other = places.take(path, jobs.size());
+  check(!other || *other == jobs.size(), path.native(), ": both ", [&] { return jobs[*other].input.native(); }, " and ",
+        what, " would be written to it");
+  check(!other, path.native(), ": the page of --compare and the report would be written to it");
+  places.check_free(path, may_exist);
+}
+
+/// Throws Error for a sequence whose results are of several types.
+void check_types(const std::vector<Job>& jobs) {
+  const auto type = [](const fs::path& path) { return image_format_from_extension(path.extension().string()); };
+  const fs::path* first = nullptr;
+  for (const Job& job : jobs) {
+    if (job.outputs.empty()) continue;
+    if (first == nullptr) first = &job.outputs[0];
+    check(type(job.outputs[0]) == type(*first), "--sequence: its results would be of several types, as ",
+          first->native(), " and ", job.outputs[0].native(), "; --format chooses one");
+  }
+}
+
+/// Whether a file's name is that of a picture or video that we write.
+bool is_file_name(const std::string& name) {
+  const std::optional<ImageFormat> format = image_format_from_extension(fs::path(name).extension().string());
+  return (format && can_write_image(*format)) || lower_extension(name) == ".y4m";
+}
 
 }  // namespace
 
@@ -226,54 +228,91 @@ bool is_video_file(const Options& options) {
   return file.read(start.data(), static_cast<std::streamsize>(start.size())) && start == kY4mMagic;
 }
 
-std::vector<Job> plan(const Options& options, bool video) {
-  std::vector<Input> inputs = Lister(options).list();
+Plan plan(const Options& options, bool video) {
+  check(!options.in_place || !video, "--in-place: this is for pictures, the input is a video");
+  Listing found = list_inputs(options);
+  std::vector<Listing::Input>& inputs = found.inputs;
   if (options.sequence) {
-    std::stable_sort(inputs.begin(), inputs.end(),
-                     [](const Input& a, const Input& b) { return comes_before(a.file.string(), b.file.string()); });
+    std::stable_sort(inputs.begin(), inputs.end(), [](const Listing::Input& a, const Listing::Input& b) {
+      return comes_before(a.file.string(), b.file.string());
+    });
   }
   const bool folder = into_folder(options);
   std::error_code ignored;
-  check(!folder || !fs::exists(options.output, ignored) || fs::is_directory(options.output), options.output,
+  const bool exists = folder && fs::exists(options.output, ignored);
+  check(!exists || fs::is_directory(options.output), options.output,
         ": expected a folder for several results, this is a file");
+  check(!folder || exists || options.output.back() == '/' || !is_file_name(options.output), options.output,
+        ": this is the name of a file, expected a folder for several results; end it in '/' for a folder of that name");
   check(options.compare.empty() || inputs.size() == 1, "--compare: expected one picture, ", options.inputs[0], " has ",
         inputs.size());
-  check(folder || inputs.size() == 1, "-: expected one input, there are ", inputs.size());
+  check(folder || options.in_place || inputs.size() == 1, "-: expected one input, there are ", inputs.size());
   std::vector<Job> jobs;
-  Claims claims(options, inputs);
-  for (const Input& input : inputs) {
+  Places places(options, inputs);
+  for (const Listing::Input& input : inputs) {
     if (!input.error.empty()) {
-      jobs.push_back({input.file, input.folder, {}, false, input.error});
+      jobs.emplace_back();
+      jobs.back().input = input.file;
+      jobs.back().folder = input.folder;
+      jobs.back().error = input.error;
       continue;
     }
-    Job job = make_job(options, input, folder, video);
-    job.skipped = options.skip_existing && !job.outputs.empty() && !options.to_stdout() &&
-                  std::all_of(job.outputs.begin(), job.outputs.end(),
-                              [&](const fs::path& path) { return fs::exists(path, ignored); });
-    const std::string whose = input.file.string();
-    for (const fs::path& output : job.outputs) {
-      // A ladder that was not finished is made again.
-      if (!options.to_stdout()) claims.claim(output, whose, options.skip_existing);
-    }
-    for (const char* map : kMapNames) {
-      if (options.maps.empty()) break;
-      for (const char* extension : {"png", "npy"}) {
-        claims.claim(map_path(options, job, map, extension), whose, options.skip_existing);
-      }
+    Job job = make_job(options, input, folder, video, jobs.size() + 1);
+    if (!options.in_place) {
+      job.skipped = options.skip_existing && !job.outputs.empty() && !options.to_stdout() &&
+                    std::all_of(job.outputs.begin(), job.outputs.end(), [&](const fs::path& path) {
+                      return fs::exists(path, ignored) && !is_direct_output(path.string());
+                    });
     }
     jobs.push_back(std::move(job));
+    place(options, places, jobs);
   }
-  const auto type = [](const fs::path& path) { return image_format_from_extension(path.extension().string()); };
-  const fs::path* first = nullptr;
-  for (const Job& job : jobs) {
-    if (!options.sequence || job.outputs.empty()) continue;
-    if (first == nullptr) first = &job.outputs[0];
-    check(type(job.outputs[0]) == type(*first), "--sequence: its results would be of several types, as ",
-          first->native(), " and ", job.outputs[0].native(), "; --format chooses one");
+  if (options.sequence) check_types(jobs);
+  if (!options.compare.empty()) place(places, jobs, options.compare, "the page of --compare", false);
+  if (!options.report.empty()) place(places, jobs, options.report, "the report", options.skip_existing);
+  return {std::move(jobs), std::move(found.passed_over), found.results};
+}
+
+std::vector<std::string> options_without_effect(const Options& options, const Plan& plan) {
+  std::vector<std::string> lines;
+  const bool direct = options.to_stdout() || (!options.output.empty() && is_direct_output(options.output));
+  const bool folder = into_folder(options);
+  const auto unless = [&](bool useful, bool given, const char* option, const char* why) {
+    if (given && !useful) lines.push_back(join(option, " has no effect: ", why));
+  };
+  std::error_code ignored;
+  const bool folders = std::any_of(options.inputs.begin(), options.inputs.end(),
+                                   [&](const std::string& input) { return fs::is_directory(input, ignored); });
+  const bool stdin_alone = options.inputs.size() == 1 && options.inputs[0] == "-";
+  unless(folders, options.recursive, "--recursive", "there is no folder among the inputs");
+  unless(!direct, options.overwrite, "--overwrite", "the result goes to no file of its own");
+  unless(!options.in_place, options.overwrite, "--overwrite", "--in-place keeps a backup, which is never overwritten");
+  unless(!direct, options.skip_existing, "--skip-existing", "the result goes to no file of its own");
+  unless(!direct, options.keep_time, "--keep-time", "the result goes to no file of its own");
+  unless(direct || !stdin_alone, options.keep_time, "--keep-time", "the standard input has no time");
+  if (options.names) unless(folder, true, options.names->text().c_str(), "-o names the result");
+  std::set<ImageFormat> types;  // of the results, where they are known
+  for (const Job& job : plan.jobs) {
+    if (job.skipped || !job.error.empty()) continue;
+    for (const fs::path& output : job.outputs) {
+      const bool named = !options.to_stdout() && !is_direct_output(output.string());
+      const auto format = named ? image_format_from_extension(output.extension().string()) : options.format;
+      if (format) types.insert(*format);
+      if (!format) return lines;  // nobody knows yet
+    }
   }
-  if (!options.compare.empty()) claims.claim(options.compare, "the page of --compare", false);
-  if (!options.report.empty()) claims.claim(options.report, "the report", options.skip_existing);
-  return jobs;
+  const auto for_types = [&](bool given, const char* name, bool ImageFormatRow::*property) {
+    if (!given || types.empty()) return;
+    std::string are;
+    for (const ImageFormat type : types) {
+      if (image_format(type).*property) return;
+      are += (are.empty() ? "" : " and ") + std::string(image_format(type).name);
+    }
+    lines.push_back(join(name, " has no effect: it is for ", image_types_with(property), " files, the results are ", are));
+  };
+  for_types(options.quality_given, "--quality", &ImageFormatRow::quality);
+  for_types(options.chroma_given, "--chroma", &ImageFormatRow::chroma);
+  return lines;
 }
 
 void check_inside(const fs::path& outer, const fs::path& folder) {
@@ -284,12 +323,16 @@ void check_inside(const fs::path& outer, const fs::path& folder) {
         ": a symbolic link leads from here out of the output folder ", outer.native());
 }
 
-Folders::~Folders() {
+Folders::~Folders() { remove_empty(); }
+
+void Folders::remove_empty() {
+  const std::lock_guard lock(mutex_);
   std::error_code ignored;  // of those that hold something
   for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder) fs::remove(*folder, ignored);
 }
 
 void Folders::make(const fs::path& folder) {
+  const std::lock_guard lock(mutex_);
   std::error_code error;
   std::vector<fs::path> missing;  // the deepest first
   for (fs::path at = folder; !at.empty() && !fs::exists(at, error); at = at.parent_path()) missing.push_back(at);
@@ -298,6 +341,18 @@ void Folders::make(const fs::path& folder) {
   std::copy_if(missing.rbegin(), missing.rend(), std::back_inserter(made_),
                [&](const fs::path& at) { return fs::is_directory(at, ignored); });
   check(!error, folder.native(), ": cannot be made: ", [&] { return error.message(); });
+}
+
+void Folders::make_for(const Options& options, const Job& job) {
+  if (!into_folder(options) || job.folder.empty()) return;
+  // It was there when the run began: a disk that is gone is not replaced by a folder where it was.
+  std::error_code ignored;
+  check(fs::is_directory(options.output, ignored), "cannot write ", job.outputs[0].native(), ": the folder ",
+        options.output, " is not there any more");
+  check_inside(options.output, fs::path(options.output) / job.folder);
+  if (!options.maps.empty()) check_inside(options.maps, fs::path(options.maps) / job.folder);
+  make(fs::path(options.output) / job.folder);
+  if (!options.maps.empty()) make(fs::path(options.maps) / job.folder);
 }
 
 }  // namespace kind

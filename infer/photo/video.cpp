@@ -1,6 +1,6 @@
 #include "infer/photo/video.h"
 
-#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,7 +26,9 @@
 #include "core/base/quote.h"
 #include "core/files/file.h"
 #include "core/image/y4m.h"
+#include "infer/photo/output.h"
 #include "infer/photo/picture.h"
+#include "infer/photo/streams.h"
 #include "nets/sequence.h"
 
 namespace kind {
@@ -126,8 +128,7 @@ class Source {
   Source(const Job& job, std::vector<std::uint8_t> start, std::function<bool()> stopped)
       : name_(name_of(job)), start_(std::move(start)), stopped_(std::move(stopped)) {
     if (job.from_stdin()) return;
-    descriptor_ = ::open(job.input.c_str(), O_RDONLY | O_CLOEXEC);
-    check(descriptor_ >= 0, "cannot read ", name_, ": ", std::system_category().message(errno));
+    descriptor_ = open_pipe(job.input.string());  // or an ordinary file
   }
   ~Source() {
     if (descriptor_ != STDIN_FILENO) ::close(descriptor_);
@@ -158,16 +159,17 @@ class Source {
 
 class Video {
  public:
-  Video(const Options& options, const Job& job, std::vector<std::uint8_t> start, const StopSignal& stop)
+  Video(const Options& options, const Job& job, std::vector<std::uint8_t> start, Stopping& stopping)
       : options_(options),
         job_(job),
-        stop_(stop),
+        stopping_(stopping),
         limits_(make_limits(options)),
         name_(Source::name_of(job)),
-        source_(job, std::move(start), [this] { return stop_ != 0 || ended_; }),
+        source_(job, std::move(start), [this] { return stopping_.asked() || ended_; }),
         reader_(
             name_, [this](std::uint8_t* to, std::size_t count) { return source_.read(to, count); }, limits_.read) {
     photo_ = options.photo;
+    photo_.progress = [this](double) { stopping_.check_time(); };
     // Beside the frame that is computed there are two before and two behind it, with the bytes of one each.
     const Y4mHeader& header = reader_.header();
     const std::uint64_t pixels = static_cast<std::uint64_t>(header.width) * static_cast<std::uint64_t>(header.height);
@@ -191,22 +193,28 @@ class Video {
     if (write_error_) std::rethrow_exception(write_error_);
     if (compute_error_) std::rethrow_exception(compute_error_);
     const std::uint64_t frames = progress_.frames();
-    if (stop_ && !complete_) {
+    if (stopping_.asked() && !complete_) {
       progress_.say(join("kind-infer: stopped after ", count_text("frame", "frames"),
                          file_ ? "; " + printable(job_.outputs[0].string()) + " is not written" : ""));
-      return 128 + stop_;
+      return stopping_.exit_code();
     }
     if (frames == 0 && read_error_) std::rethrow_exception(read_error_);
     check(frames > 0, "cannot read ", name_, ": it has no frames");
     const std::string speed = progress_.speed();
-    if (file_) file_->commit();
+    struct stat status {};
+    if (file_ && options_.keep_time && !job_.from_stdin() && ::stat(job_.input.c_str(), &status) == 0) {
+      set_time(*file_, job_.outputs[0].string(), status.st_mtim);
+    }
+    if (file_) file_->commit(may_replace_ ? Existing::kReplace : Existing::kKeep);
     progress_.say(read_error_ ? join(error_of_reading(), "; ", count_text("frame before it is", "frames before it are"),
                                      " written")
                               : join(name_, ": ", reader_.header().width, "x", reader_.header().height, ", ",
                                      count_text("frame", "frames"), ", ", speed));
     if (file_) {
+      errno = 0;
       std::cout << job_.outputs[0].string() << std::endl;
-      check(static_cast<bool>(std::cout), "cannot write to the standard output; the result is there");
+      // Who has stopped reading it wants no names.
+      check(static_cast<bool>(std::cout) || errno == EPIPE, "cannot write to the standard output; the result is there");
     }
     return read_error_ ? kExitSomeFailed : kExitDone;
   }
@@ -239,16 +247,18 @@ class Video {
     const std::unique_ptr<SerialScope> serial = num_threads() == 1 ? std::make_unique<SerialScope>() : nullptr;
     std::uint64_t number = 0;
     try {
-      while (!stop_) {
+      while (!stopping_.asked()) {
         std::optional<Y4mFrame> frame = read_.take();
         if (!frame) {
-          complete_ = !stop_;
+          complete_ = !stopping_.asked();
           return;
         }
         if (number == 0) begin();
         ++number;
         if (!done_.put({std::move(frame->parameters), enhance(std::move(frame->image))})) return;
       }
+    } catch (const Stopped&) {
+      return;
     } catch (const Error& error) {
       compute_error_ = std::make_exception_ptr(Error(join("frame ", number, " of ", name_, ": ", error.what())));
     } catch (...) {
@@ -266,7 +276,15 @@ class Video {
     }
     if (!options_.to_stdout()) {
       if (into_folder(options_)) folders_.make(options_.output);
-      file_ = std::make_unique<AtomicFile>(job_.outputs[0].string());
+      const std::filesystem::path& output = job_.outputs[0];
+      std::error_code ignored;
+      if (!is_direct_output(output.string())) {
+        claim_ = std::make_unique<Claim>(output);
+        may_replace_ = options_.overwrite;
+        check(may_replace_ || !std::filesystem::exists(std::filesystem::symlink_status(output, ignored)),
+              "cannot write ", output.native(), ": a file of this name has appeared in the meantime, and is kept");
+      }
+      file_ = std::make_unique<AtomicFile>(output.string());
     }
     progress_.begin();
   }
@@ -299,7 +317,7 @@ class Video {
 
   const Options& options_;
   const Job& job_;
-  const StopSignal& stop_;
+  const Stopping& stopping_;
   std::atomic<bool> ended_ = false;  // nobody takes frames from the reader any more
   const Limits limits_;
   const std::string name_;
@@ -315,6 +333,8 @@ class Video {
   std::unique_ptr<Model<float>> model_;
   std::unique_ptr<SequenceEnhancer> sequence_;
   Folders folders_;
+  std::unique_ptr<Claim> claim_;
+  bool may_replace_ = false;
   std::unique_ptr<AtomicFile> file_;  // null: the standard output
 };
 
@@ -324,6 +344,7 @@ void check_options(const Options& options) {
                                                 {"--dump-maps", !options.maps.empty()},
                                                 {"--format", options.format.has_value()},
                                                 {"--bits", options.photo.bits != 0},
+                                                {"--tolerant", options.tolerant},
                                                 {"--report", !options.report.empty()},
                                                 {"--jobs", options.jobs > 1}};
   for (const auto& [name, is_given] : given) check(!is_given, name, ": this is for pictures, the input is a video");
@@ -331,7 +352,7 @@ void check_options(const Options& options) {
 
 }  // namespace
 
-int run_video(const Options& options, const Job& job, std::vector<std::uint8_t> start, const StopSignal& stop) {
+int run_video(const Options& options, const Job& job, std::vector<std::uint8_t> start, Stopping& stopping) {
   check_options(options);
   if (job.skipped) {
     std::cerr << "kind-infer: skipped 1 of 1: its result exists" << std::endl;
@@ -339,11 +360,11 @@ int run_video(const Options& options, const Job& job, std::vector<std::uint8_t> 
   }
   std::optional<Video> video;
   try {
-    video.emplace(options, job, std::move(start), stop);
+    video.emplace(options, job, std::move(start), stopping);
   } catch (const Error&) {
-    if (!stop) throw;
+    if (!stopping.asked()) throw;
     std::cerr << "kind-infer: stopped before the first frame" << std::endl;
-    return 128 + stop;
+    return stopping.exit_code();
   }
   return video->run();
 }

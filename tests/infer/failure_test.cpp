@@ -211,7 +211,8 @@ TEST_CASE("failures: a signal while several pictures are computed leaves whole r
   CHECK(report.at("done").get<int>() + report.at("not_done").get<int>() == 40);
   CHECK(report.at("not_done").get<int>() > 0);
   CHECK(std::distance(fs::directory_iterator(dir / "out"), {}) == report.at("done").get<int>());
-  const Bytes first = slurp(dir / "out/10.png");
+  const Bytes first = slurp(fs::directory_iterator(dir / "out")->path().string());
+  CHECK(read_image(fs::directory_iterator(dir / "out")->path().string()).width == 300);
   for (const auto& entry : fs::directory_iterator(dir / "out")) CHECK(slurp(entry.path().string()) == first);
 }
 

@@ -559,7 +559,7 @@ TEST_CASE("kind-infer: what is installed finds the installed model") {
   CHECK(shell(dir, "unset KIND_MODEL; usr/bin/kind-infer a.png -o y.png").code == 0);
 }
 
-TEST_CASE("kind-infer: a signal lets the picture at hand finish and stops before the next") {
+TEST_CASE("kind-infer: a signal ends a wait and stops before the next picture") {
   const std::pair<const char*, int> signals[] = {{"INT", 130}, {"TERM", 143}};
   for (const auto& [signal, code] : signals) {
     const TempDir dir;
@@ -567,13 +567,12 @@ TEST_CASE("kind-infer: a signal lets the picture at hand finish and stops before
     // The second input is a pipe: once its writing end is open the program has begun with it, and waits.
     const Result result = shell(dir, std::string("mkfifo pipe.png; \"$KIND\" a.png pipe.png c.bmp -o out & "
                                                  "exec 3>pipe.png; kill -") +
-                                         signal + " $!; sleep 0.2; cat noext >&3; exec 3>&-; wait $!");
+                                         signal + " $!; wait $!");
     CHECK(result.code == code);
-    CHECK(result.out == "out/a.png\nout/pipe.png\n");
-    CHECK_THAT(result.err, Contains("kind-infer: stopped; c.bmp and what follows it was not done"));
+    CHECK(result.out == "out/a.png\n");
+    CHECK_THAT(result.err, Contains("kind-infer: stopped; pipe.png and what follows it was not done"));
     fs::remove(dir / "pipe.png");
-    CHECK(files(dir) == Names{"a.png", "b.JPG", "c.bmp", "d.ppm", "e.pgm", "noext", "out/a.png", "out/pipe.png"});
-    CHECK(read_image(dir / "out/pipe.png").width == 24);
+    CHECK(files(dir) == Names{"a.png", "b.JPG", "c.bmp", "d.ppm", "e.pgm", "noext", "out/a.png"});
   }
 }
 

@@ -1,9 +1,11 @@
 // A library to be preloaded into a program (LD_PRELOAD), in which a disk then fails: KIND_FAULT is
-// "CALL ERROR SKIP FOLDER". CALL is write, read (SKIP bytes are still let through), fsync, rename, link or open (for
-// writing; SKIP calls are let through); only files in FOLDER fail, with the error of that number, from then on.
+// "CALL ERROR SKIP FOLDER". CALL is write, read (SKIP bytes are still let through), fsync, rename, link, take (a name by
+// renameat2 or link, that nothing has), stat or open (for writing; SKIP calls are let through); only files in FOLDER fail,
+// with the error of that number, from then on.
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -111,6 +113,21 @@ int fsync(int descriptor) {
 int rename(const char* from, const char* to) noexcept {
   static auto* const call = real<int(const char*, const char*)>("rename");
   return fails("rename", to) ? -1 : call(from, to);
+}
+
+int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) noexcept {
+  static auto* const call = real<int(int, const char*, int, const char*, unsigned)>("renameat2");
+  return fails("rename", to) || fails("take", to) ? -1 : call(from_folder, from, to_folder, to, flags);
+}
+
+int link(const char* from, const char* to) noexcept {
+  static auto* const call = real<int(const char*, const char*)>("link");
+  return fails("link", to) || fails("take", to) ? -1 : call(from, to);
+}
+
+int stat(const char* path, struct stat* status) noexcept {
+  static auto* const call = real<int(const char*, struct stat*)>("stat");
+  return fails("stat", path) ? -1 : call(path, status);
 }
 
 int linkat(int from_folder, const char* from, int to_folder, const char* to, int flags) noexcept {

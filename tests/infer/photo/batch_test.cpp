@@ -78,7 +78,10 @@ TEST_CASE("batch: results never leave their folder by a link, nor clash") {
   CHECK(slurp(dir / "precious") == Bytes{'k', 'e', 'e', 'p'});
   CHECK(fs::is_regular_file(fs::symlink_status(dir / "out/a.png")));
   write_image(dir / "in/sub/a.bmp", smooth_picture(8, 8, 3), ImageFormat::kBmp);
-  CHECK_THAT(failure(dir, "-r in -f png -o new"), Contains("both in/sub/a.bmp and in/sub/a.png"));
+  const Result clash = run(dir, "-r in -f png -o new");
+  CHECK(clash.code == 1);
+  CHECK(clash.out == "new/a.png\nnew/sub/deep/b.png\n");
+  CHECK_THAT(clash.err, Contains("kind-infer: new/sub/a.png: both in/sub/a.bmp and in/sub/a.png would be written to it\n"));
 }
 
 TEST_CASE("batch: a folder that cannot be listed does not stop the rest") {
@@ -152,7 +155,8 @@ TEST_CASE("batch: a run is continued with --skip-existing") {
   const Result again = run(dir, "-r in -o out --skip-existing --report report.json -w none.st");
   CHECK(again.code == 0);
   CHECK(again.out.empty());
-  CHECK(again.err == "kind-infer: skipped 3 of 3: their results exist\n");
+  CHECK(again.err ==
+        "kind-infer: skipped 3 of 3: their results exist\nkind-infer: passed over: 1 file of other types (.txt 1)\n");
   CHECK(report_of(dir).at("skipped") == 3);
   CHECK_THAT(failure(dir, "-r in -o out --skip-existing --overwrite"), Contains("excludes"));
 }
