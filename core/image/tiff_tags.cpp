@@ -184,8 +184,10 @@ const TiffEntry* TiffTags::find(unsigned tag) const {
 }
 
 std::optional<std::uint64_t> TiffTags::number(const TiffEntry& entry) const {
+  constexpr unsigned kSigned[] = {6, 8, 9};  // of an orientation that some programs write so
   const bool whole_number = entry.type == 1 || entry.type == kShort || entry.type == kLong || entry.type == kLong8 ||
-                            entry.type == kIfd || entry.type == kIfd8;
+                            entry.type == kIfd || entry.type == kIfd8 ||
+                            std::find(std::begin(kSigned), std::end(kSigned), entry.type) != std::end(kSigned);
   if (entry.count != 1 || !whole_number || value(entry).size() != entry.bytes) return std::nullopt;
   return read(entry.at, static_cast<int>(entry.bytes));
 }
