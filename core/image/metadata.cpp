@@ -244,7 +244,11 @@ void make_upright(Metadata& metadata, int width, int height, int orientation) {
   }
   const auto make_true = [&](std::string& xmp) {
     make_xmp_upright(xmp, width, height, orientation != 1);
-    for (const std::string& what : remove_stale_xmp(xmp)) leave_out(metadata, what);
+    for (const std::string& what : remove_stale_xmp(xmp)) {
+      const bool sized = std::any_of(metadata.dropped.begin(), metadata.dropped.end(),
+                                     [&](const std::string& name) { return name.starts_with(what + " ("); });
+      if (!sized) leave_out(metadata, what);  // "motion video (1012 bytes)" says more
+    }
   };
   make_true(metadata.xmp);
   std::string extension = metadata.xmp_extension;

@@ -27,8 +27,8 @@ bool is_structure(unsigned tag) {
 /// Tags of the first directory that EXIF blocks have as well.
 bool is_description(unsigned tag) {
   constexpr unsigned kTags[] = {
-      269, 270, 271,   272,    kOrientation, kXResolution, kYResolution, kResolutionUnit, 305,    306,
-      315, 316, 33432, 0x4746, 0x4749,       0x9c9b,       0x9c9c,       0x9c9d,          0x9c9e, 0x9c9f};
+      269, 270,   271,    272,    kOrientation, kXResolution, kYResolution, kResolutionUnit, 305,    306,   315,
+      316, 33432, 0xc4a5, 0x4746, 0x4749,       0x9c9b,       0x9c9c,       0x9c9d,          0x9c9e, 0x9c9f};
   return std::find(std::begin(kTags), std::end(kTags), tag) != std::end(kTags);
 }
 

@@ -151,6 +151,8 @@ TEST_CASE("jpeg metadata: a result of a picture with a gain map and a video spea
   const std::string iso = segment(0xe2, "urn:iso:std:iso:ts:21496:-1\0\0\0\0\0"s);
   CHECK(jpeg.names(segment(0xe1, kXmp + packet) + iso) == Names{"gain map", "motion video"});
   CHECK(jpeg.metadata.xmp == xmp_packet(" dc:source=\"a\""));
+  const std::string video = number(24, 4, false) + "ftypisom" + std::string(1000, 'v');
+  CHECK(jpeg.names(segment(0xe1, kXmp + packet), video) == Names{"motion video (1012 bytes)", "gain map"});
   // The same in an extension, whose name follows it.
   const std::string depth = xmp_packet(" xmlns:GDepth=\"http://ns.google.com/photos/1.0/depthmap/\" GDepth:Data=\"" +
                                        std::string(1000, 'A') + "\" dc:source=\"b\"");
