@@ -238,7 +238,7 @@ TEST_CASE("bmp: runs of 8 and 4 bits", "[unit]") {
   complete(8, eight, 2);
   complete(4, four, 2);
   complete(8, {5, 1, 0, 1}, 0);
-
+  CHECK_THAT(read_error(dir, file(8, {5, 1}).bytes()), Contains("ends early, within its compressed pixels"));
   const auto message = [&](unsigned bits, const Bytes& pixels) { return read_error(dir, file(bits, pixels).bytes()); };
   const std::string beyond = "its compressed pixels run beyond the picture";
   CHECK_THAT(message(8, {9, 1, 0, 1}), Contains(beyond));
@@ -251,8 +251,6 @@ TEST_CASE("bmp: runs of 8 and 4 bits", "[unit]") {
   CHECK_THAT(message(8, {0, 0, 0, 0, 0, 0, 0, 0, 0, 1}), Contains(beyond));
   CHECK_THAT(message(8, {1, 4, 0, 1}), Contains("has the colour 4 of a palette of 4"));
   CHECK_THAT(message(4, {2, 0x14, 0, 1}), Contains("has the colour 4 of a palette of 4"));
-  CHECK_THAT(message(8, {5, 1}), Contains("ends early, within its compressed pixels"));
-  CHECK_THAT(message(8, {}), Contains("ends early"));
   BmpFile large = file(8, {0, 1});
   large.width = large.height = 10000;
   const std::string path = dir.put("p.bmp", large.bytes());
@@ -276,8 +274,8 @@ TEST_CASE("bmp: a colour profile in the newest header", "[unit]") {
     CHECK(read_image(dir.put("p.bmp", bytes), {}, &metadata).data == Bytes(18, 7));
     return metadata.dropped;
   };
-  constexpr std::uint32_t kEmbedded = 0x4d424544, kLinked = 0x4c494e4b, kSrgb = 0x73524742;
   Metadata metadata;
+  constexpr std::uint32_t kEmbedded = 0x4d424544, kLinked = 0x4c494e4b, kSrgb = 0x73524742;
   CHECK(dropped(kEmbedded, 124 + 24, 300, metadata).empty());
   CHECK(text_of(metadata.icc) == icc);
   CHECK(metadata_left_out(metadata, metadata_holder(ImageFormat::kBmp)) == std::vector<std::string>{"colour profile"});
@@ -359,7 +357,6 @@ TEST_CASE("bmp: what is damaged or not in use is refused", "[unit]") {
   CHECK_THAT(message({.bits = 32, .compression = 3, .masks = {0xfff00000, 0x7e0, 0x1f}, .pixels = pixels}),
              Contains("its samples have 12 bits, expected at most 8"));
   CHECK_THAT(message({.bits = 7, .pixels = pixels}), Contains("it has 7 bits per pixel"));
-  CHECK_THAT(message({.bits = 0, .pixels = pixels}), Contains("it has 0 bits per pixel"));
   CHECK_THAT(message({.header_size = 48, .pixels = pixels}), Contains("unknown size 48"));
   CHECK_THAT(message({.width = 0, .pixels = pixels}), Contains("its header says 0 x 2 pixels"));
   CHECK_THAT(message({.width = -3, .pixels = pixels}), Contains("its header says -3 x 2 pixels"));
