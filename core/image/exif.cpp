@@ -14,7 +14,26 @@ namespace {
 constexpr unsigned kOrientation = 0x0112, kImageWidth = 0x0100, kImageLength = 0x0101, kStrips = 0x0111,
                    kStripSizes = 0x0117, kThumbnail = 0x0201, kThumbnailSize = 0x0202, kExifDirectory = 0x8769,
                    kGpsDirectory = 0x8825, kInteropDirectory = 0xa005, kPixelWidth = 0xa002, kPixelHeight = 0xa003;
-constexpr unsigned kShort = 3, kLong = 4;
+constexpr unsigned kByte = 1, kShort = 3, kLong = 4, kSignedByte = 6, kSignedShort = 8, kSignedLong = 9,
+                   kDirectory = 13;
+
+/// The bytes of a whole number of this type; 0 for other types.
+std::size_t number_size(unsigned type) {
+  switch (type) {
+    case kByte:
+    case kSignedByte:
+      return 1;
+    case kShort:
+    case kSignedShort:
+      return 2;
+    case kLong:
+    case kSignedLong:
+    case kDirectory:
+      return 4;
+    default:
+      return 0;
+  }
+}
 
 struct Range {
   std::size_t begin, end;
@@ -44,7 +63,7 @@ class Tiff {
     return little_ ? u16(at) | std::size_t{u16(at + 2)} << 16 : std::size_t{u16(at)} << 16 | u16(at + 2);
   }
   void put(std::size_t at, unsigned type, std::size_t value) {
-    const std::size_t size = type == kShort ? 2 : 4;
+    const std::size_t size = number_size(type);
     for (std::size_t i = 0; i < size; ++i) {
       bytes_[at + i] = static_cast<std::uint8_t>(value >> 8 * (little_ ? i : size - 1 - i) & 0xff);
     }
@@ -67,15 +86,17 @@ class Tiff {
   }
   /// Where the entry's value lies.
   Range value(const Entry& entry) const {
-    static constexpr std::size_t kSizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8};
+    static constexpr std::size_t kSizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4};
     const std::size_t bytes = entry.type < std::size(kSizes) ? kSizes[entry.type] * entry.count : 0;
     const std::size_t begin = bytes > 4 ? u32(entry.at + 8) : entry.at + 8;
     return {std::min(begin, size()), std::min(begin + bytes, size())};
   }
-  /// A single number; nothing for other values.
+  /// A single whole number, negative ones as very large; nothing for other values. The standard has SHORT and LONG, some
+  /// programs write others.
   std::optional<std::size_t> number(const Entry& entry) const {
-    if (entry.count != 1 || (entry.type != kShort && entry.type != kLong)) return std::nullopt;
-    return entry.type == kShort ? u16(entry.at + 8) : u32(entry.at + 8);
+    const std::size_t size = number_size(entry.type);
+    if (entry.count != 1 || size == 0) return std::nullopt;
+    return size == 1 ? bytes_[entry.at + 8] : size == 2 ? u16(entry.at + 8) : u32(entry.at + 8);
   }
 
  private:
@@ -111,6 +132,85 @@ void add_ranges(const Tiff<Bytes>& tiff, std::size_t directory, const std::vecto
                 std::vector<Range>& ranges) {
   ranges.push_back(tiff.directory_range(directory));
   for (const Entry& entry : entries) ranges.push_back(tiff.value(entry));
+}
+
+/// Whether a tag of the second directory describes the thumbnail (TIFF 6.0, EXIF 2.3; Microsoft's 0x5012 to 0x502f).
+bool is_of_thumbnail(unsigned tag) {
+  constexpr std::pair<unsigned, unsigned> kRanges[] = {{0xfe, 0x10a},  {0x111, 0x11c}, {0x122, 0x125},
+                                                       {0x128, 0x129}, {0x12d, 0x12d}, {0x13d, 0x147},
+                                                       {0x152, 0x15b}, {0x200, 0x214}, {0x5012, 0x502f}};
+  return std::any_of(std::begin(kRanges), std::end(kRanges),
+                     [&](const auto& range) { return tag >= range.first && tag <= range.second; });
+}
+
+/// Takes the entries out of a directory that are not to be kept. What becomes free behind it is left to the caller.
+void keep_entries(Tiff<std::vector<std::uint8_t>>& tiff, std::vector<std::uint8_t>& bytes, std::size_t directory,
+                  const std::vector<Entry>& kept) {
+  std::size_t to = directory + 2;
+  for (const Entry& entry : kept) {
+    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(entry.at), 12,
+                bytes.begin() + static_cast<std::ptrdiff_t>(to));
+    to += 12;
+  }
+  tiff.put(directory, kShort, kept.size());
+  tiff.put(to, kLong, 0);
+}
+
+/// Takes out the second directory, which is the thumbnail's, and the thumbnail. `used`: what is in use outside of them.
+/// What the directory says of something else and the first one does not say stays.
+void remove_thumbnail(Tiff<std::vector<std::uint8_t>>& tiff, std::vector<std::uint8_t>& bytes, std::size_t first,
+                      const std::vector<Entry>& entries, std::vector<Range> used) {
+  const std::size_t next = first + 2 + 12 * entries.size();
+  if (next + 4 > tiff.size()) return;
+  const std::size_t second = tiff.u32(next);
+  const auto thumbnail = tiff.directory(second);
+  join_ranges(used);
+  std::vector<Entry> kept;
+  if (thumbnail && second + 6 + 12 * thumbnail->size() <= tiff.size() &&
+      !overlaps(tiff.directory_range(second), used)) {
+    std::vector<unsigned> known;
+    for (const Entry& entry : entries) known.push_back(entry.tag);
+    std::sort(known.begin(), known.end());
+    std::copy_if(thumbnail->begin(), thumbnail->end(), std::back_inserter(kept), [&](const Entry& entry) {
+      return !is_of_thumbnail(entry.tag) && !std::binary_search(known.begin(), known.end(), entry.tag);
+    });
+  }
+  if (kept.empty()) tiff.put(next, kLong, 0);
+  if (!thumbnail) return;
+  std::vector<Range> cleared;
+  add_ranges(tiff, second, *thumbnail, cleared);
+  for (const auto& [start, length] : {std::pair{kThumbnail, kThumbnailSize}, {kStrips, kStripSizes}}) {
+    std::optional<std::size_t> from, count;
+    for (const Entry& entry : *thumbnail) {
+      if (entry.tag == start) from = tiff.number(entry);
+      if (entry.tag == length) count = tiff.number(entry);
+    }
+    if (from && count) {
+      const std::size_t begin = std::min(*from, tiff.size());
+      cleared.push_back({begin, begin + std::min(*count, tiff.size() - begin)});
+    }
+  }
+  if (!kept.empty()) {
+    const std::size_t end = tiff.directory_range(second).end;
+    for (const Entry& entry : kept) {
+      const Range value = tiff.value(entry);
+      if (value.begin != entry.at + 8) used.push_back(value);  // those in the entries move with them
+    }
+    keep_entries(tiff, bytes, second, kept);
+    used.push_back(tiff.directory_range(second));
+    cleared[0] = {used.back().end, end};  // the directory's own
+    join_ranges(used);
+  }
+  std::erase_if(cleared, [&](const Range& range) { return overlaps(range, used); });
+  for (const Range& range : cleared) std::fill(&bytes[0] + range.begin, &bytes[0] + range.end, std::uint8_t{0});
+  // What lies at the end is cut off, also before a zero that makes an even number of bytes. From the back, so that what
+  // comes to lie at the end in this way is seen.
+  std::sort(cleared.begin(), cleared.end(), [](const Range& a, const Range& b) { return a.begin > b.begin; });
+  for (const Range& range : cleared) {
+    if (range.begin >= range.end || range.begin >= bytes.size() || range.end + 1 < bytes.size()) continue;
+    const bool fill = range.end >= bytes.size() || (bytes.back() == 0 && !overlaps({range.end, bytes.size()}, used));
+    if (fill) bytes.resize(range.begin);
+  }
 }
 
 }  // namespace
@@ -165,7 +265,8 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) 
   std::vector<Range> used = {{0, 8}};
   add_ranges(tiff, first, *entries, used);
   const auto set = [&](const Entry& entry, int value) {
-    if (tiff.number(entry)) tiff.put(entry.at + 8, entry.type, static_cast<std::size_t>(value));
+    const bool fits = number_size(entry.type) > 1 || value <= 127;
+    if (fits && tiff.number(entry)) tiff.put(entry.at + 8, entry.type, static_cast<std::size_t>(value));
   };
   bool seen_exif = false, seen_gps = false;
   for (const Entry& entry : *entries) {
@@ -200,34 +301,7 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) 
     }
   }
 
-  // The second directory is the thumbnail's.
-  const std::size_t next = first + 2 + 12 * entries->size();
-  if (next + 4 > tiff.size()) return true;
-  const std::size_t second = tiff.u32(next);
-  tiff.put(next, kLong, 0);
-  const auto thumbnail = tiff.directory(second);
-  if (!thumbnail) return true;
-  std::vector<Range> cleared;
-  add_ranges(tiff, second, *thumbnail, cleared);
-  for (const auto& [start, length] : {std::pair{kThumbnail, kThumbnailSize}, {kStrips, kStripSizes}}) {
-    std::optional<std::size_t> from, count;
-    for (const Entry& entry : *thumbnail) {
-      if (entry.tag == start) from = tiff.number(entry);
-      if (entry.tag == length) count = tiff.number(entry);
-    }
-    if (from && count) cleared.push_back({std::min(*from, tiff.size()), std::min(*from + *count, tiff.size())});
-  }
-  join_ranges(used);
-  std::erase_if(cleared, [&](const Range& range) { return overlaps(range, used); });
-  for (const Range& range : cleared) std::fill(&bytes[0] + range.begin, &bytes[0] + range.end, std::uint8_t{0});
-  // What lies at the end is cut off, where a byte or two may be there to make an even number. From the back, so that
-  // what comes to lie at the end in this way is seen.
-  std::sort(cleared.begin(), cleared.end(), [](const Range& a, const Range& b) { return a.begin > b.begin; });
-  for (const Range& range : cleared) {
-    if (range.begin < range.end && range.begin < bytes.size() && range.end + 1 >= bytes.size()) {
-      bytes.resize(range.begin);
-    }
-  }
+  remove_thumbnail(tiff, bytes, first, *entries, used);
   return true;
 }
 

@@ -10,9 +10,11 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <string_view>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/image/exif.h"
 #include "core/image/silence.h"
 
 namespace kind {
@@ -134,6 +136,22 @@ void take_code_points(const heif_image_handle* handle, Metadata& metadata) {
       {"cICP", {static_cast<std::uint8_t>(primaries), static_cast<std::uint8_t>(transfer), 0, 1}});  // RGB, full range
 }
 
+/// Whether the file says by itself how its pictures are turned (irot) or mirrored (imir): in the box `meta`, which holds
+/// no pixels but at times small ones in a box of its own.
+bool has_own_orientation(Bytes bytes) {
+  for (std::size_t at = 0; at + 8 <= bytes.size();) {
+    const std::size_t size = big_endian(bytes, at, 4);
+    const std::string_view rest(reinterpret_cast<const char*>(bytes.data()) + at, bytes.size() - at);
+    if (rest.substr(4, 4) == "meta") {
+      const std::string_view box = size == 0 ? rest : rest.substr(0, size);
+      return box.find("irot") != std::string_view::npos || box.find("imir") != std::string_view::npos;
+    }
+    if (size < 8 || size > bytes.size() - at) break;
+    at += size;
+  }
+  return false;
+}
+
 template <ImageFormat kFormat>
 Metadata heif_metadata(const std::string& path, Bytes bytes, std::size_t max_bytes) {
   const Silence silence;
@@ -183,7 +201,12 @@ Metadata heif_metadata(const std::string& path, Bytes bytes, std::size_t max_byt
   const int others = heif_image_handle_get_number_of_auxiliary_images(
       handle, LIBHEIF_AUX_IMAGE_FILTER_OMIT_ALPHA | LIBHEIF_AUX_IMAGE_FILTER_OMIT_DEPTH);
   if (others > 0) leave_out(parts.metadata, "further pictures");
-  mark_upright(parts.metadata);  // the decoder turns the picture, by the file's own orientation
+  // The decoder turns the picture by the file's own orientation. One in the EXIF data alone turns nothing, in viewers
+  // neither (ISO/IEC 23008-12: EXIF data are descriptive).
+  if (exif_orientation(parts.metadata.exif) != 1 && !has_own_orientation(bytes)) {
+    leave_out(parts.metadata, "EXIF orientation, which this format ignores");
+  }
+  mark_upright(parts.metadata);
   return std::move(parts.metadata);
 }
 

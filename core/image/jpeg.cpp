@@ -40,6 +40,11 @@ JpegErrors& errors_of(j_common_ptr info) { return *reinterpret_cast<JpegErrors*>
   std::longjmp(errors.jump, 1);
 }
 
+/// Whether a file is being read of which no pixels have been seen.
+bool before_scans(j_common_ptr info) {
+  return info->is_decompressor && reinterpret_cast<j_decompress_ptr>(info)->input_scan_number == 0;
+}
+
 /// libjpeg goes on after damage with a guess at the pixels; here that is an error. Levels from 0 up are only a trace.
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;
@@ -50,8 +55,9 @@ void on_message(j_common_ptr info, int level) {
     case JWRN_NOT_SEQUENTIAL:
       return;  // odd, but the pixels are all there
     case JWRN_EXTRANEOUS_DATA:
-      // Some cameras pad in front of the end marker; anywhere else data was lost.
-      if (info->err->msg_parm.i[1] == JPEG_EOI) return;
+      // Some cameras pad in front of the end marker, and some programs leave stray bytes between the segments before
+      // the first scan. Behind a scan's start such bytes are pixels that were lost.
+      if (info->err->msg_parm.i[1] == JPEG_EOI || before_scans(info)) return;
       break;
     default:
       break;

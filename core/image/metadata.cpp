@@ -1,5 +1,4 @@
-// Long because JPEG and PNG carry the same kinds of metadata: one budget, one list of names and one set of rules serve
-// reading and writing of both.
+// Metadata of PNG files, and what is done with those of all formats.
 
 #include "core/image/metadata.h"
 
@@ -8,8 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
-#include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -25,26 +22,9 @@ namespace {
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-constexpr std::string_view kExifStart = "Exif\0\0"sv, kXmpStart = "http://ns.adobe.com/xap/1.0/\0"sv,
-                           kExtensionStart = "http://ns.adobe.com/xmp/extension/\0"sv, kIccStart = "ICC_PROFILE\0"sv,
-                           kPhotoshopStart = "Photoshop 3.0\0"sv, kXmpKeyword = "XML:com.adobe.xmp\0"sv,
-                           kRawStart = "Raw profile type "sv;
+constexpr std::string_view kXmpKeyword = "XML:com.adobe.xmp\0"sv, kRawStart = "Raw profile type "sv;
 /// ImageMagick writes IPTC data into a PNG without the resource around it: records, which begin so.
 constexpr std::string_view kIptcStart = "\x1c"sv;
-constexpr std::size_t kMostInSegment = 65533;
-static_assert(MetadataHolder::kJpeg.exif == kMostInSegment - kExifStart.size() &&
-              MetadataHolder::kJpeg.xmp == kMostInSegment - kXmpStart.size() &&
-              MetadataHolder::kJpeg.icc == 255 * (kMostInSegment - kIccStart.size() - 2));
-
-bool starts(Bytes bytes, std::string_view text) {
-  return bytes.size() >= text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
-}
-
-void put_big_endian(std::vector<std::uint8_t>& to, std::size_t value, int count) {
-  for (int i = count - 1; i >= 0; --i) to.push_back(static_cast<std::uint8_t>(value >> 8 * i & 0xff));
-}
-
-void put(std::vector<std::uint8_t>& to, std::string_view text) { to.insert(to.end(), text.begin(), text.end()); }
 
 /// A zlib stream's content; nothing where it is damaged.
 std::optional<std::vector<std::uint8_t>> inflate(Bytes packed, const MetadataBudget& budget) {
@@ -88,46 +68,6 @@ void leave_out_chunk(Metadata& metadata, const std::string& type, Bytes data) {
   if (type != "acTL") return leave_out(metadata, letters ? type + " chunk" : "unknown chunk");
   if (data.size() >= 4 && big_endian(data, 0, 4) > 1) leave_out(metadata, "further frames of the animation");
 }
-
-/// Calls use(marker, content) for each segment between the start and the first scan.
-void for_each_segment(Bytes file, const std::function<void(int, Bytes)>& use) {
-  for (std::size_t at = 2; at + 4 <= file.size();) {
-    if (file[at] != 0xff) return;
-    const int marker = file[at + 1];
-    if (marker == 0xff) {  // fill
-      ++at;
-      continue;
-    }
-    if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8)) {  // without content
-      at += 2;
-      continue;
-    }
-    constexpr int kEnd = 0xd9, kScan = 0xda;
-    const std::size_t length = big_endian(file, at + 2, 2);
-    if (marker == kEnd || marker == kScan || length < 2 || file.size() - at - 2 < length) return;
-    use(marker, file.subspan(at + 4, length - 2));
-    at += 2 + length;
-  }
-}
-
-/// The parts of a profile, each with its number from 1 and the number of all.
-struct IccParts {
-  std::map<std::size_t, std::vector<std::uint8_t>> parts;
-  std::size_t count = 0;
-  bool damaged = false;
-
-  void add(Bytes segment) {
-    damaged |= segment.size() < 2 || segment[0] == 0 || (count != 0 && segment[1] != count);
-    if (damaged) return;
-    count = segment[1];
-    damaged = !parts.emplace(segment[0], std::vector<std::uint8_t>(segment.begin() + 2, segment.end())).second;
-  }
-  std::vector<std::uint8_t> whole() const {
-    std::vector<std::uint8_t> icc;
-    for (const auto& [number, part] : parts) icc.insert(icc.end(), part.begin(), part.end());
-    return icc;
-  }
-};
 
 /// A PNG text that holds other metadata as digits, as ImageMagick and ExifTool write them: a line with the name, one
 /// with the number of bytes, then two digits a byte.
@@ -184,79 +124,6 @@ bool needs_utf8(std::string_view text) {
 
 }  // namespace
 
-Metadata read_jpeg_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
-  Metadata metadata;
-  MetadataBudget budget(path, max_bytes);
-  IccParts icc;
-  std::vector<std::uint8_t> photoshop;
-  std::vector<Bytes> extensions;
-  for_each_segment(file, [&](int marker, Bytes content) {
-    const auto is = [&](int number, std::string_view start) { return marker == number && starts(content, start); };
-    const auto rest = [&](std::string_view start) {
-      budget.take(content.size() + 64);  // what it costs to hold, also of very small ones
-      return content.subspan(start.size());
-    };
-    if (is(0xe0, "JFIF\0"sv) && content.size() >= 12 && !metadata.density) {
-      const std::size_t x = big_endian(content, 8, 2), y = big_endian(content, 10, 2);
-      const double unit = content[7] == 1 ? 1 / 0.0254 : 100;  // a metre's inches, or centimetres
-      const auto metres = [&](std::size_t value) {
-        return static_cast<std::uint32_t>(std::lround(static_cast<double>(value) * (content[7] == 0 ? 1 : unit)));
-      };
-      if (x > 0 && y > 0 && content[7] <= 2) metadata.density = {metres(x), metres(y), content[7] != 0};
-    } else if (is(0xe1, kExifStart) && metadata.exif.empty()) {
-      const Bytes exif = rest(kExifStart);
-      metadata.exif.assign(exif.begin(), exif.end());
-    } else if (is(0xe1, kXmpStart) && metadata.xmp.empty()) {
-      metadata.xmp = text_of(rest(kXmpStart));
-    } else if (is(0xe1, kExtensionStart)) {
-      extensions.push_back(rest(kExtensionStart));
-    } else if (is(0xe2, kIccStart)) {
-      icc.add(rest(kIccStart));
-    } else if (is(0xed, kPhotoshopStart)) {
-      const Bytes more = rest(kPhotoshopStart);
-      photoshop.insert(photoshop.end(), more.begin(), more.end());
-    } else if (marker == 0xfe) {
-      metadata.comments.push_back(text_of(rest("")));
-    } else if (is(0xe2, "MPF\0"sv)) {
-      leave_out(metadata, "further pictures");  // smaller ones, or the gain map of a picture for bright screens
-    } else if (marker >= 0xe1 && marker <= 0xef &&
-               !(is(0xee, "Adobe"sv) || is(0xe1, kExifStart) || is(0xe1, kXmpStart))) {
-      leave_out(metadata, "APP" + std::to_string(marker - 0xe0) + " data");
-    }
-  });
-
-  metadata.icc = icc.whole();
-  if (icc.damaged || icc.parts.size() != icc.count || (icc.count > 0 && !is_profile(metadata.icc))) {
-    metadata.icc.clear();
-    drop(metadata, kIccName);
-  }
-  if (auto kept = kept_resources(photoshop)) {
-    metadata.photoshop = std::move(*kept);
-  } else {
-    drop(metadata, kPhotoshopName);
-  }
-  // Each part of an extension: name (32 bytes), size of the whole, where the part begins, the part.
-  const std::string name = xmp_extension_name(metadata.xmp);
-  std::size_t filled = 0;
-  bool sized = false;
-  for (const Bytes part : extensions) {
-    if (part.size() < 40 || name.empty() || std::memcmp(part.data(), name.data(), 32) != 0) continue;
-    const std::size_t size = big_endian(part, 32, 4), begin = big_endian(part, 36, 4);
-    if (!std::exchange(sized, true)) {
-      budget.take(size);
-      metadata.xmp_extension.resize(size);
-    }
-    if (size != metadata.xmp_extension.size() || begin > size || part.size() - 40 > size - begin) continue;
-    std::copy(part.begin() + 40, part.end(), metadata.xmp_extension.begin() + static_cast<std::ptrdiff_t>(begin));
-    filled += part.size() - 40;
-  }
-  if (filled != metadata.xmp_extension.size() || (!extensions.empty() && filled == 0)) {
-    metadata.xmp_extension.clear();
-    drop(metadata, "extended XMP data");
-  }
-  return metadata;
-}
-
 Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
   Metadata metadata;
   MetadataBudget budget(path, max_bytes);
@@ -268,7 +135,7 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
       return static_cast<std::size_t>(
           std::find(data.begin() + static_cast<std::ptrdiff_t>(from), data.end(), std::uint8_t{0}) - data.begin());
     };
-    const bool xmp = type == "iTXt" && starts(data, kXmpKeyword);
+    const bool xmp = type == "iTXt" && starts_with(data, kXmpKeyword);
     const std::size_t keyword = zero_behind(0);
     std::string_view kind(reinterpret_cast<const char*>(data.data()), keyword);
     kind = xmp ? "xmp" : kind.starts_with(kRawStart) ? kind.substr(kRawStart.size()) : "";
@@ -303,14 +170,14 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
     }
     const auto bytes = raw_profile(text_of(*content));
     if (!bytes) return drop(metadata, what);
-    if (kind == "iptc" && starts(*bytes, kIptcStart)) {
+    if (kind == "iptc" && starts_with(*bytes, kIptcStart)) {
       raw_iptc = *bytes;
     } else if (resources) {
-      auto kept = kept_resources(*bytes);
+      auto kept = kept_resources(*bytes, metadata);
       if (!kept) return drop(metadata, what);
       metadata.photoshop = std::move(*kept);
-    } else if (kind == "xmp" || starts(*bytes, kXmpStart)) {
-      raw_xmp = text_of(Bytes(*bytes).subspan(starts(*bytes, kXmpStart) ? kXmpStart.size() : 0));
+    } else if (kind == "xmp" || starts_with(*bytes, kXmpStart)) {
+      raw_xmp = text_of(Bytes(*bytes).subspan(starts_with(*bytes, kXmpStart) ? kXmpStart.size() : 0));
     } else {
       raw_exif = *bytes;
     }
@@ -364,7 +231,7 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
     }
   }
   if (metadata.exif.empty()) metadata.exif = std::move(raw_exif);
-  if (starts(metadata.exif, kExifStart)) metadata.exif.erase(metadata.exif.begin(), metadata.exif.begin() + 6);
+  if (starts_with(metadata.exif, kExifStart)) metadata.exif.erase(metadata.exif.begin(), metadata.exif.begin() + 6);
   if (metadata.xmp.empty()) metadata.xmp = std::move(raw_xmp);
   add_iptc(metadata.photoshop, raw_iptc);
   return metadata;
@@ -375,62 +242,22 @@ void make_upright(Metadata& metadata, int width, int height, int orientation) {
     metadata.exif.clear();
     drop(metadata, kExifName);
   }
-  make_xmp_upright(metadata.xmp, width, height, orientation != 1);
+  const auto make_true = [&](std::string& xmp) {
+    make_xmp_upright(xmp, width, height, orientation != 1);
+    for (const std::string& what : remove_stale_xmp(xmp)) {
+      const bool sized = std::any_of(metadata.dropped.begin(), metadata.dropped.end(),
+                                     [&](const std::string& name) { return name.starts_with(what + " ("); });
+      if (!sized) leave_out(metadata, what);  // "motion video (1012 bytes)" says more
+    }
+  };
+  make_true(metadata.xmp);
   std::string extension = metadata.xmp_extension;
-  make_xmp_upright(extension, width, height, orientation != 1);
+  make_true(extension);
   if (extension != metadata.xmp_extension) {
     metadata.xmp_extension = std::move(extension);
     rename_xmp_extension(metadata.xmp, metadata.xmp_extension);
   }
   if (orientation >= 5 && metadata.density) std::swap(metadata.density->x, metadata.density->y);
-}
-
-std::vector<JpegSegment> jpeg_segments(const Metadata& metadata) {
-  constexpr int kApp1 = 0xe1, kApp2 = 0xe2, kApp13 = 0xed, kComment = 0xfe;
-  std::vector<JpegSegment> segments;
-  const auto add = [&](int marker, std::string_view start) -> std::vector<std::uint8_t>& {
-    segments.push_back({marker, {}});
-    put(segments.back().data, start);
-    return segments.back().data;
-  };
-  const auto append = [](std::vector<std::uint8_t>& to, Bytes bytes) {
-    to.insert(to.end(), bytes.begin(), bytes.end());
-  };
-  /// `use` gets part after part, each at most `most` bytes.
-  const auto in_parts = [](Bytes bytes, std::size_t most, const std::function<void(std::size_t, Bytes)>& use) {
-    for (std::size_t at = 0; at < bytes.size(); at += most)
-      use(at, bytes.subspan(at, std::min(most, bytes.size() - at)));
-  };
-  if (!metadata.exif.empty() && metadata.exif.size() <= kMostInSegment - kExifStart.size()) {
-    append(add(kApp1, kExifStart), metadata.exif);
-  }
-  SplitXmp xmp{metadata.xmp, metadata.xmp_extension};
-  if (xmp.packet.size() > kMostInSegment - kXmpStart.size() && xmp.extension.empty()) xmp = split_xmp(xmp.packet);
-  if (!xmp.packet.empty() && xmp.packet.size() <= kMostInSegment - kXmpStart.size()) {
-    put(add(kApp1, kXmpStart), xmp.packet);
-    const Bytes extension(reinterpret_cast<const std::uint8_t*>(xmp.extension.data()), xmp.extension.size());
-    in_parts(extension, kMostInSegment - kExtensionStart.size() - 40, [&](std::size_t at, Bytes part) {
-      std::vector<std::uint8_t>& data = add(kApp1, kExtensionStart);
-      put(data, xmp_extension_name(xmp.packet));
-      put_big_endian(data, extension.size(), 4);
-      put_big_endian(data, at, 4);
-      append(data, part);
-    });
-  }
-  const std::size_t icc_part = kMostInSegment - kIccStart.size() - 2;
-  const std::size_t icc_parts = (metadata.icc.size() + icc_part - 1) / icc_part;
-  if (icc_parts <= 255) {
-    in_parts(metadata.icc, icc_part, [&](std::size_t at, Bytes part) {
-      std::vector<std::uint8_t>& data = add(kApp2, kIccStart);
-      put_big_endian(data, at / icc_part + 1, 1);
-      put_big_endian(data, icc_parts, 1);
-      append(data, part);
-    });
-  }
-  in_parts(metadata.photoshop, kMostInSegment - kPhotoshopStart.size(),
-           [&](std::size_t, Bytes part) { append(add(kApp13, kPhotoshopStart), part); });
-  for (const std::string& comment : metadata.comments) put(add(kComment, ""), comment);
-  return segments;
 }
 
 std::vector<PngChunk> png_chunks(const Metadata& metadata) {
@@ -443,22 +270,22 @@ std::vector<PngChunk> png_chunks(const Metadata& metadata) {
     // An sRGB chunk and a profile exclude each other.
     std::erase_if(chunks, [](const PngChunk& chunk) { return chunk.type == "sRGB"; });
     std::vector<std::uint8_t>& data = add("iCCP");
-    put(data, "ICC profile\0\0"sv);
+    append_text(data, "ICC profile\0\0"sv);
     const std::vector<std::uint8_t> packed = deflate(metadata.icc);
     data.insert(data.end(), packed.begin(), packed.end());
   }
   if (metadata.density) {
     std::vector<std::uint8_t>& data = add("pHYs");
-    put_big_endian(data, metadata.density->x, 4);
-    put_big_endian(data, metadata.density->y, 4);
+    append_big_endian(data, metadata.density->x, 4);
+    append_big_endian(data, metadata.density->y, 4);
     data.push_back(metadata.density->metric ? 1 : 0);
   }
   if (!metadata.exif.empty()) add("eXIf") = metadata.exif;
   if (!metadata.xmp.empty()) {
     std::vector<std::uint8_t>& data = add("iTXt");
-    put(data, kXmpKeyword);
-    put(data, "\0\0\0\0"sv);  // not packed, no language, no keyword in it
-    put(data, whole_xmp(metadata));
+    append_text(data, kXmpKeyword);
+    append_text(data, "\0\0\0\0"sv);  // not packed, no language, no keyword in it
+    append_text(data, whole_xmp(metadata));
   }
   if (!metadata.photoshop.empty()) {
     // PNG has no place of its own for it; this is what ImageMagick and ExifTool write and read.
@@ -470,7 +297,7 @@ std::vector<PngChunk> png_chunks(const Metadata& metadata) {
     }
     digits += '\n';
     std::vector<std::uint8_t>& data = add("zTXt");
-    put(data, "Raw profile type iptc\0\0"sv);
+    append_text(data, "Raw profile type iptc\0\0"sv);
     const std::vector<std::uint8_t> packed =
         deflate(Bytes(reinterpret_cast<const std::uint8_t*>(digits.data()), digits.size()));
     data.insert(data.end(), packed.begin(), packed.end());
@@ -479,7 +306,8 @@ std::vector<PngChunk> png_chunks(const Metadata& metadata) {
     const std::string text = comment_text(comment);
     if (text.find('\0') != std::string::npos) continue;
     // Not packed, no language, no keyword in it.
-    needs_utf8(text) ? put(add("iTXt"), "Comment\0\0\0\0\0"s + text) : put(add("tEXt"), "Comment\0"s + text);
+    needs_utf8(text) ? append_text(add("iTXt"), "Comment\0\0\0\0\0"s + text)
+                     : append_text(add("tEXt"), "Comment\0"s + text);
   }
   chunks.insert(chunks.end(), metadata.texts.begin(), metadata.texts.end());
   return chunks;

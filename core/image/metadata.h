@@ -46,7 +46,8 @@ struct Metadata {
 Metadata read_jpeg_metadata(const std::string& path, std::span<const std::uint8_t> file, std::size_t max_bytes);
 Metadata read_png_metadata(const std::string& path, std::span<const std::uint8_t> file, std::size_t max_bytes);
 
-/// Resets orientation and sizes and drops thumbnails, for upright pixels of these sides. `orientation`: the one, 1 to
+/// Resets orientation and sizes and drops thumbnails and what speaks of gain maps, videos and depth maps in the same file,
+/// which are named, for upright pixels of these sides. `orientation`: the one, 1 to
 /// 8, that was applied to make them so. Where it is 1, an orientation in XMP stays: nobody has applied it.
 void make_upright(Metadata& metadata, int width, int height, int orientation);
 
@@ -74,7 +75,7 @@ struct MetadataHolder {
 };
 inline constexpr std::size_t kAnyMetadataSize = ~std::size_t{0};
 inline constexpr MetadataHolder MetadataHolder::kNone = {};
-inline constexpr MetadataHolder MetadataHolder::kJpeg = {.exif = 65533 - 6,
+inline constexpr MetadataHolder MetadataHolder::kJpeg = {.exif = kAnyMetadataSize,
                                                          .xmp = 65533 - 29,
                                                          .icc = 255 * (65533 - 14),
                                                          .xmp_extension = true,

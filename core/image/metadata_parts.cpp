@@ -31,6 +31,18 @@ std::size_t big_endian(Bytes bytes, std::size_t at, std::size_t count) {
 
 std::string text_of(Bytes bytes) { return std::string(bytes.begin(), bytes.end()); }
 
+bool starts_with(Bytes bytes, std::string_view text) {
+  return bytes.size() >= text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
+}
+
+void append_big_endian(std::vector<std::uint8_t>& to, std::size_t value, int count) {
+  for (int i = count - 1; i >= 0; --i) to.push_back(static_cast<std::uint8_t>(value >> 8 * i & 0xff));
+}
+
+void append_text(std::vector<std::uint8_t>& to, std::string_view text) {
+  to.insert(to.end(), text.begin(), text.end());
+}
+
 void leave_out(Metadata& metadata, const std::string& text) {
   constexpr std::size_t kMostNames = 16;  // a file may hold thousands of kinds
   std::vector<std::string>& all = metadata.dropped;
@@ -49,7 +61,7 @@ bool is_profile(Bytes icc) {
 
 // Each resource: "8BIM", a number, a name (length and letters, an even number of bytes), the size, the data
 // (likewise).
-std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all) {
+std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all, Metadata& metadata) {
   std::vector<std::uint8_t> kept;
   for (std::size_t at = 0; at < all.size();) {
     if (all.size() - at < 12 || std::memcmp(all.data() + at, "8BIM", 4) != 0) return std::nullopt;
@@ -58,8 +70,10 @@ std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all) {
     const std::size_t size = big_endian(all, at + 6 + name, 4), start = 10 + name;
     if (all.size() - at - start < size) return std::nullopt;
     const std::size_t end = std::min(all.size(), at + start + (size + 1) / 2 * 2);
-    constexpr std::size_t kStale[] = {1033, 1036, 1058, 1059, 1060};
-    if (std::find(std::begin(kStale), std::end(kStale), id) == std::end(kStale)) {
+    const bool thumbnail = id == 1033 || id == 1036, exif = id == 1058 || id == 1059, xmp = id == 1060;
+    if (exif) leave_out(metadata, "EXIF data among Photoshop's");
+    if (xmp) leave_out(metadata, "XMP data among Photoshop's");
+    if (!thumbnail && !exif && !xmp) {
       kept.insert(kept.end(), all.begin() + static_cast<std::ptrdiff_t>(at),
                   all.begin() + static_cast<std::ptrdiff_t>(end));
     }
@@ -81,12 +95,9 @@ void add_iptc(std::vector<std::uint8_t>& resources, Bytes iptc) {
 }
 
 void MetadataParts::exif(Bytes block) {
-  constexpr std::string_view kStart = "Exif\0\0"sv;
   if (!metadata.exif.empty()) return;
   budget_.take(block.size() + 64);
-  if (block.size() >= kStart.size() && std::memcmp(block.data(), kStart.data(), kStart.size()) == 0) {
-    block = block.subspan(kStart.size());
-  }
+  if (starts_with(block, kExifStart)) block = block.subspan(kExifStart.size());
   metadata.exif.assign(block.begin(), block.end());
 }
 
@@ -104,7 +115,7 @@ void MetadataParts::icc(Bytes profile) {
 
 void MetadataParts::resources(Bytes photoshop) {
   budget_.take(photoshop.size() + 64);
-  auto kept = kept_resources(photoshop);
+  auto kept = kept_resources(photoshop, metadata);
   if (!kept) return drop(metadata, kPhotoshopName);
   metadata.photoshop = std::move(*kept);
 }

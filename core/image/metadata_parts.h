@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/image/metadata.h"
@@ -19,6 +20,9 @@ inline constexpr const char* kExifName = "EXIF data";
 inline constexpr const char* kXmpName = "XMP data";
 inline constexpr const char* kIccName = "colour profile";
 inline constexpr const char* kPhotoshopName = "Photoshop and IPTC data";
+
+/// How JPEG's segments of EXIF data and XMP begin, and at times those of other formats.
+inline constexpr std::string_view kExifStart{"Exif\0\0", 6}, kXmpStart{"http://ns.adobe.com/xap/1.0/\0", 29};
 
 /// Adds up what is kept of a file and stops at the limit.
 class MetadataBudget {
@@ -37,6 +41,10 @@ class MetadataBudget {
 /// A number of `count` bytes, the upper ones first. Not checked.
 std::size_t big_endian(Bytes bytes, std::size_t at, std::size_t count);
 std::string text_of(Bytes bytes);
+bool starts_with(Bytes bytes, std::string_view text);
+/// A number of `count` bytes, the upper ones first.
+void append_big_endian(std::vector<std::uint8_t>& to, std::size_t value, int count);
+void append_text(std::vector<std::uint8_t>& to, std::string_view text);
 
 /// Names what has no place in Metadata, at most a few kinds of a file.
 void leave_out(Metadata& metadata, const std::string& text);
@@ -46,9 +54,9 @@ void drop(Metadata& metadata, const char* what);
 /// A colour profile says its own length and has a signature.
 bool is_profile(Bytes icc);
 
-/// Image resources without those that are thumbnails or second copies of EXIF and XMP data; nothing where they are
-/// damaged.
-std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all);
+/// Image resources without those that are thumbnails, or EXIF and XMP data of Photoshop's own, which are named; nothing
+/// where they are damaged.
+std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all, Metadata& metadata);
 /// Adds IPTC records that stand without the resource around them, unless there is one already.
 void add_iptc(std::vector<std::uint8_t>& resources, Bytes iptc);
 

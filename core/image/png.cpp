@@ -99,6 +99,28 @@ ImageInfo png_info(const std::string& path, Bytes bytes, const ReadLimits& limit
   return {static_cast<int>(width), static_cast<int>(height), ImageFormat::kPng};
 }
 
+/// The colours of a PNG with a palette; `count` is 0 for others.
+struct Palette {
+  png_colorp colors = nullptr;
+  png_bytep alphas = nullptr;
+  int count = 0, alpha_count = 0;
+};
+
+/// What libpng does as it expands palettes, but for indices without a colour, which it takes for black.
+Image from_palette(const std::string& path, const Image& indices, const Palette& palette) {
+  const bool alpha = palette.alpha_count > 0;
+  Image image(indices.width, indices.height, alpha ? 4 : 3);
+  std::uint8_t* to = image.data.data();
+  for (const std::uint8_t index : indices.data) {
+    check(index < palette.count, "cannot read ", path, " as PNG: a pixel has the colour ", int{index},
+          " of a palette of ", palette.count);
+    const png_color& color = palette.colors[index];
+    for (const png_byte sample : {color.red, color.green, color.blue}) *to++ = sample;
+    if (alpha) *to++ = index < palette.alpha_count ? palette.alphas[index] : std::uint8_t{255};
+  }
+  return image;
+}
+
 Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const ImageInfo size = png_info(path, bytes, limits);
   PngReader reader;
@@ -111,6 +133,7 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
   int passes = 0;
   bool transparency = false;  // known, as an alpha channel or a tRNS chunk
   std::size_t row_bytes = 0, least_bytes = 0;
+  Palette palette;
   bool ok = run_guarded(state.jump, [&] {
     reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
     if (reader.png == nullptr) std::longjmp(state.jump, 1);
@@ -128,7 +151,13 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
                    png_get_valid(reader.png, reader.info, PNG_INFO_tRNS) != 0;
     // Deflate makes data at most some 1030 times smaller.
     least_bytes = png_get_rowbytes(reader.png, reader.info) * static_cast<std::size_t>(size.height) / 1100;
-    png_set_expand(reader.png);  // palettes to RGB, fewer bits to 8, a transparent colour to alpha
+    if (png_get_color_type(reader.png, reader.info) == PNG_COLOR_TYPE_PALETTE) {
+      png_get_PLTE(reader.png, reader.info, &palette.colors, &palette.count);
+      png_get_tRNS(reader.png, reader.info, &palette.alphas, &palette.alpha_count, nullptr);
+      png_set_packing(reader.png);  // a byte for each index
+    } else {
+      png_set_expand(reader.png);  // fewer bits to 8, a transparent colour to alpha
+    }
     png_set_swap(reader.png);    // 16-bit samples to little-endian
     passes = png_set_interlace_handling(reader.png);
     png_read_update_info(reader.png, reader.info);
@@ -138,7 +167,7 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
   });
   Image image;
   if (ok) {
-    check_image_bytes(path, size, channels, bits, limits);
+    check_image_bytes(path, size, palette.count > 0 ? palette.alpha_count > 0 ? 5 : 4 : channels, bits, limits);
     check_file_holds(path, bytes.size(), least_bytes, size);
     check_transparency(path, bytes, transparency);
     image = Image(size.width, size.height, channels, bits);
@@ -157,7 +186,7 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
     }
   }
   if (!ok) fail("cannot read ", path, " as PNG: ", state.message);
-  return image;
+  return palette.count > 0 ? from_palette(path, image, palette) : image;
 }
 
 void encode_png(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) {

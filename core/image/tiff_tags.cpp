@@ -27,8 +27,8 @@ bool is_structure(unsigned tag) {
 /// Tags of the first directory that EXIF blocks have as well.
 bool is_description(unsigned tag) {
   constexpr unsigned kTags[] = {
-      269, 270, 271,   272,    kOrientation, kXResolution, kYResolution, kResolutionUnit, 305,    306,
-      315, 316, 33432, 0x4746, 0x4749,       0x9c9b,       0x9c9c,       0x9c9d,          0x9c9e, 0x9c9f};
+      269, 270,   271,    272,    kOrientation, kXResolution, kYResolution, kResolutionUnit, 305,    306,   315,
+      316, 33432, 0xc4a5, 0x4746, 0x4749,       0x9c9b,       0x9c9c,       0x9c9d,          0x9c9e, 0x9c9f};
   return std::find(std::begin(kTags), std::end(kTags), tag) != std::end(kTags);
 }
 
@@ -184,8 +184,10 @@ const TiffEntry* TiffTags::find(unsigned tag) const {
 }
 
 std::optional<std::uint64_t> TiffTags::number(const TiffEntry& entry) const {
+  constexpr unsigned kSigned[] = {6, 8, 9};  // of an orientation that some programs write so
   const bool whole_number = entry.type == 1 || entry.type == kShort || entry.type == kLong || entry.type == kLong8 ||
-                            entry.type == kIfd || entry.type == kIfd8;
+                            entry.type == kIfd || entry.type == kIfd8 ||
+                            std::find(std::begin(kSigned), std::end(kSigned), entry.type) != std::end(kSigned);
   if (entry.count != 1 || !whole_number || value(entry).size() != entry.bytes) return std::nullopt;
   return read(entry.at, static_cast<int>(entry.bytes));
 }

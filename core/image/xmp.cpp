@@ -1,9 +1,12 @@
 #include "core/image/xmp.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <unordered_map>
+#include <utility>
 
 namespace kind {
 namespace {
@@ -62,7 +65,207 @@ std::optional<Place> find_rdf(std::string_view packet) {
 
 constexpr std::string_view kExtensionProperty = "xmpNote:HasExtendedXMP";
 
+/// Namespaces, by how they begin, of properties that hold no longer, and what they speak of; empty where the properties
+/// themselves say that.
+constexpr std::pair<std::string_view, const char*> kStale[] = {
+    {"http://ns.adobe.com/hdr-gain-map/", "gain map"},
+    {"http://ns.apple.com/HDRGainMap/", "gain map"},
+    {"http://ns.google.com/photos/1.0/depthmap/", "depth map"},
+    {"http://ns.google.com/photos/dd/1.0/", "depth map"},
+    {"http://ns.google.com/photos/1.0/image/", "further pictures"},
+    {"http://ns.google.com/photos/1.0/camera/", ""},
+    {"http://ns.google.com/photos/1.0/container/", ""},
+};
+
+/// The row of kStale; -1 for other namespaces.
+int stale_namespace(std::string_view uri) {
+  for (std::size_t i = 0; i < std::size(kStale); ++i) {
+    if (uri.starts_with(kStale[i].first)) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+/// Goes over a packet's tags (XML 1.0, Namespaces in XML 1.0) and finds the parts that are to be taken out.
+class StaleFinder {
+ public:
+  explicit StaleFinder(std::string_view text) : text_(text) {}
+
+  /// False where the packet is not well-formed.
+  bool run() {
+    for (std::size_t at = text_.find('<'); at != std::string_view::npos; at = text_.find('<', at)) {
+      const std::string_view rest = text_.substr(at);
+      const std::string_view end = rest.starts_with("<!--")        ? "-->"
+                                   : rest.starts_with("<![CDATA[") ? "]]>"
+                                   : rest.starts_with("<?")        ? "?>"
+                                   : rest.starts_with("<!")        ? ">"
+                                                                   : "";
+      at = !end.empty() ? behind(at, end) : rest.starts_with("</") ? close(at) : open(at);
+      if (at == std::string_view::npos) return false;
+    }
+    return open_.empty();
+  }
+  /// Without the parts.
+  std::string kept() const {
+    std::string out;
+    std::size_t done = 0;
+    for (const auto& [begin, end] : parts_) {
+      out.append(text_, done, begin - done);
+      done = end;
+    }
+    return out.append(text_, done);
+  }
+  bool found() const { return !parts_.empty(); }
+  const std::vector<std::string>& names() const { return names_; }
+
+ private:
+  struct Attribute {
+    std::size_t begin, end;  ///< With the white space before it.
+    std::string_view name, value;
+  };
+  struct Element {
+    std::string_view name;
+    std::size_t declared;  ///< How many prefixes were declared outside of it.
+  };
+
+  std::size_t behind(std::size_t from, std::string_view end) const {
+    const std::size_t at = text_.find(end, from);
+    return at == std::string_view::npos ? at : at + end.size();
+  }
+
+  int stale_prefix(std::string_view name) const {
+    const std::size_t colon = name.find(':');
+    const auto prefix = prefixes_.find(name.substr(0, colon));
+    return colon == std::string_view::npos || prefix == prefixes_.end() || prefix->second.empty()
+               ? -1
+               : prefix->second.back();
+  }
+
+  void name_part(const char* what) {
+    if (std::find(names_.begin(), names_.end(), what) == names_.end()) names_.emplace_back(what);
+  }
+  /// Names what a part speaks of.
+  void name_part(int row, std::string_view part) {
+    const auto& [uri, what] = kStale[row];
+    if (*what != '\0') return name_part(what);
+    constexpr std::pair<std::string_view, const char*> kWords[] = {{"MotionPhoto", "motion video"},
+                                                                   {"MicroVideo", "motion video"},
+                                                                   {"GainMap", "gain map"},
+                                                                   {"Depth", "depth map"}};
+    bool named = false;
+    for (const auto& [word, meaning] : kWords) {
+      if (part.find(word) == std::string_view::npos) continue;
+      name_part(meaning);
+      named = true;
+    }
+    if (!named && uri.ends_with("camera/")) name_part("camera data in XMP");
+  }
+
+  /// The attributes from `at` on; returns where the tag's `>` or `/>` begins.
+  std::size_t read_attributes(std::size_t at) {
+    attributes_.clear();
+    for (;;) {
+      const std::size_t begin = at;
+      at = text_.find_first_not_of(kSpace, at);
+      if (at == std::string_view::npos) return at;
+      if (text_[at] == '>' || text_.substr(at, 2) == "/>") return at;
+      const std::size_t name_end = text_.find_first_of(" \t\r\n=<>/", at);
+      const std::size_t equals =
+          name_end == std::string_view::npos ? name_end : text_.find_first_not_of(kSpace, name_end);
+      if (equals == std::string_view::npos || text_[equals] != '=' || begin == at) return std::string_view::npos;
+      const std::size_t quote = text_.find_first_not_of(kSpace, equals + 1);
+      if (quote == std::string_view::npos || (text_[quote] != '"' && text_[quote] != '\''))
+        return std::string_view::npos;
+      const std::size_t end = text_.find(text_[quote], quote + 1);
+      if (end == std::string_view::npos) return end;
+      attributes_.push_back(
+          {begin, end + 1, text_.substr(at, name_end - at), text_.substr(quote + 1, end - quote - 1)});
+      at = end + 1;
+    }
+  }
+
+  /// A tag that opens an element. Returns what is behind it.
+  std::size_t open(std::size_t at) {
+    const std::size_t name_end = text_.find_first_of(" \t\r\n/>", at + 1);
+    if (name_end == std::string_view::npos || name_end == at + 1) return std::string_view::npos;
+    const std::string_view name = text_.substr(at + 1, name_end - at - 1);
+    const std::size_t end = read_attributes(name_end);
+    if (end == std::string_view::npos) return end;
+    open_.push_back({name, declared_.size()});
+    constexpr std::string_view kDeclaration = "xmlns:";
+    for (const Attribute& attribute : attributes_) {
+      if (!attribute.name.starts_with(kDeclaration)) continue;
+      declared_.push_back(attribute.name.substr(kDeclaration.size()));
+      prefixes_[declared_.back()].push_back(stale_namespace(attribute.value));
+    }
+    if (removed_depth_ == 0) {
+      removed_row_ = stale_prefix(name);
+      if (removed_row_ >= 0) {
+        removed_depth_ = open_.size();
+        // With its indentation.
+        const std::size_t before = text_.find_last_not_of(kSpace, at - 1);
+        removed_from_ = at > 0 && before != std::string_view::npos && text_[before] == '>' ? before + 1 : at;
+      } else {
+        take_attributes();
+      }
+    }
+    if (text_[end] == '>') return end + 1;
+    leave(end + 2);
+    return end + 2;
+  }
+
+  void take_attributes() {
+    for (const Attribute& attribute : attributes_) {
+      const bool declares = attribute.name.starts_with("xmlns:");
+      const int row = declares ? stale_namespace(attribute.value) : stale_prefix(attribute.name);
+      if (row < 0) continue;
+      parts_.emplace_back(attribute.begin, attribute.end);
+      if (!declares) name_part(row, text_.substr(attribute.begin, attribute.end - attribute.begin));
+    }
+  }
+
+  std::size_t close(std::size_t at) {
+    const std::size_t end = text_.find('>', at);
+    if (end == std::string_view::npos || open_.empty()) return std::string_view::npos;
+    std::string_view name = text_.substr(at + 2, end - at - 2);
+    name = name.substr(0, name.find_last_not_of(kSpace) + 1);
+    if (name != open_.back().name) return std::string_view::npos;
+    leave(end + 1);
+    return end + 1;
+  }
+
+  /// The innermost element ends here.
+  void leave(std::size_t end) {
+    if (removed_depth_ == open_.size()) {
+      parts_.emplace_back(removed_from_, end);
+      name_part(removed_row_, text_.substr(removed_from_, end - removed_from_));
+      removed_depth_ = 0;
+    }
+    for (; declared_.size() > open_.back().declared; declared_.pop_back()) prefixes_[declared_.back()].pop_back();
+    open_.pop_back();
+  }
+
+  std::string_view text_;
+  std::vector<Element> open_;
+  std::vector<Attribute> attributes_;
+  std::vector<std::string_view> declared_;
+  std::unordered_map<std::string_view, std::vector<int>> prefixes_;
+  std::vector<std::pair<std::size_t, std::size_t>> parts_;
+  std::size_t removed_depth_ = 0, removed_from_ = 0;  ///< Depth 0: nothing is being taken out.
+  int removed_row_ = -1;
+  std::vector<std::string> names_;
+};
+
 }  // namespace
+
+std::vector<std::string> remove_stale_xmp(std::string& packet) {
+  const bool any = std::any_of(std::begin(kStale), std::end(kStale),
+                               [&](const auto& row) { return packet.find(row.first) != std::string::npos; });
+  if (!any) return {};
+  StaleFinder finder(packet);
+  if (!finder.run() || !finder.found()) return {};
+  packet = finder.kept();
+  return finder.names();
+}
 
 void make_xmp_upright(std::string& packet, int width, int height, bool applied) {
   if (applied) set_numbers(packet, "tiff:Orientation", 1);

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 /// XMP packets (ISO 16684-1) are XML, which these functions search for a few properties without parsing it all.
 namespace kind {
@@ -11,6 +12,12 @@ namespace kind {
 /// `height`, thumbnails (xmp:Thumbnails) are taken out, and where an orientation was `applied` tiff:Orientation
 /// becomes 1.
 void make_xmp_upright(std::string& packet, int width, int height, bool applied);
+
+/// Takes out the properties that speak of what else was in the picture's file and is not carried over, or of the old
+/// pixels: all of the namespaces of gain maps (Adobe, Apple), and of motion photos, containers, depth maps and pictures in
+/// XMP (Google). Everything else stays byte for byte. Returns what was taken out, for people to read, "gain map". Packets
+/// that are no well-formed XML stay as they are.
+std::vector<std::string> remove_stale_xmp(std::string& packet);
 
 /// JPEG files hold at most 65 KB in one packet; more goes to an extension, which the packet names by its digest.
 /// The 32 digits of that name, empty where there is none.

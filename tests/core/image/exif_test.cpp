@@ -21,14 +21,15 @@ TEST_CASE("exif: the orientation", "[unit]") {
 
 TEST_CASE("exif: an orientation is applied in the types that it is reset in, and no others", "[unit]") {
   for (const bool little : {false, true}) {
-    for (unsigned type = 1; type <= 4; ++type) {
-      const int bytes = type == 4 ? 4 : type == 3 ? 2 : 1;
+    for (unsigned type = 0; type <= 14; ++type) {
+      const int bytes = type == 4 || type == 9 || type == 13 ? 4 : type == 3 || type == 8 ? 2 : 1;
       const std::string value = number(6, bytes, little) + std::string(static_cast<std::size_t>(4 - bytes), '\0');
       std::vector<std::uint8_t> block = bytes_of(
           (little ? "II" : "MM") + number(42, 2, little) + number(8, 4, little) + number(1, 2, little) +
           number(0x112, 2, little) + number(type, 2, little) + number(1, 4, little) + value + number(0, 4, little));
       const std::vector<std::uint8_t> before = block;
-      const bool known = type >= 3;
+      // BYTE, SHORT, LONG, the same with a sign, and IFD; not ASCII, RATIONAL, UNDEFINED, FLOAT.
+      const bool known = type == 1 || type == 3 || type == 4 || type == 6 || type == 8 || type == 9 || type == 13;
       CHECK(exif_orientation(block) == (known ? 6 : 1));
       REQUIRE(make_exif_upright(block, 4, 3));
       CHECK((block == before) == !known);
@@ -54,6 +55,47 @@ TEST_CASE("exif: a thumbnail in front of other data is blanked, and those stay w
   CHECK(block.size() == whole.size());
   CHECK(text_of(block).find("THUMB") == std::string::npos);
   CHECK(text_of(block).find("a preview that only") == whole.find("a preview that only"));
+}
+
+TEST_CASE("exif: what lies between the directories stays, also what the thumbnail's alone leads to", "[unit]") {
+  for (const bool little : {false, true}) {
+    const auto entry = [&](unsigned tag, unsigned type, std::size_t count, std::size_t value) {
+      return number(tag, 2, little) + number(type, 2, little) + number(count, 4, little) +
+             number(value, type == 3 ? 2 : 4, little) + (type == 3 ? std::string(2, '\0') : "");
+    };
+    // Header, a directory with the orientation and the maker, data that a maker's note alone would know of, the
+    // thumbnail's directory, its resolution, the thumbnail.
+    const std::string maker = "A maker", print = "PrintIM with settings", odd = "unknown", thumbnail = "THUMB";
+    const std::size_t first = 8, maker_at = first + 2 + 24 + 4, print_at = maker_at + maker.size(),
+                      odd_at = print_at + print.size(), second = odd_at + odd.size(), ratio = second + 2 + 60 + 4,
+                      thumbnail_at = ratio + 8;
+    const auto block = [&](unsigned orientation, bool whole) {
+      std::string out = (little ? "II" : "MM") + number(42, 2, little) + number(first, 4, little);
+      out += number(2, 2, little) + entry(0x10f, 2, maker.size(), maker_at) + entry(0x112, 3, 1, orientation) +
+             number(second, 4, little) + maker + print + odd;
+      const std::string settings = entry(0xc4a5, 7, print.size(), print_at), version = entry(0x9001, 3, 1, 77);
+      if (!whole) return out + number(2, 2, little) + version + settings + number(0, 4, little);
+      return out + number(5, 2, little) + entry(0x10f, 2, maker.size(), maker_at) + version +
+             entry(0x201, 4, 1, thumbnail_at) + entry(0x202, 4, 1, thumbnail.size()) + settings +
+             number(99999, 4, little) + std::string(8, 'r') + thumbnail;
+    };
+    std::vector<std::uint8_t> bytes = bytes_of(block(6, true));
+    REQUIRE(make_exif_upright(bytes, 4, 3));
+    CHECK(text_of(bytes).substr(0, block(1, false).size()) == block(1, false));
+    CHECK(text_of(bytes).find("THUMB") == std::string::npos);
+    const std::vector<std::uint8_t> once = bytes;
+    REQUIRE(make_exif_upright(bytes, 4, 3));
+    CHECK(bytes == once);
+  }
+}
+
+TEST_CASE("exif: a byte behind the thumbnail that is something stays", "[unit]") {
+  for (const char last : {'\0', 'x'}) {
+    std::vector<std::uint8_t> block = bytes_of(exif_block(true, 6, 40, 30, "THUMB") + last);
+    REQUIRE(make_exif_upright(block, 40, 30));
+    CHECK(block.size() == exif_block(true, 6, 40, 30, last == 'x' ? "THUMBx" : "").size());
+    CHECK((block.back() == 'x') == (last == 'x'));
+  }
 }
 
 TEST_CASE("exif: a thumbnail said to lie over other data takes none of it along", "[unit]") {

@@ -125,6 +125,12 @@ TEST_CASE("heif: the file's own orientation is applied, and once") {
   CHECK(image_info(path).width == 16);
   CHECK(exif_orientation(metadata.exif) == 1);
   for (int c = 0; c < 3; ++c) CHECK(std::abs(turned.sample(15, 0, c) - image.sample(0, 0, c)) <= 8);
+  CHECK(metadata.dropped.empty());
+  // One in the EXIF data alone turns nothing, and is named.
+  const Image alone = read_image(put_heif(dir, "p", image, {.exif = exif_block(true, 6, 32, 16)}), {}, &metadata);
+  CHECK((alone.width == 32 && alone.height == 16));
+  CHECK(exif_orientation(metadata.exif) == 1);
+  CHECK(metadata.dropped == std::vector<std::string>{"EXIF orientation, which this format ignores"});
   const Image flipped = read_image(put_heif(dir, "p", image, {.orientation = heif_orientation_flip_horizontally}));
   for (int c = 0; c < 3; ++c) CHECK(std::abs(flipped.sample(31, 0, c) - image.sample(0, 0, c)) <= 8);
 }

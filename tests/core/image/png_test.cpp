@@ -192,6 +192,33 @@ TEST_CASE("png: every kind of the standard is read", "[unit]") {
   }
 }
 
+TEST_CASE("png: an index without a colour is refused", "[unit]") {
+  const TempDir dir;
+  for (const int depth : {1, 2, 4, 8}) {
+    for (const bool interlaced : {false, true}) {
+      for (const bool transparent : {false, true}) {
+        PngFile file{9, 5, depth, 3, interlaced, std::vector<unsigned>(45, 0), {}, {}};
+        const unsigned colors = depth == 1 ? 1 : 3;
+        for (unsigned i = 0; i < 3 * colors; ++i) file.palette.push_back(static_cast<std::uint8_t>(10 + i));
+        if (transparent) file.transparency = {7};
+        file.samples[3] = colors - 1;
+        INFO("depth " << depth << ", interlaced " << interlaced << ", transparent " << transparent);
+        const Image image = read_image(dir.put("p.png", file.bytes()));
+        CHECK(image.channels == (transparent ? 4 : 3));
+        CHECK(image.sample(3, 0, 2) == static_cast<int>(9 + 3 * colors));
+        for (const std::size_t at : {0u, 22u, 44u}) {
+          PngFile bad = file;
+          bad.samples[at] = colors;
+          const std::string path = dir.put("p.png", bad.bytes());
+          CHECK(error_of([&] { read_image(path); }) == "cannot read " + path + " as PNG: a pixel has the colour " +
+                                                           std::to_string(colors) + " of a palette of " +
+                                                           std::to_string(colors));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("png: what follows the end, and unknown or text chunks, do not matter", "[unit]") {
   const TempDir dir;
   const PngFile file = make_png(4, 3, 8, 2, false);

@@ -21,6 +21,7 @@ namespace kind::testing {
 namespace {
 
 using Catch::Matchers::Contains;
+using namespace std::string_literals;
 using Bytes = std::vector<std::uint8_t>;
 
 /// How a file is written.
@@ -250,6 +251,14 @@ TEST_CASE("tiff: orientation is applied, pages and tags that are not kept are na
   CHECK(image_info(dir / "p.tif").width == 3);
   CHECK(read_image(put_tiff(dir, image, {.more = orientation(ORIENTATION_BOTLEFT)})).sample(0, 2, 0) ==
         image.sample(0, 0, 0));
+  // Some programs store it with a sign (SSHORT, SLONG) or long.
+  const std::string entry = "\x12\1\3\0\1\0\0\0\6\0\0\0"s;
+  for (const char type : {'\4', '\x8', '\x9'}) {
+    std::string file = text_of(slurp(put_tiff(dir, image, {.more = orientation(ORIENTATION_RIGHTTOP)})));
+    REQUIRE(file.find(entry) != std::string::npos);
+    file[file.find(entry) + 2] = type;
+    CHECK(read_image(dir.put("q.tif", file)).data == turned.data);
+  }
 
   const auto more = [](TIFF* tiff) {
     TIFFSetField(tiff, TIFFTAG_ARTIST, "Somebody");

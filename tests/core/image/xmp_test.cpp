@@ -30,14 +30,58 @@ TEST_CASE("xmp: made upright, in attributes and in elements", "[unit]") {
   CHECK(other == before);
 }
 
+TEST_CASE("xmp: properties that hold no longer are taken out, all else stays byte for byte", "[unit]") {
+  using Names = std::vector<std::string>;
+  const auto left = [](std::string text) {
+    remove_stale_xmp(text);
+    return text;
+  };
+  const auto names = [](std::string text) { return remove_stale_xmp(text); };
+  // A prefix is what it is declared to be, and only where it is.
+  const std::string camera = "http://ns.google.com/photos/1.0/camera/", gain = "http://ns.adobe.com/hdr-gain-map/1.0/";
+  CHECK(left(packet("xmlns:a=\"" + camera + "\" a:MicroVideo=\"1\" b:c='1'", "<a:Some>x</a:Some><d:e/>")) ==
+        packet("b:c='1'", "<d:e/>"));
+  CHECK(names(packet("xmlns:a='" + camera + "' a:MicroVideo='1'")) == Names{"motion video"});
+  CHECK(names(packet("xmlns:a='" + camera + "' a:BurstID='1'")) == Names{"camera data in XMP"});
+  const std::string inner = "<b:c xmlns:a='" + gain +
+                            "'><a:Version>1.0</a:Version>\n  <a:Max>\n<a:Deep a:x='>'/></a:Max>\n"
+                            "</b:c><a:Kept xmlns:a='of another'><!-- <a:x> --></a:Kept>";
+  CHECK(left(packet("", inner)) == packet("", "<b:c>\n</b:c><a:Kept xmlns:a='of another'><!-- <a:x> --></a:Kept>"));
+  CHECK(names(packet("", inner)) == Names{"gain map"});
+  CHECK(names(packet("xmlns:a=\"http://ns.apple.com/HDRGainMap/1.0/\" a:x=\"\"")) == Names{"gain map"});
+  CHECK(names(packet("xmlns:a=\"http://ns.google.com/photos/1.0/image/\" a:Data=\"\"")) == Names{"further pictures"});
+  CHECK(names(packet("", "<a:Depth xmlns:a=\"http://ns.google.com/photos/dd/1.0/device/\"/>")) == Names{"depth map"});
+  const std::string container = "http://ns.google.com/photos/1.0/container/";
+  CHECK(names(packet("", "<a:Directory xmlns:a='" + container + "' xmlns:i='" + container +
+                             "item/'><a:Item i:Semantic='MotionPhoto'/></a:Directory>")) == Names{"motion video"});
+  // A declaration that nothing uses goes as well, without a name.
+  CHECK(left(packet("xmlns:a=\"" + gain + "\" b:c=\"d\"")) != packet("xmlns:a=\"" + gain + "\" b:c=\"d\""));
+  CHECK(names(packet("xmlns:a=\"" + gain + "\"")).empty());
+
+  // What is kept: other namespaces, text that only mentions these, and what is no well-formed XML.
+  const std::string panorama = "xmlns:GPano=\"http://ns.google.com/photos/1.0/panorama/\" GPano:Stitched=\"True\"";
+  const std::string a = "<a:b xmlns:a=\"" + gain + "\">";
+  for (const std::string& text : std::vector<std::string>{
+           packet(panorama, "<dc:title>" + gain + "</dc:title>"), packet("", "<![CDATA[" + a + "]]>"), packet("", a),
+           packet("", "</b>" + a + "</a:b>"), packet("", a + "</c:b>"), a.substr(0, 30),
+           "<a:b xmlns:a=\"" + gain + "\"", "<" + a + "</a:b>", "<a:b xmlns:a=" + gain + "></a:b>", "<a b" + a, "",
+           std::string(5, '<') + gain}) {
+    CHECK(left(text) == text);
+    CHECK(names(text).empty());
+  }
+  CHECK(left("<?xpacket begin=''?>" + a + "</a:b ><?xpacket end='w'?>") == "<?xpacket begin=''?><?xpacket end='w'?>");
+}
+
 TEST_CASE("xmp: text that never ends does not hang", "[unit]") {
-  for (const char* piece :
-       {"tiff:Orientation=\"6", "<tiff:Orientation>", "<xmp:Thumbnails", "tiff:Orientation=\"6\" ",
-        "<xmp:Thumbnails></xmp:Thumbnails>", "tiff:Orientation ", "<xmp:Thumbnails>'\"", "tiff:Orientation>"}) {
+  for (const char* piece : {"tiff:Orientation=\"6", "<tiff:Orientation>", "<xmp:Thumbnails", "tiff:Orientation=\"6\" ",
+                            "<xmp:Thumbnails></xmp:Thumbnails>", "tiff:Orientation ", "<xmp:Thumbnails>'\"",
+                            "tiff:Orientation>", "<b:c xmlns:b='x'>", "<b:c/>", "<b:c b:d=''/> ", "<!--", "\n"}) {
     std::string text;
     while (text.size() < 8 << 20) text += piece;
     const auto start = std::chrono::steady_clock::now();
     make_xmp_upright(text, 100000, 1, true);
+    std::string stale = "<a xmlns:b='http://ns.adobe.com/hdr-gain-map/'>" + text;
+    remove_stale_xmp(stale);
     // And one that ends at last, far behind.
     text += "tiff:Orientation><";
     make_xmp_upright(text, 100000, 1, true);
