@@ -381,7 +381,34 @@ ColorReading read_color(const std::string& path, const Metadata& metadata, bool 
   return reading;
 }
 
+InkConversion ink_conversion(const std::vector<std::uint8_t>& icc) {
+  struct Inks {
+    Context context = make_context();
+    cmsHTRANSFORM transform = nullptr;
+    Inks() = default;
+    Inks(const Inks&) = delete;
+    Inks& operator=(const Inks&) = delete;
+    ~Inks() {
+      if (transform) cmsDeleteTransform(transform);
+    }
+  };
+  const auto inks = std::make_shared<Inks>();
+  cmsContext const context = inks->context.get();
+  const Profile profile(cmsOpenProfileFromMemTHR(context, icc.data(), static_cast<cmsUInt32Number>(icc.size())));
+  if (!profile || cmsGetColorSpace(profile.get()) != cmsSigCmykData) return nullptr;
+  const Profile srgb(cmsCreate_sRGBProfileTHR(context));
+  inks->transform =
+      cmsCreateTransformTHR(context, profile.get(), TYPE_CMYK_8, srgb.get(), TYPE_RGB_8, INTENT_RELATIVE_COLORIMETRIC,
+                            cmsFLAGS_NOCACHE | cmsFLAGS_BLACKPOINTCOMPENSATION);
+  if (!inks->transform) return nullptr;
+  return [inks](const std::uint8_t* from, int count, std::uint8_t* rgb) {
+    cmsDoTransform(inks->transform, from, rgb, static_cast<cmsUInt32Number>(count));
+  };
+}
+
 #else
+
+InkConversion ink_conversion(const std::vector<std::uint8_t>&) { return nullptr; }
 
 ColorReading read_color(const std::string&, const Metadata& metadata, bool) {
   const bool said = !metadata.icc.empty() || std::any_of(metadata.color.begin(), metadata.color.end(),

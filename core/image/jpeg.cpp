@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/image/color.h"
 #include "core/image/image_codecs.h"
 
 namespace kind {
@@ -220,6 +221,8 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
   }
   Image image(static_cast<int>(info.image_width), static_cast<int>(info.image_height), gray ? 1 : 3);
   std::vector<JSAMPLE> inks(cmyk ? 4 * static_cast<std::size_t>(info.image_width) : 0);
+  const InkConversion by_profile =
+      cmyk ? ink_conversion(read_jpeg_metadata(path, bytes, limits.max_metadata_bytes).icc) : nullptr;
   bool ok = run_guarded(reader.errors.jump, [&] {
     info.out_color_space = cmyk ? JCS_CMYK : gray ? JCS_GRAYSCALE : JCS_RGB;
     reader.errors.tolerant = limits.damage != nullptr;
@@ -228,7 +231,13 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
       std::uint8_t* const to = image.row(static_cast<int>(info.output_scanline));
       JSAMPROW row = cmyk ? inks.data() : to;
       jpeg_read_scanlines(&info, &row, 1);
-      if (cmyk) cmyk_to_rgb(row, info.saw_Adobe_marker, image.width, to);
+      if (cmyk && by_profile) {
+        // Adobe's files hold the light that the inks leave.
+        for (JSAMPLE& ink : inks) ink = info.saw_Adobe_marker ? static_cast<JSAMPLE>(255 - ink) : ink;
+        by_profile(inks.data(), image.width, to);
+      } else if (cmyk) {
+        cmyk_to_rgb(row, info.saw_Adobe_marker, image.width, to);
+      }
     }
     // Reads to the end marker, so that a file cut short behind the last row is found too.
     jpeg_finish_decompress(&info);

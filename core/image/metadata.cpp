@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/image/color.h"
 #include "core/image/exif.h"
 #include "core/image/metadata_parts.h"
 #include "core/image/xmp.h"
@@ -316,8 +317,10 @@ std::vector<PngChunk> png_chunks(const Metadata& metadata) {
 void check_profile(Metadata& metadata, bool gray) {
   if (metadata.icc.empty()) return;
   if (std::memcmp(metadata.icc.data() + 16, gray ? "GRAY" : "RGB ", 4) == 0) return;
+  const bool inks = std::memcmp(metadata.icc.data() + 16, "CMYK", 4) == 0 && ink_conversion(metadata.icc) != nullptr;
   metadata.icc.clear();
-  metadata.dropped.push_back(std::string(kIccName) + " for other pixels than the picture's");
+  metadata.dropped.push_back(inks ? "inks (CMYK), which became sRGB by their profile"
+                                  : std::string(kIccName) + " for other pixels than the picture's");
 }
 
 std::vector<std::string> metadata_left_out(const Metadata& metadata, const MetadataHolder& holder) {

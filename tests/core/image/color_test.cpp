@@ -5,6 +5,7 @@
 
 #include "core/base/random.h"
 #include "tests/support/errors.h"
+#include "tests/support/ink_profile.h"
 #include "tests/support/pictures.h"
 #include "tests/support/scopes.h"
 
@@ -221,6 +222,27 @@ TEST_CASE("color: a picture in sRGB", "[unit]") {
       CHECK(result.sample(x, y, 3) == image.sample(x, y, 3) * (bits == 8 ? 257 : 1));
     }
   }
+}
+
+TEST_CASE("color: inks become sRGB by their profile", "[unit]") {
+  if (skipped()) return;
+#if KIND_HAS_LCMS
+  const InkConversion convert = ink_conversion(ink_profile());
+  REQUIRE(convert != nullptr);
+  const std::uint8_t inks[] = {0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 0};
+  std::uint8_t rgb[15] = {};
+  convert(inks, 5, rgb);
+  for (int c = 0; c < 3; ++c) {
+    CHECK(rgb[c] >= 254);
+    CHECK(rgb[3 + c] <= 1);
+  }
+  CHECK((rgb[6] < 80 && rgb[8] > 200));    // cyan
+  CHECK((rgb[9] > 180 && rgb[10] < 80));   // magenta
+  CHECK((rgb[12] > 200 && rgb[14] < 80));  // yellow
+#endif
+  CHECK(ink_conversion({}) == nullptr);
+  CHECK(ink_conversion(std::vector<std::uint8_t>(200)) == nullptr);
+  CHECK(ink_conversion(read_color("a.png", with({gamma(100000)}), false).encoding->profile()) == nullptr);
 }
 
 }  // namespace

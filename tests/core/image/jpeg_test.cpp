@@ -4,6 +4,7 @@
 
 #include "core/image/image.h"
 #include "tests/support/errors.h"
+#include "tests/support/ink_profile.h"
 #include "tests/support/jpeg.h"
 #include "tests/support/pictures.h"
 #include "tests/support/temp_dir.h"
@@ -177,13 +178,22 @@ TEST_CASE("jpeg: a CMYK file of another program", "[unit]") {
   const TempDir dir;
   const Image image = read_image(dir.put("p.jpg", from_hex(kCmyk)));
   REQUIRE((image.width == 8 && image.height == 6 && image.channels == 3));
-  // A profile for inks says nothing of RGB.
+  // What is no profile, though it says that it is one for inks.
   Metadata metadata;
   std::string icc(200, '\0');
   icc.replace(0, 4, number(200, 4, false)).replace(16, 4, "CMYK").replace(36, 4, "acsp");
   read_image(dir.put("q.jpg", with_segment(from_hex(kCmyk), 0xe2, "ICC_PROFILE\0\1\1"s + icc)), {}, &metadata);
   CHECK(metadata.icc.empty());
   CHECK(metadata.dropped == std::vector<std::string>{"colour profile for other pixels than the picture's"});
+#if KIND_HAS_LCMS
+  const Bytes profile = ink_profile();
+  const std::string whole(profile.begin(), profile.end());
+  const Image converted =
+      read_image(dir.put("r.jpg", with_segment(from_hex(kCmyk), 0xe2, "ICC_PROFILE\0\1\1"s + whole)), {}, &metadata);
+  CHECK(metadata.icc.empty());
+  CHECK(metadata.dropped == std::vector<std::string>{"inks (CMYK), which became sRGB by their profile"});
+  CHECK((converted.channels == 3 && converted.data != image.data));
+#endif
 }
 
 TEST_CASE("jpeg: the EXIF orientation is applied", "[unit]") {
