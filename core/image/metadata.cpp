@@ -123,119 +123,161 @@ bool needs_utf8(std::string_view text) {
   return found;
 }
 
+/// Collects what the chunks of a PNG say beside the pixels.
+class PngMetadataReader {
+ public:
+  PngMetadataReader(const std::string& path, std::size_t max_bytes) : budget_(path, max_bytes) {}
+
+  /// Takes a chunk: its type, its data, its checksum.
+  void take(Bytes chunk);
+  /// What was found, with what stands in texts where no chunk of its own has it. Once, at the end.
+  Metadata finish();
+
+ private:
+  void take_profile(Bytes data);
+  void take_density(Bytes data);
+  void take_text(const std::string& type, Bytes data);
+  void take_hidden(std::string_view kind, const char* what, const std::vector<std::uint8_t>& content);
+  std::optional<std::vector<std::uint8_t>> text_content(const std::string& type, Bytes data) const;
+
+  Metadata metadata_;
+  MetadataBudget budget_;
+  std::vector<std::uint8_t> raw_exif_, raw_iptc_;
+  std::string raw_xmp_;
+};
+
+void PngMetadataReader::take(Bytes chunk) {
+  const std::string type = text_of(chunk.first(4));
+  const Bytes checked = chunk.first(chunk.size() - 4), data = checked.subspan(4);
+  const bool text = type == "tEXt" || type == "zTXt" || type == "iTXt";
+  const bool color = type == "gAMA" || type == "cHRM" || type == "sRGB" || type == "cICP";
+  const bool known = text || color || type == "eXIf" || type == "iCCP" || type == "pHYs";
+  constexpr char kAncillary = 0x20;
+  if (!known && !(type[0] & kAncillary)) return;
+  if (crc32(0, checked.data(), static_cast<uInt>(checked.size())) != big_endian(chunk, checked.size(), 4)) {
+    // Also of unknown ones: the damage may be in the name of one that bears on the picture.
+    drop(metadata_, !known           ? "chunk"
+                    : type == "eXIf" ? kExifName
+                    : type == "iCCP" ? kIccName
+                    : text           ? "text"
+                                     : "colour data");
+  } else if (type == "eXIf") {
+    budget_.take(data.size());
+    metadata_.exif.assign(data.begin(), data.end());
+  } else if (type == "iCCP") {
+    take_profile(data);
+  } else if (type == "pHYs") {
+    take_density(data);
+  } else if (color) {
+    budget_.take(data.size() + 64);
+    metadata_.color.push_back({type, {data.begin(), data.end()}});
+  } else if (text) {
+    take_text(type, data);
+  } else {
+    leave_out_chunk(metadata_, type, data);
+  }
+}
+
+/// A name of at most 79 bytes and a zero, the method, the packed profile.
+void PngMetadataReader::take_profile(Bytes data) {
+  const auto zero = std::find(data.begin(), data.end(), std::uint8_t{0});
+  const auto start = static_cast<std::size_t>(zero - data.begin()) + 2;
+  const auto icc = start <= data.size() ? inflate(data.subspan(start), budget_) : std::nullopt;
+  if (!icc || !is_profile(*icc)) return drop(metadata_, kIccName);
+  budget_.take(icc->size());
+  metadata_.icc = *icc;
+}
+
+void PngMetadataReader::take_density(Bytes data) {
+  if (data.size() != 9) return;
+  const std::size_t x = big_endian(data, 0, 4), y = big_endian(data, 4, 4);
+  metadata_.density = {static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), data[8] == 1};
+}
+
+/// A text of the picture's own, or one that holds other metadata.
+void PngMetadataReader::take_text(const std::string& type, Bytes data) {
+  const bool xmp = type == "iTXt" && starts_with(data, kXmpKeyword);
+  const auto keyword = static_cast<std::size_t>(std::find(data.begin(), data.end(), std::uint8_t{0}) - data.begin());
+  std::string_view kind(reinterpret_cast<const char*>(data.data()), keyword);
+  kind = xmp ? "xmp" : kind.starts_with(kRawStart) ? kind.substr(kRawStart.size()) : "";
+  const bool resources = kind == "iptc" || kind == "8bim";
+  if (kind != "exif" && kind != "APP1" && kind != "xmp" && !resources) {
+    budget_.take(data.size() + 64);
+    metadata_.texts.push_back({type, {data.begin(), data.end()}});
+    return;
+  }
+  const char* what = kind == "xmp" ? kXmpName : resources ? kPhotoshopName : kExifName;
+  const auto content = text_content(type, data);
+  if (!content) return drop(metadata_, what);
+  budget_.take(content->size() + 64);
+  if (!xmp) return take_hidden(kind, what, *content);
+  if (metadata_.xmp.empty()) metadata_.xmp = text_of(*content);
+}
+
+/// The text of a text chunk, unpacked; nothing where it is damaged.
+std::optional<std::vector<std::uint8_t>> PngMetadataReader::text_content(const std::string& type, Bytes data) const {
+  // A keyword and a zero; zTXt: method, packed text; iTXt: whether packed, method, language, keyword again, text.
+  const auto zero_behind = [&](std::size_t from) {
+    return static_cast<std::size_t>(
+        std::find(data.begin() + static_cast<std::ptrdiff_t>(from), data.end(), std::uint8_t{0}) - data.begin());
+  };
+  const std::size_t keyword = zero_behind(0);
+  std::size_t start = keyword + 1;
+  bool packed = false;
+  if (type == "zTXt") {
+    packed = true;
+    start += 1;
+  } else if (type == "iTXt") {
+    packed = keyword + 1 < data.size() && data[keyword + 1] == 1;
+    if (keyword + 3 <= data.size()) start = zero_behind(keyword + 3) + 1;
+    if (start <= data.size()) start = zero_behind(start) + 1;
+  }
+  if (start > data.size()) return std::nullopt;
+  const Bytes rest = data.subspan(start);
+  if (packed) return inflate(rest, budget_);
+  if (rest.size() > budget_.left()) budget_.refuse();  // before it is copied
+  return std::vector<std::uint8_t>(rest.begin(), rest.end());
+}
+
+/// Other metadata, as the digits of a text: its `kind` as the keyword says, `what` it is called.
+void PngMetadataReader::take_hidden(std::string_view kind, const char* what, const std::vector<std::uint8_t>& content) {
+  const auto bytes = raw_profile(text_of(content));
+  if (!bytes) return drop(metadata_, what);
+  if (kind == "iptc" && starts_with(*bytes, kIptcStart)) {
+    raw_iptc_ = *bytes;
+  } else if (kind == "iptc" || kind == "8bim") {
+    auto kept = kept_resources(*bytes, metadata_);
+    if (!kept) return drop(metadata_, what);
+    metadata_.photoshop = std::move(*kept);
+  } else if (kind == "xmp" || starts_with(*bytes, kXmpStart)) {
+    raw_xmp_ = text_of(Bytes(*bytes).subspan(starts_with(*bytes, kXmpStart) ? kXmpStart.size() : 0));
+  } else {
+    raw_exif_ = *bytes;
+  }
+}
+
+Metadata PngMetadataReader::finish() {
+  std::vector<std::uint8_t>& exif = metadata_.exif;
+  if (exif.empty()) exif = std::move(raw_exif_);
+  if (starts_with(exif, kExifStart)) exif.erase(exif.begin(), exif.begin() + 6);
+  if (metadata_.xmp.empty()) metadata_.xmp = std::move(raw_xmp_);
+  add_iptc(metadata_.photoshop, raw_iptc_);
+  return std::move(metadata_);
+}
+
 }  // namespace
 
 Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
-  Metadata metadata;
-  MetadataBudget budget(path, max_bytes);
-  std::vector<std::uint8_t> raw_exif, raw_iptc;
-  std::string raw_xmp;
-  const auto read_text = [&](const std::string& type, Bytes data) {
-    // A keyword and a zero; zTXt: method, packed text; iTXt: whether packed, method, language, keyword again, text.
-    const auto zero_behind = [&](std::size_t from) {
-      return static_cast<std::size_t>(
-          std::find(data.begin() + static_cast<std::ptrdiff_t>(from), data.end(), std::uint8_t{0}) - data.begin());
-    };
-    const bool xmp = type == "iTXt" && starts_with(data, kXmpKeyword);
-    const std::size_t keyword = zero_behind(0);
-    std::string_view kind(reinterpret_cast<const char*>(data.data()), keyword);
-    kind = xmp ? "xmp" : kind.starts_with(kRawStart) ? kind.substr(kRawStart.size()) : "";
-    const bool resources = kind == "iptc" || kind == "8bim";
-    if (kind != "exif" && kind != "APP1" && kind != "xmp" && !resources) {
-      budget.take(data.size() + 64);
-      metadata.texts.push_back({type, {data.begin(), data.end()}});
-      return;
-    }
-    const char* what = kind == "xmp" ? kXmpName : resources ? kPhotoshopName : kExifName;
-    std::size_t start = keyword + 1;
-    bool packed = false;
-    if (type == "zTXt") {
-      packed = true;
-      start += 1;
-    } else if (type == "iTXt") {
-      packed = keyword + 1 < data.size() && data[keyword + 1] == 1;
-      if (keyword + 3 <= data.size()) start = zero_behind(keyword + 3) + 1;
-      if (start <= data.size()) start = zero_behind(start) + 1;
-    }
-    std::optional<std::vector<std::uint8_t>> content;
-    if (start <= data.size()) {
-      const Bytes rest = data.subspan(start);
-      if (!packed && rest.size() > budget.left()) budget.refuse();  // before it is copied
-      content = packed ? inflate(rest, budget) : std::vector<std::uint8_t>(rest.begin(), rest.end());
-    }
-    if (!content) return drop(metadata, what);
-    budget.take(content->size() + 64);
-    if (xmp) {
-      if (metadata.xmp.empty()) metadata.xmp = text_of(*content);
-      return;
-    }
-    const auto bytes = raw_profile(text_of(*content));
-    if (!bytes) return drop(metadata, what);
-    if (kind == "iptc" && starts_with(*bytes, kIptcStart)) {
-      raw_iptc = *bytes;
-    } else if (resources) {
-      auto kept = kept_resources(*bytes, metadata);
-      if (!kept) return drop(metadata, what);
-      metadata.photoshop = std::move(*kept);
-    } else if (kind == "xmp" || starts_with(*bytes, kXmpStart)) {
-      raw_xmp = text_of(Bytes(*bytes).subspan(starts_with(*bytes, kXmpStart) ? kXmpStart.size() : 0));
-    } else {
-      raw_exif = *bytes;
-    }
-  };
+  PngMetadataReader reader(path, max_bytes);
   for (std::size_t at = 8; at + 12 <= file.size();) {
     const std::size_t length = big_endian(file, at, 4);
     if (length > file.size() - at - 12) break;
-    const std::string type = text_of(file.subspan(at + 4, 4));
-    const Bytes data = file.subspan(at + 8, length);
-    const Bytes checked = file.subspan(at + 4, length + 4);
-    const std::size_t sum = big_endian(file, at + 8 + length, 4);
+    const Bytes chunk = file.subspan(at + 4, length + 8);
+    if (starts_with(chunk, "IEND"sv)) break;
+    reader.take(chunk);
     at += 12 + length;
-    if (type == "IEND") break;
-    const bool text = type == "tEXt" || type == "zTXt" || type == "iTXt";
-    const bool color = type == "gAMA" || type == "cHRM" || type == "sRGB" || type == "cICP";
-    const bool known = text || color || type == "eXIf" || type == "iCCP" || type == "pHYs";
-    constexpr char kAncillary = 0x20;
-    if (!known && !(type[0] & kAncillary)) continue;
-    const char* what = !known           ? "chunk"
-                       : type == "eXIf" ? kExifName
-                       : type == "iCCP" ? kIccName
-                       : text           ? "text"
-                                        : "colour data";
-    if (crc32(0, checked.data(), static_cast<uInt>(checked.size())) != sum) {
-      // Also of unknown ones: the damage may be in the name of one that bears on the picture.
-      drop(metadata, what);
-    } else if (type == "eXIf") {
-      budget.take(data.size());
-      metadata.exif.assign(data.begin(), data.end());
-    } else if (type == "iCCP") {
-      // A name of at most 79 bytes and a zero, the method, the packed profile.
-      const auto zero = std::find(data.begin(), data.end(), std::uint8_t{0});
-      const auto start = static_cast<std::size_t>(zero - data.begin()) + 2;
-      const auto icc = start <= data.size() ? inflate(data.subspan(start), budget) : std::nullopt;
-      if (icc && is_profile(*icc)) {
-        budget.take(icc->size());
-        metadata.icc = *icc;
-      } else {
-        drop(metadata, what);
-      }
-    } else if (type == "pHYs" && data.size() == 9) {
-      const std::size_t x = big_endian(data, 0, 4), y = big_endian(data, 4, 4);
-      metadata.density = {static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), data[8] == 1};
-    } else if (color) {
-      budget.take(data.size() + 64);
-      metadata.color.push_back({type, {data.begin(), data.end()}});
-    } else if (text) {
-      read_text(type, data);
-    } else if (!known) {
-      leave_out_chunk(metadata, type, data);
-    }
   }
-  if (metadata.exif.empty()) metadata.exif = std::move(raw_exif);
-  if (starts_with(metadata.exif, kExifStart)) metadata.exif.erase(metadata.exif.begin(), metadata.exif.begin() + 6);
-  if (metadata.xmp.empty()) metadata.xmp = std::move(raw_xmp);
-  add_iptc(metadata.photoshop, raw_iptc);
-  return metadata;
+  return reader.finish();
 }
 
 void make_upright(Metadata& metadata, int width, int height, int orientation) {
