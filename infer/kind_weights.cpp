@@ -9,6 +9,7 @@
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
@@ -326,9 +327,29 @@ void convert(const std::string& path, const Output& output, kind::WeightType typ
   kind::save_model(output.path, source.model, type, notes_of(source.content));
 }
 
+// --- The command line
+
 void add_output(CLI::App& verb, Output& output) {
   verb.add_option("-o,--output", output.path, "The model file to write.")->required()->type_name("MODEL");
   verb.add_flag("--overwrite", output.overwrite, "Replace MODEL if it exists.");
+}
+
+/// Parses the command line; the exit code where --help or --version ends the program.
+std::optional<int> parse(CLI::App& app, int argc, char** argv) {
+  // Of a verb that does not exist the parser would only say that there is none.
+  const std::string verb = argc > 1 ? argv[1] : "";
+  const bool known =
+      !app.get_subcommands([&](const CLI::App* known_verb) { return known_verb->get_name() == verb; }).empty();
+  check(known || verb.empty() || verb[0] == '-', "there is no verb ", kind::Quoted{verb}, "; see ", kProgram,
+        " --help");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help and --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    fail(error.what(), "; see ", kProgram, " --help");
+  }
+  return std::nullopt;
 }
 
 int run(int argc, char** argv) {
@@ -371,19 +392,7 @@ int run(int argc, char** argv) {
       "is\ninvalid, nothing was written.");
   kind::add_documents(app);
 
-  // Of a verb that does not exist the parser would only say that there is none.
-  const std::string verb = argc > 1 ? argv[1] : "";
-  const bool known =
-      !app.get_subcommands([&](const CLI::App* known_verb) { return known_verb->get_name() == verb; }).empty();
-  check(known || verb.empty() || verb[0] == '-', "there is no verb ", kind::Quoted{verb}, "; see ", kProgram,
-        " --help");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& success) {  // --help and --version
-    return app.exit(success);
-  } catch (const CLI::ParseError& error) {
-    fail(error.what(), "; see ", kProgram, " --help");
-  }
+  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
   if (inspect_verb.parsed()) return run_inspect(paths, json);
   if (import_verb.parsed()) import_tensorflow(paths, output);
   if (merge_verb.parsed()) merge(paths, output);

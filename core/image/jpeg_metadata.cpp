@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -142,72 +143,104 @@ void name_trailer(Metadata& metadata, Bytes rest, bool pictures) {
   }
 }
 
+/// JFIF's density, in metres where it has a unit.
+std::optional<Metadata::Density> jfif_density(Bytes content) {
+  if (content.size() < 12) return std::nullopt;
+  const std::size_t x = big_endian(content, 8, 2), y = big_endian(content, 10, 2);
+  const double unit = content[7] == 1 ? 1 / 0.0254 : 100;  // a metre's inches, or centimetres
+  const auto metres = [&](std::size_t value) {
+    return static_cast<std::uint32_t>(std::lround(static_cast<double>(value) * (content[7] == 0 ? 1 : unit)));
+  };
+  if (x == 0 || y == 0 || content[7] > 2) return std::nullopt;
+  return Metadata::Density{metres(x), metres(y), content[7] != 0};
+}
+
+/// Collects what the segments of a JPEG say beside the pixels.
+class JpegMetadataReader {
+ public:
+  JpegMetadataReader(const std::string& path, std::size_t max_bytes) : budget_(path, max_bytes) {}
+
+  /// Takes a segment; `late`: pixels came before it.
+  void take(int marker, Bytes content, bool late);
+  /// What was found, its parts put together; `behind`: what follows the picture. Once, at the end.
+  Metadata finish(Bytes behind);
+
+ private:
+  void take_exif(Bytes exif);
+
+  Metadata metadata_;
+  MetadataBudget budget_;
+  IccParts icc_;
+  std::vector<std::uint8_t> photoshop_;
+  std::vector<Bytes> extensions_;
+  bool jfif_ = false, pictures_ = false;
+};
+
+void JpegMetadataReader::take(int marker, Bytes content, bool late) {
+  const bool app = marker >= kApp0 && marker <= kApp15;
+  if (late) {  // where nobody looks for metadata
+    if (app || marker == kComment) leave_out(metadata_, "metadata behind the pixels");
+    return;
+  }
+  const auto is = [&](int number, std::string_view start) { return marker == number && starts_with(content, start); };
+  const auto rest = [&](std::string_view start) {
+    budget_.take(content.size() + 64);  // what it costs to hold, also of very small ones
+    return content.subspan(start.size());
+  };
+  if (is(kApp0, "JFIF\0"sv) && !std::exchange(jfif_, true)) {
+    if (const auto density = jfif_density(content)) metadata_.density = density;
+  } else if (is(kApp1, kExifStart)) {
+    take_exif(rest(kExifStart));
+  } else if (is(kApp1, kXmpStart)) {
+    if (!metadata_.xmp.empty()) return leave_out(metadata_, "second XMP data");
+    metadata_.xmp = text_of(rest(kXmpStart));
+  } else if (is(kApp1, kExtensionStart)) {
+    extensions_.push_back(rest(kExtensionStart));
+  } else if (is(kApp2, kIccStart)) {
+    icc_.add(rest(kIccStart));
+  } else if (is(kApp13, kPhotoshopStart)) {
+    const Bytes more = rest(kPhotoshopStart);
+    photoshop_.insert(photoshop_.end(), more.begin(), more.end());
+  } else if (marker == kComment) {
+    metadata_.comments.push_back(text_of(rest("")));
+  } else if (is(kApp2, kMpfStart)) {
+    pictures_ = true;  // smaller ones, or the gain map of a picture for bright screens
+  } else if (is(kApp2, kGainMapStart)) {
+    leave_out(metadata_, "gain map");
+  } else if (app && !is(kApp14, "Adobe"sv)) {
+    leave_out(metadata_, "APP" + std::to_string(marker - kApp0) + " data");
+  }
+}
+
+void JpegMetadataReader::take_exif(Bytes exif) {
+  if (!metadata_.exif.empty() && is_block_start(exif)) return leave_out(metadata_, "second EXIF data");
+  metadata_.exif.insert(metadata_.exif.end(), exif.begin(), exif.end());  // more of the first, which is long
+}
+
+Metadata JpegMetadataReader::finish(Bytes behind) {
+  name_trailer(metadata_, behind, pictures_);
+
+  metadata_.icc = icc_.whole();
+  if (icc_.damaged || icc_.parts.size() != icc_.count || (icc_.count > 0 && !is_profile(metadata_.icc))) {
+    metadata_.icc.clear();
+    drop(metadata_, kIccName);
+  }
+  if (auto kept = kept_resources(photoshop_, metadata_)) {
+    metadata_.photoshop = std::move(*kept);
+  } else {
+    drop(metadata_, kPhotoshopName);
+  }
+  take_extension(metadata_, extensions_, budget_);
+  return std::move(metadata_);
+}
+
 }  // namespace
 
 Metadata read_jpeg_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
-  Metadata metadata;
-  MetadataBudget budget(path, max_bytes);
-  IccParts icc;
-  std::vector<std::uint8_t> photoshop;
-  std::vector<Bytes> extensions;
-  bool jfif = false, pictures = false;
-  const std::size_t end = for_each_segment(file, [&](int marker, Bytes content, bool late) {
-    const bool app = marker >= kApp0 && marker <= kApp15;
-    if (late) {  // where nobody looks for metadata
-      if (app || marker == kComment) leave_out(metadata, "metadata behind the pixels");
-      return;
-    }
-    const auto is = [&](int number, std::string_view start) { return marker == number && starts_with(content, start); };
-    const auto rest = [&](std::string_view start) {
-      budget.take(content.size() + 64);  // what it costs to hold, also of very small ones
-      return content.subspan(start.size());
-    };
-    if (is(kApp0, "JFIF\0"sv) && !std::exchange(jfif, true)) {
-      if (content.size() < 12) return;
-      const std::size_t x = big_endian(content, 8, 2), y = big_endian(content, 10, 2);
-      const double unit = content[7] == 1 ? 1 / 0.0254 : 100;  // a metre's inches, or centimetres
-      const auto metres = [&](std::size_t value) {
-        return static_cast<std::uint32_t>(std::lround(static_cast<double>(value) * (content[7] == 0 ? 1 : unit)));
-      };
-      if (x > 0 && y > 0 && content[7] <= 2) metadata.density = {metres(x), metres(y), content[7] != 0};
-    } else if (is(kApp1, kExifStart)) {
-      const Bytes exif = rest(kExifStart);
-      if (!metadata.exif.empty() && is_block_start(exif)) return leave_out(metadata, "second EXIF data");
-      metadata.exif.insert(metadata.exif.end(), exif.begin(), exif.end());  // more of the first, which is long
-    } else if (is(kApp1, kXmpStart)) {
-      if (!metadata.xmp.empty()) return leave_out(metadata, "second XMP data");
-      metadata.xmp = text_of(rest(kXmpStart));
-    } else if (is(kApp1, kExtensionStart)) {
-      extensions.push_back(rest(kExtensionStart));
-    } else if (is(kApp2, kIccStart)) {
-      icc.add(rest(kIccStart));
-    } else if (is(kApp13, kPhotoshopStart)) {
-      const Bytes more = rest(kPhotoshopStart);
-      photoshop.insert(photoshop.end(), more.begin(), more.end());
-    } else if (marker == kComment) {
-      metadata.comments.push_back(text_of(rest("")));
-    } else if (is(kApp2, kMpfStart)) {
-      pictures = true;  // smaller ones, or the gain map of a picture for bright screens
-    } else if (is(kApp2, kGainMapStart)) {
-      leave_out(metadata, "gain map");
-    } else if (app && !is(kApp14, "Adobe"sv)) {
-      leave_out(metadata, "APP" + std::to_string(marker - kApp0) + " data");
-    }
-  });
-  name_trailer(metadata, file.subspan(end), pictures);
-
-  metadata.icc = icc.whole();
-  if (icc.damaged || icc.parts.size() != icc.count || (icc.count > 0 && !is_profile(metadata.icc))) {
-    metadata.icc.clear();
-    drop(metadata, kIccName);
-  }
-  if (auto kept = kept_resources(photoshop, metadata)) {
-    metadata.photoshop = std::move(*kept);
-  } else {
-    drop(metadata, kPhotoshopName);
-  }
-  take_extension(metadata, extensions, budget);
-  return metadata;
+  JpegMetadataReader reader(path, max_bytes);
+  const std::size_t end = for_each_segment(
+      file, [&](int marker, Bytes content, bool late) { reader.take(marker, content, late); });
+  return reader.finish(file.subspan(end));
 }
 
 std::vector<JpegSegment> jpeg_segments(const Metadata& metadata) {

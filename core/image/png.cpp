@@ -121,6 +121,59 @@ Image from_palette(const std::string& path, const Image& indices, const Palette&
   return image;
 }
 
+/// What a PNG's header says of how its pixels are read.
+struct PngLayout {
+  int channels = 0, bits = 0, passes = 0;
+  bool transparency = false;  // known, as an alpha channel or a tRNS chunk
+  std::size_t row_bytes = 0, least_bytes = 0;
+  Palette palette;
+};
+
+/// Reads what comes before the pixels and asks libpng for them as Image has them. Errors jump, so nothing here may have
+/// a destructor.
+void begin_reading(PngReader& reader, const ImageInfo& size, const ReadLimits& limits, PngLayout& layout) {
+  PngState& state = reader.state;
+  reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
+  if (reader.png == nullptr) std::longjmp(state.jump, 1);
+  reader.info = png_create_info_struct(reader.png);
+  if (reader.info == nullptr) png_error(reader.png, "not enough memory");
+  png_set_read_fn(reader.png, &state, on_read);
+  png_set_user_limits(reader.png, static_cast<png_uint_32>(limits.max_side),
+                      static_cast<png_uint_32>(limits.max_side));
+  // Chunks that do not bear on the pixels are skipped unread: libpng allocates what they say they need.
+  png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  // Of a file that is cut short, all but so many bytes are used.
+  if (limits.damage != nullptr) png_set_compression_buffer_size(reader.png, 32);
+  png_read_info(reader.png, reader.info);
+  layout.transparency = (png_get_color_type(reader.png, reader.info) & PNG_COLOR_MASK_ALPHA) != 0 ||
+                        png_get_valid(reader.png, reader.info, PNG_INFO_tRNS) != 0;
+  // Deflate makes data at most some 1030 times smaller.
+  layout.least_bytes = png_get_rowbytes(reader.png, reader.info) * static_cast<std::size_t>(size.height) / 1100;
+  Palette& palette = layout.palette;
+  if (png_get_color_type(reader.png, reader.info) == PNG_COLOR_TYPE_PALETTE) {
+    png_get_PLTE(reader.png, reader.info, &palette.colors, &palette.count);
+    png_get_tRNS(reader.png, reader.info, &palette.alphas, &palette.alpha_count, nullptr);
+    png_set_packing(reader.png);  // a byte for each index
+  } else {
+    png_set_expand(reader.png);  // fewer bits to 8, a transparent colour to alpha
+  }
+  png_set_swap(reader.png);  // 16-bit samples to little-endian
+  layout.passes = png_set_interlace_handling(reader.png);
+  png_read_update_info(reader.png, reader.info);
+  layout.channels = png_get_channels(reader.png, reader.info);
+  layout.bits = png_get_bit_depth(reader.png, reader.info);
+  layout.row_bytes = png_get_rowbytes(reader.png, reader.info);
+}
+
+/// Reads all rows, and on to the end of the file, so that damage behind the last row is found too.
+void read_rows(PngReader& reader, int passes, Image& image) {
+  for (int pass = 0; pass < passes; ++pass) {
+    reader.state.rows = 0;
+    for (int y = 0; y < image.height; ++y, ++reader.state.rows) png_read_row(reader.png, image.row(y), nullptr);
+  }
+  png_read_end(reader.png, nullptr);
+}
+
 Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const ImageInfo size = png_info(path, bytes, limits);
   PngReader reader;
@@ -128,59 +181,19 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
   state.data = bytes.data();
   state.size = bytes.size();
 
-  int channels = 0;
-  int bits = 0;
-  int passes = 0;
-  bool transparency = false;  // known, as an alpha channel or a tRNS chunk
-  std::size_t row_bytes = 0, least_bytes = 0;
-  Palette palette;
-  bool ok = run_guarded(state.jump, [&] {
-    reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
-    if (reader.png == nullptr) std::longjmp(state.jump, 1);
-    reader.info = png_create_info_struct(reader.png);
-    if (reader.info == nullptr) png_error(reader.png, "not enough memory");
-    png_set_read_fn(reader.png, &state, on_read);
-    png_set_user_limits(reader.png, static_cast<png_uint_32>(limits.max_side),
-                        static_cast<png_uint_32>(limits.max_side));
-    // Chunks that do not bear on the pixels are skipped unread: libpng allocates what they say they need.
-    png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
-    // Of a file that is cut short, all but so many bytes are used.
-    if (limits.damage != nullptr) png_set_compression_buffer_size(reader.png, 32);
-    png_read_info(reader.png, reader.info);
-    transparency = (png_get_color_type(reader.png, reader.info) & PNG_COLOR_MASK_ALPHA) != 0 ||
-                   png_get_valid(reader.png, reader.info, PNG_INFO_tRNS) != 0;
-    // Deflate makes data at most some 1030 times smaller.
-    least_bytes = png_get_rowbytes(reader.png, reader.info) * static_cast<std::size_t>(size.height) / 1100;
-    if (png_get_color_type(reader.png, reader.info) == PNG_COLOR_TYPE_PALETTE) {
-      png_get_PLTE(reader.png, reader.info, &palette.colors, &palette.count);
-      png_get_tRNS(reader.png, reader.info, &palette.alphas, &palette.alpha_count, nullptr);
-      png_set_packing(reader.png);  // a byte for each index
-    } else {
-      png_set_expand(reader.png);  // fewer bits to 8, a transparent colour to alpha
-    }
-    png_set_swap(reader.png);    // 16-bit samples to little-endian
-    passes = png_set_interlace_handling(reader.png);
-    png_read_update_info(reader.png, reader.info);
-    channels = png_get_channels(reader.png, reader.info);
-    bits = png_get_bit_depth(reader.png, reader.info);
-    row_bytes = png_get_rowbytes(reader.png, reader.info);
-  });
+  PngLayout layout;
+  const Palette& palette = layout.palette;
+  bool ok = run_guarded(state.jump, [&] { begin_reading(reader, size, limits, layout); });
   Image image;
   if (ok) {
-    check_image_bytes(path, size, palette.count > 0 ? palette.alpha_count > 0 ? 5 : 4 : channels, bits, limits);
-    check_file_holds(path, bytes.size(), least_bytes, size);
-    check_transparency(path, bytes, transparency);
-    image = Image(size.width, size.height, channels, bits);
-    check(row_bytes == image.row_bytes(), "cannot read ", path, " as PNG: unexpected row size");
-    ok = run_guarded(state.jump, [&] {
-      for (int pass = 0; pass < passes; ++pass) {
-        state.rows = 0;
-        for (int y = 0; y < image.height; ++y, ++state.rows) png_read_row(reader.png, image.row(y), nullptr);
-      }
-      // Reads to the end of the file, so that damage behind the last row is found too.
-      png_read_end(reader.png, nullptr);
-    });
-    if (!ok && limits.damage != nullptr && (state.rows > 0 || passes > 1)) {
+    const int channels = palette.count > 0 ? palette.alpha_count > 0 ? 5 : 4 : layout.channels;
+    check_image_bytes(path, size, channels, layout.bits, limits);
+    check_file_holds(path, bytes.size(), layout.least_bytes, size);
+    check_transparency(path, bytes, layout.transparency);
+    image = Image(size.width, size.height, layout.channels, layout.bits);
+    check(layout.row_bytes == image.row_bytes(), "cannot read ", path, " as PNG: unexpected row size");
+    ok = run_guarded(state.jump, [&] { read_rows(reader, layout.passes, image); });
+    if (!ok && limits.damage != nullptr && (state.rows > 0 || layout.passes > 1)) {
       *limits.damage = state.message;
       return image;
     }
