@@ -13,7 +13,7 @@
 namespace kind {
 namespace {
 
-constexpr double kLowestRatio = 0.01, kHighestRatio = 100;
+constexpr double kLowestRatio = 0.01, kHighestRatio = 100, kHighestLevel = 0.95;
 
 /// The mean of all values, each with its pixel's weight, of which one is above 0.
 double mean_of(const Tensor<float>& picture, const std::vector<float>& weights) {
@@ -106,19 +106,102 @@ double root_of(double low, double high, double close_enough, const std::function
   return middle;
 }
 
-}  // namespace
-
-LightChoice choose_light(const Model<float>& model, const MeteredPicture& picture, std::int64_t h, std::int64_t w,
-                         const LightLevel& light, Fusion fusion) {
-  constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9, kLowestLevel = 0.02, kHighestLevel = 0.95,
-                   kLeastDark = 0.03;
-  check_light(light);
+void check_metered(const MeteredPicture& picture) {
   check(picture.reduced.shape().rank() == 4 && picture.reduced.shape()[0] == 1 && picture.reduced.shape()[1] == 3 &&
             picture.reduced.size() > 0,
         "picture: expected RGB [1, 3, h, w], got ", picture.reduced.shape());
   const InputRange range = picture.range;
   check(std::isfinite(range.low) && std::isfinite(range.span) && range.span > 0,
         "range: expected finite numbers and a span above 0, got ", range.low, " and ", range.span);
+}
+
+/// What the result's mean is to be: the level, and the most that a picture of hardly anything but black may get.
+/// `brighter` is the factor that the stops asked for stand for.
+struct Goal {
+  double level, limit, brighter;
+};
+
+Goal goal_of(const LightConfig& rule, const MeteredPicture& picture, const Tensor<float>& input, double stops) {
+  constexpr double kLowestLevel = 0.02;
+  const InputRange range = picture.range;
+  const LightStatistics statistics = light_statistics(input, range, picture.weights);
+  // Of the whole range, its lights included: among them a sky is black however it is stretched.
+  const double all_of_range = std::max<double>(static_cast<double>(picture.lights - range.low), range.span);
+  const double brighter = std::exp2(stops / 2.2),
+               limit = level_limit(rule, statistics) * static_cast<double>(range.span) / all_of_range * brighter;
+  const double level = stops == 0
+                           ? automatic_level(rule, statistics)
+                           : std::clamp(automatic_level(rule, statistics) * brighter, kLowestLevel, kHighestLevel);
+  return {level, limit, brighter};
+}
+
+double sum_of(const std::vector<float>& weights) {
+  double sum = 0;
+  for (const float weight : weights) sum += static_cast<double>(weight);
+  return sum;
+}
+
+/// How much of the enhanced picture the automatic light mixes in, 0..1. `given`: the mean of the picture's pixels that
+/// count; `used` of `all` weights are left for them; `local`: whether the strength varies over the picture.
+double automatic_mix(const Tensor<float>& reduced, const Goal& goal, double given, double used, double all,
+                     bool local) {
+  constexpr double kLeastDark = 0.03;
+  double mixed = content_of(reduced);
+  if (local) {
+    // A few dark places are no reason to change a picture.
+    mixed *= std::min(1.0, used / (kLeastDark * all));
+  } else {
+    mixed *= std::clamp(2 * (1 - given / goal.level), 0.0, 1.0);
+  }
+  // By mixing and not by the ratio, which would take the light from the stars, too.
+  if (given < goal.level) mixed *= std::clamp((goal.limit - given) / (goal.level - given), 0.0, 1.0);
+  return mixed;
+}
+
+/// The enhanced picture by the ratio.
+using Enhancement = std::function<Tensor<float>(double)>;
+
+Enhancement enhancement_of(const Model<float>& model, const Tensor<float>& input) {
+  PictureNets nets(model);
+  auto [restored, illumination] = nets.decompose(input);
+  nets.restore_in_place(restored, illumination);
+  return [&model, restored = restored, illumination = illumination](double ratio) {
+    const Tensor<float> adjusted = PictureNets(model).adjust(illumination, ratio);
+    Tensor<float> output(restored.shape());
+    const std::int64_t plane = adjusted.size();
+    const float* const color[] = {restored.data(), restored.data() + plane, restored.data() + 2 * plane};
+    float* const out[] = {output.data(), output.data() + plane, output.data() + 2 * plane};
+    multiply_rows(plane, color, adjusted.data(), out);
+    return output;
+  };
+}
+
+/// The ratio that reaches the goal's level and keeps the highlights; `darker`: less light than there is was asked for.
+double automatic_ratio(const LightConfig& rule, const Goal& goal, const Tensor<float>& input,
+                       const std::vector<float>& weights, const Enhancement& enhanced, bool darker) {
+  constexpr double kCloseEnough = 0.002, kHighlightsKept = 0.9;
+  const std::vector<std::int64_t> highlights = brightest(input, weights);
+  // Who asks for less light may get less than the stretched picture has.
+  const double share = std::min(1.0, goal.brighter),
+               highest = std::max(rule.highest, std::min(goal.level, kHighestLevel)),
+               wanted = std::max(goal.level, share * std::min(mean_of(input, weights), highest)),
+               kept = share * kHighlightsKept * mean_at(input, highlights);
+  // Each part grows with the ratio, so the whole does.
+  const auto error = [&](double log_ratio) {
+    const Tensor<float> output = enhanced(std::exp(log_ratio));
+    const double mean = mean_of(output, weights);
+    return std::min(mean - wanted, std::max(mean_at(output, highlights) - kept, mean - highest));
+  };
+  const double lowest = darker ? std::log(kLowestRatio) : 0;
+  return std::exp(root_of(lowest, std::log(rule.highest_ratio), kCloseEnough, error));
+}
+
+}  // namespace
+
+LightChoice choose_light(const Model<float>& model, const MeteredPicture& picture, std::int64_t h, std::int64_t w,
+                         const LightLevel& light, Fusion fusion) {
+  check_light(light);
+  check_metered(picture);
   const bool automatic = light.mode == LightLevel::Mode::kAuto;
   LightChoice choice;
   if (light.mode == LightLevel::Mode::kRatio) choice.ratio = light.value;
@@ -129,25 +212,17 @@ LightChoice choose_light(const Model<float>& model, const MeteredPicture& pictur
   check(model.decomposition.has_value() && model.adjustment.has_value(),
         "model: it has no decomposition or no adjustment net, which the light is chosen with");
   const LightConfig rule = model.config.light.value_or(LightConfig{});
-  const Tensor<float> input = stretched(picture.reduced, range);
-  const LightStatistics statistics = light_statistics(input, range, picture.weights);
-  // Of the whole range, its lights included: among them a sky is black however it is stretched.
-  const double all_of_range = std::max<double>(static_cast<double>(picture.lights - range.low), range.span);
-  const double brighter = std::exp2(light.stops / 2.2),
-               limit = level_limit(rule, statistics) * static_cast<double>(range.span) / all_of_range * brighter;
-  const double level = light.stops == 0
-                           ? automatic_level(rule, statistics)
-                           : std::clamp(automatic_level(rule, statistics) * brighter, kLowestLevel, kHighestLevel);
+  const Tensor<float> input = stretched(picture.reduced, picture.range);
+  const Goal goal = goal_of(rule, picture, input, light.stops);
   std::vector<float> weights = picture.weights;
   if (weights.empty()) weights.assign(static_cast<std::size_t>(input.size() / 3), 1.0f);
-  double all = 0, used = 0;
-  for (const float weight : weights) all += static_cast<double>(weight);
+  const double all = sum_of(weights);
   if (mixes) {
-    choice.local = std::make_shared<LocalStrength>(picture.reduced, h, w, range, level, brighter);
+    choice.local = std::make_shared<LocalStrength>(picture.reduced, h, w, picture.range, goal.level, goal.brighter);
     const std::vector<float> dark = choice.local->weights();
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] *= dark[i];
   }
-  for (const float weight : weights) used += static_cast<double>(weight);
+  const double used = sum_of(weights);
   if (used == 0) {
     // Nothing is dark.
     if (!automatic) choice.local = nullptr;
@@ -156,28 +231,11 @@ LightChoice choose_light(const Model<float>& model, const MeteredPicture& pictur
   }
   const double given = mean_of(picture.reduced, weights);
   if (automatic) {
-    choice.mixed = content_of(picture.reduced);
-    // A few dark places are no reason to change a picture.
-    if (mixes) choice.mixed *= std::min(1.0, used / (kLeastDark * all));
-    if (!choice.local) choice.mixed *= std::clamp(2 * (1 - given / level), 0.0, 1.0);
-    // By mixing and not by the ratio, which would take the light from the stars, too.
-    if (given < level) choice.mixed *= std::clamp((limit - given) / (level - given), 0.0, 1.0);
-    choice.strength = choice.mixed;
+    choice.strength = choice.mixed = automatic_mix(picture.reduced, goal, given, used, all, mixes);
     if (choice.mixed == 0) return choice;
   }
 
-  PictureNets nets(model);
-  auto [restored, illumination] = nets.decompose(input);
-  nets.restore_in_place(restored, illumination);
-  const auto enhanced = [&model, restored = restored, illumination = illumination](double ratio) {
-    const Tensor<float> adjusted = PictureNets(model).adjust(illumination, ratio);
-    Tensor<float> output(restored.shape());
-    const std::int64_t plane = adjusted.size();
-    const float* const color[] = {restored.data(), restored.data() + plane, restored.data() + 2 * plane};
-    float* const out[] = {output.data(), output.data() + plane, output.data() + 2 * plane};
-    multiply_rows(plane, color, adjusted.data(), out);
-    return output;
-  };
+  const Enhancement enhanced = enhancement_of(model, input);
   if (mixes) {
     choice.gain = [enhanced, weights, given](double ratio) {
       return mean_of(enhanced(ratio), weights) / std::max(given, 1e-3);
@@ -188,19 +246,7 @@ LightChoice choose_light(const Model<float>& model, const MeteredPicture& pictur
     choice.strength = 1;  // as much as was asked for
     return choice;
   }
-  const std::vector<std::int64_t> highlights = brightest(input, weights);
-  // Who asks for less light may get less than the stretched picture has.
-  const double share = std::min(1.0, brighter), highest = std::max(rule.highest, std::min(level, kHighestLevel)),
-               wanted = std::max(level, share * std::min(mean_of(input, weights), highest)),
-               kept = share * kHighlightsKept * mean_at(input, highlights);
-  // Each part grows with the ratio, so the whole does.
-  const auto error = [&](double log_ratio) {
-    const Tensor<float> output = enhanced(std::exp(log_ratio));
-    const double mean = mean_of(output, weights);
-    return std::min(mean - wanted, std::max(mean_at(output, highlights) - kept, mean - highest));
-  };
-  const double lowest = light.stops < 0 ? std::log(kLowestRatio) : 0;
-  choice.set_ratio(std::exp(root_of(lowest, std::log(rule.highest_ratio), kCloseEnough, error)));
+  choice.set_ratio(automatic_ratio(rule, goal, input, weights, enhanced, light.stops < 0));
   return choice;
 }
 

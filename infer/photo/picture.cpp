@@ -141,6 +141,28 @@ std::string limit_of(const Model<float>& model, const PhotoOptions& photo, const
   return "";
 }
 
+void check_maps_memory(const Limits& limits, const Picture& picture) {
+  constexpr std::uint64_t kBytesPerPixel = 4 * 48;
+  const std::uint64_t needed =
+      static_cast<std::uint64_t>(picture.width) * static_cast<std::uint64_t>(picture.height) * kBytesPerPixel;
+  check(limits.max_bytes == 0 || needed <= limits.max_bytes, "--dump-maps of a picture of ", picture.width, " x ",
+        picture.height, " pixels needs ", needed >> 20, " MiB of memory, the limit is ", limits.max_bytes >> 20,
+        " MiB");
+}
+
+/// The levels of the results, then of what only the page shows.
+std::vector<LightLevel> levels_of(const Options& options, const PhotoOptions& photo) {
+  std::vector<LightLevel> levels;
+  for (const double ratio : options.ladder) levels.push_back({LightLevel::Mode::kRatio, ratio});
+  if (levels.empty()) levels.push_back(photo.light);
+  if (options.compare.empty() || !options.ladder.empty()) return levels;
+  for (const double ratio : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0}) {
+    const bool chosen = photo.light.mode == LightLevel::Mode::kRatio && photo.light.value == ratio;
+    if (!chosen) levels.push_back({LightLevel::Mode::kRatio, ratio});
+  }
+  return levels;
+}
+
 }  // namespace
 
 Limits make_limits(const Options& options) {
@@ -219,26 +241,10 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
   // Sheets are RGB, and so is all in some formats.
   if (options.sheet || !image_format(picture.format).gray) check_profile(picture.metadata, false);
   if (!picture.job.outputs.empty()) picture.left_out = find_losses(options, picture, photo);
-  if (!options.maps.empty()) {
-    constexpr std::uint64_t kBytesPerPixel = 4 * 48;
-    const std::uint64_t needed =
-        static_cast<std::uint64_t>(picture.width) * static_cast<std::uint64_t>(picture.height) * kBytesPerPixel;
-    check(limits.max_bytes == 0 || needed <= limits.max_bytes, "--dump-maps of a picture of ", picture.width, " x ",
-          picture.height, " pixels needs ", needed >> 20, " MiB of memory, the limit is ", limits.max_bytes >> 20,
-          " MiB");
-  }
+  if (!options.maps.empty()) check_maps_memory(limits, picture);
 
-  // The results, then what only the page shows.
-  std::vector<LightLevel> levels;
-  for (const double ratio : options.ladder) levels.push_back({LightLevel::Mode::kRatio, ratio});
-  if (levels.empty()) levels.push_back(photo.light);
-  const std::size_t wanted = levels.size();
-  if (!options.compare.empty() && options.ladder.empty()) {
-    for (const double ratio : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0}) {
-      const bool chosen = photo.light.mode == LightLevel::Mode::kRatio && photo.light.value == ratio;
-      if (!chosen) levels.push_back({LightLevel::Mode::kRatio, ratio});
-    }
-  }
+  const std::vector<LightLevel> levels = levels_of(options, photo);
+  const std::size_t wanted = std::max<std::size_t>(1, options.ladder.size());
   const bool several = levels.size() > 1;
   const WriteOptions writing = write_options(options, picture);
   // Its pictures are RGB; a gray picture's profile is for other pixels.
