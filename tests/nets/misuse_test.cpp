@@ -171,10 +171,9 @@ TEST_CASE("misuse: elementwise ops") {
   check_table(table);
 }
 
-TEST_CASE("misuse: reductions, shapes and filters") {
+TEST_CASE("misuse: shape ops") {
   const V none, a = leaf({2, 3}), x = leaf({1, 1, 4, 4});
-  const T kernel = T::full({3, 3}, 1);
-  Table table{
+  check_table({
       {"concat: nothing", [] { concat<float>({}, 0); }},
       {"concat: none",
        [&] {
@@ -208,6 +207,13 @@ TEST_CASE("misuse: reductions, shapes and filters") {
       {"pad: beyond memory", [&] { pad(a, 0, 0, Shape::kMaxSize); }},
       {"reshape: none", [&] { reshape(none, {1}); }},
       {"reshape: size", [&] { reshape(a, {7}); }},
+  });
+}
+
+TEST_CASE("misuse: filters") {
+  const V none, a = leaf({2, 3}), x = leaf({1, 1, 4, 4});
+  const T kernel = T::full({3, 3}, 1);
+  check_table({
       {"filter: none", [&] { depthwise_filter(none, kernel); }},
       {"filter: no kernel", [&] { depthwise_filter(x, T()); }},
       {"filter: an empty kernel",
@@ -240,7 +246,12 @@ TEST_CASE("misuse: reductions, shapes and filters") {
       {"gaussian: beyond memory", [] { gaussian_row<float>(kHuge, 1); }},
       {"gaussian: sigma", [] { gaussian_row<float>(3, 0); }},
       {"gaussian: NaN", [] { gaussian_row<float>(3, kNaN); }},
-  };
+  });
+}
+
+TEST_CASE("misuse: reductions") {
+  const V none, a = leaf({2, 3});
+  Table table;
   using Reduce = V (*)(const V&, const std::vector<int>&, bool);
   const std::pair<const char*, Reduce> reductions[] = {
       {"sum", sum<float>}, {"mean", mean<float>}, {"min", min<float>}, {"max", max<float>}};
@@ -262,9 +273,8 @@ WindowSpec window(std::int64_t stride_h, std::int64_t stride_w, std::int64_t pad
   return spec;
 }
 
-TEST_CASE("misuse: convolutions and pooling", "[isa]") {
-  const V none, x = leaf({1, 2, 4, 4}), w = leaf({3, 2, 3, 3}), b = leaf({3}), t = leaf({2, 3, 2, 2});
-  Random random(1);
+TEST_CASE("misuse: convolutions of pictures and weights that do not fit", "[isa]") {
+  const V none, x = leaf({1, 2, 4, 4}), w = leaf({3, 2, 3, 3}), b = leaf({3});
   check_table({
       {"conv2d: no picture", [&] { conv2d(none, w, b); }},
       {"conv2d: no weight", [&] { conv2d(x, none, b); }},
@@ -292,6 +302,12 @@ TEST_CASE("misuse: convolutions and pooling", "[isa]") {
        [&] {
          conv2d(x, leaf({3, 2, 0, 3}), b);
        }},
+  });
+}
+
+TEST_CASE("misuse: convolutions with biases and windows that do not fit", "[isa]") {
+  const V x = leaf({1, 2, 4, 4}), w = leaf({3, 2, 3, 3}), b = leaf({3});
+  check_table({
       {"conv2d: bias size", [&] { conv2d(x, w, leaf({2})); }},
       {"conv2d: bias of two axes",
        [&] {
@@ -328,6 +344,12 @@ TEST_CASE("misuse: convolutions and pooling", "[isa]") {
        [] {
          check_pictures("op", {0, 1, 1, 1});
        }},
+  });
+}
+
+TEST_CASE("misuse: transposed convolutions", "[isa]") {
+  const V none, x = leaf({1, 2, 4, 4}), t = leaf({2, 3, 2, 2});
+  check_table({
       {"transposed: no picture", [&] { conv_transpose2d(none, t, 8, 8); }},
       {"transposed: no weight", [&] { conv_transpose2d(x, none, 8, 8); }},
       {"transposed: n = 0",
@@ -360,6 +382,12 @@ TEST_CASE("misuse: convolutions and pooling", "[isa]") {
        [&] {
          conv_transpose2d(x, t, 8, 8, {2, 2, kHuge, 0});
        }},
+  });
+}
+
+TEST_CASE("misuse: pooling", "[isa]") {
+  const V none, x = leaf({1, 2, 4, 4});
+  check_table({
       {"pool: none", [&] { max_pool2d(none); }},
       {"pool: n = 0",
        [&] {
@@ -389,6 +417,12 @@ TEST_CASE("misuse: convolutions and pooling", "[isa]") {
        [&] {
          max_pool2d(x, {2, 2, window(2, 2, 2)});
        }},
+  });
+}
+
+TEST_CASE("misuse: layers and what they begin with", "[isa]") {
+  Random random(1);
+  check_table({
       {"Conv2d: no input channel", [&] { Conv2d<float>(0, 1, 3, Initializer::kZeros, random); }},
       {"Conv2d: no output channel", [&] { Conv2d<float>(1, -1, 3, Initializer::kZeros, random); }},
       {"Conv2d: no kernel", [&] { Conv2d<float>(1, 1, 0, Initializer::kHeNormal, random); }},
@@ -412,10 +446,10 @@ Call on_net(std::function<void(FusedNet& net, FusedNet::Value value)> add) {
   };
 }
 
-TEST_CASE("misuse: fused nets that cannot be") {
+TEST_CASE("misuse: fused nets that cannot begin") {
   using Net = FusedNet;
   using Value = FusedNet::Value;
-  const V none, w = leaf({32, 32, 3, 3}), b = leaf({32}), ow = leaf({3, 32, 1, 1}), ob = leaf({3});
+  const V w = leaf({32, 32, 3, 3}), b = leaf({32}), ow = leaf({3, 32, 1, 1}), ob = leaf({3});
   check_table({
       {"slope", [] { Net(1.5f); }},
       {"slope: NaN", [] { Net(std::nanf("")); }},
@@ -441,6 +475,14 @@ TEST_CASE("misuse: fused nets that cannot be") {
       {"pool before the input", [] { Net(0).pool(0); }},
       {"up before the input", [&] { Net(0).up(0, w); }},
       {"output before the input", [&] { Net(0).output({0}, ow, ob, Form::kSigmoid); }},
+  });
+}
+
+TEST_CASE("misuse: fused nets with convolutions that cannot be") {
+  using Net = FusedNet;
+  using Value = FusedNet::Value;
+  const V none, w = leaf({32, 32, 3, 3}), b = leaf({32});
+  check_table({
       {"conv of nothing", on_net([&](Net& net, Value) { net.conv({}, w, b); })},
       {"conv of three", on_net([&](Net& net, Value v) {
          net.conv({v, v, v}, leaf({32, 96, 3, 3}), b);
@@ -477,6 +519,14 @@ TEST_CASE("misuse: fused nets that cannot be") {
       {"bias of two axes", on_net([&](Net& net, Value v) {
          net.conv({v}, w, leaf({32, 1}));
        })},
+  });
+}
+
+TEST_CASE("misuse: fused nets with steps between levels and outputs that cannot be") {
+  using Net = FusedNet;
+  using Value = FusedNet::Value;
+  const V none, ow = leaf({3, 32, 1, 1}), ob = leaf({3});
+  check_table({
       {"pool of a value not there", on_net([&](Net& net, Value v) { net.pool(v + 1); })},
       {"up of a value not there", on_net([&](Net& net, Value v) {
          net.up(v + 1, leaf({32, 32, 2, 2}));
@@ -506,48 +556,54 @@ TEST_CASE("misuse: fused nets that cannot be") {
   });
 }
 
-/// A net that runs where there are channel blocks.
-FusedNet small_net() {
+/// A net of one convolution with so many output channels and this kernel.
+FusedNet one_conv(std::int64_t channels, std::int64_t kernel) {
   FusedNet net(0.2f);
-  const auto v = net.conv({net.input({3})}, leaf({32, 3, 3, 3}), leaf({32}));
-  net.output({v}, leaf({3, 32, 1, 1}), leaf({3}), Form::kSigmoid);
+  const auto v = net.conv({net.input({3})}, leaf({channels, 3, kernel, kernel}), leaf({channels}));
+  net.output({v}, leaf({3, channels, 1, 1}), leaf({3}), Form::kSigmoid);
   return net;
 }
 
-TEST_CASE("misuse: runs of fused nets", "[isa]") {
-  const V x = leaf({1, 3, 4, 4});
-  const auto source = [](std::int64_t, std::int64_t, float* const*) {};
-  const auto sink = [](std::int64_t, std::int64_t, std::int64_t, std::int64_t, const float* const*) {};
-  std::vector<float> plane(16);
-  const std::vector<const float*> in(3, plane.data());
-  const std::vector<float*> out(3, plane.data());
+/// A net that runs where there are channel blocks.
+FusedNet small_net() { return one_conv(32, 3); }
+
+/// What runs of small_net are given.
+struct RunParts {
+  V x = leaf({1, 3, 4, 4});
+  std::vector<float> plane = std::vector<float>(16);
+  std::vector<const float*> in = std::vector<const float*>(3, plane.data());
+  std::vector<float*> out = std::vector<float*>(3, plane.data());
   Arena arena;
-  const auto one_conv = [](std::int64_t channels, std::int64_t kernel) {
-    FusedNet net(0.2f);
-    const auto v = net.conv({net.input({3})}, leaf({channels, 3, kernel, kernel}), leaf({channels}));
-    net.output({v}, leaf({3, channels, 1, 1}), leaf({3}), Form::kSigmoid);
-    return net;
-  };
+};
+
+void any_source(std::int64_t, std::int64_t, float* const*) {}
+void any_sink(std::int64_t, std::int64_t, std::int64_t, std::int64_t, const float* const*) {}
+
+TEST_CASE("misuse: fused nets that cannot run", "[isa]") {
   CHECK_FALSE(FusedNet(0.2f).runnable());
   CHECK_FALSE(one_conv(31, 3).runnable());
   CHECK_FALSE(one_conv(32, 5).runnable());
   CHECK(FusedNet(0.2f).input_channels() == 0);
-  Table table{
+}
+
+TEST_CASE("misuse: fused nets and their inputs", "[isa]") {
+  RunParts parts;
+  check_table({
       {"an empty net", [] { FusedNet(0.2f)({}); }},
-      {"an empty net, without gradients", [&] { FusedNet(0.2f).run(4, 4, {}, {}, arena); }},
+      {"an empty net, without gradients", [&] { FusedNet(0.2f).run(4, 4, {}, {}, parts.arena); }},
       {"a net without output",
        [&] {
          FusedNet net(0.2f);
          net.input({3});
-         net({x});
+         net({parts.x});
        }},
-      {"channels that are no blocks", [&] { one_conv(31, 3)({x}); }},
-      {"a kernel of 5x5", [&] { one_conv(32, 5)({x}); }},
+      {"channels that are no blocks", [&] { one_conv(31, 3)({parts.x}); }},
+      {"a kernel of 5x5", [&] { one_conv(32, 5)({parts.x}); }},
       {"no input", [] { small_net()({}); }},
       {"an undefined input", [] { small_net()({V()}); }},
       {"two inputs",
        [&] {
-         small_net()({x, x});
+         small_net()({parts.x, parts.x});
        }},
       {"channels",
        [] {
@@ -565,42 +621,57 @@ TEST_CASE("misuse: runs of fused nets", "[isa]") {
        [] {
          small_net()({leaf({3, 4, 4})});
        }},
-      {"run: no height", [&] { small_net().run(0, 4, in, out, arena); }},
-      {"run: a negative width", [&] { small_net().run(4, -1, in, out, arena); }},
-      {"run: a huge height", [&] { small_net().run(kHuge, 4, in, out, arena); }},
-      {"run: inputs", [&] { small_net().run(4, 4, {plane.data()}, out, arena); }},
-      {"run: outputs", [&] { small_net().run(4, 4, in, {plane.data()}, arena); }},
+  });
+}
+
+TEST_CASE("misuse: runs of fused nets in memory", "[isa]") {
+  RunParts parts;
+  check_table({
+      {"run: no height", [&] { small_net().run(0, 4, parts.in, parts.out, parts.arena); }},
+      {"run: a negative width", [&] { small_net().run(4, -1, parts.in, parts.out, parts.arena); }},
+      {"run: a huge height", [&] { small_net().run(kHuge, 4, parts.in, parts.out, parts.arena); }},
+      {"run: inputs", [&] { small_net().run(4, 4, {parts.plane.data()}, parts.out, parts.arena); }},
+      {"run: outputs", [&] { small_net().run(4, 4, parts.in, {parts.plane.data()}, parts.arena); }},
       {"run: no input plane",
        [&] {
-         small_net().run(4, 4, {plane.data(), plane.data(), nullptr}, out, arena);
+         small_net().run(4, 4, {parts.plane.data(), parts.plane.data(), nullptr}, parts.out, parts.arena);
        }},
       {"run: no output plane",
        [&] {
-         small_net().run(4, 4, in, {plane.data(), nullptr, plane.data()}, arena);
+         small_net().run(4, 4, parts.in, {parts.plane.data(), nullptr, parts.plane.data()}, parts.arena);
        }},
-      {"FusedRun: no height", [&] { FusedRun(small_net(), 0, 4, source, sink, arena); }},
-      {"FusedRun: no source", [&] { FusedRun(small_net(), 4, 4, nullptr, sink, arena); }},
-      {"FusedRun: no sink", [&] { FusedRun(small_net(), 4, 4, source, nullptr, arena); }},
-      {"FusedRun: an empty net", [&] { FusedRun(FusedNet(0.2f), 4, 4, source, sink, arena); }},
+  });
+}
+
+TEST_CASE("misuse: runs of fused nets row by row", "[isa]") {
+  RunParts parts;
+  check_table({
+      {"FusedRun: no height", [&] { FusedRun(small_net(), 0, 4, any_source, any_sink, parts.arena); }},
+      {"FusedRun: no source", [&] { FusedRun(small_net(), 4, 4, nullptr, any_sink, parts.arena); }},
+      {"FusedRun: no sink", [&] { FusedRun(small_net(), 4, 4, any_source, nullptr, parts.arena); }},
+      {"FusedRun: an empty net", [&] { FusedRun(FusedNet(0.2f), 4, 4, any_source, any_sink, parts.arena); }},
       {"FusedRun: bytes", [] { FusedRun::bytes(small_net(), 0, 4); }},
-      {"MirroredRun: margin", [&] { MirroredRun(small_net(), 4, 4, -1, source, sink, arena); }},
-      {"MirroredRun: huge margin", [&] { MirroredRun(small_net(), 4, 4, kHalf, source, sink, arena); }},
-      {"MirroredRun: no source", [&] { MirroredRun(small_net(), 4, 4, 2, nullptr, sink, arena); }},
-      {"MirroredRun: no sink", [&] { MirroredRun(small_net(), 4, 4, 2, source, nullptr, arena); }},
+      {"MirroredRun: margin", [&] { MirroredRun(small_net(), 4, 4, -1, any_source, any_sink, parts.arena); }},
+      {"MirroredRun: huge margin", [&] { MirroredRun(small_net(), 4, 4, kHalf, any_source, any_sink, parts.arena); }},
+      {"MirroredRun: no source", [&] { MirroredRun(small_net(), 4, 4, 2, nullptr, any_sink, parts.arena); }},
+      {"MirroredRun: no sink", [&] { MirroredRun(small_net(), 4, 4, 2, any_source, nullptr, parts.arena); }},
       {"MirroredRun: bytes", [] { MirroredRun::bytes(small_net(), 4, 4, -2); }},
-  };
-  check_table(table);
-  // The plain kernels have no channel blocks.
+  });
+}
+
+TEST_CASE("misuse: fused nets without channel blocks", "[isa]") {
+  RunParts parts;
+  // The plain kernels have none.
   const IsaScope plain("ref");
   check_table({
-      {"ref: with gradients", [&] { small_net()({x}); }},
+      {"ref: with gradients", [&] { small_net()({parts.x}); }},
       {"ref: without",
        [&] {
          const NoGrad no_grad;
-         small_net()({x});
+         small_net()({parts.x});
        }},
-      {"ref: run", [&] { small_net().run(4, 4, in, out, arena); }},
-      {"ref: FusedRun", [&] { FusedRun(small_net(), 4, 4, source, sink, arena); }},
+      {"ref: run", [&] { small_net().run(4, 4, parts.in, parts.out, parts.arena); }},
+      {"ref: FusedRun", [&] { FusedRun(small_net(), 4, 4, any_source, any_sink, parts.arena); }},
       {"ref: bytes", [] { FusedRun::bytes(small_net(), 4, 4); }},
   });
 }
@@ -670,21 +741,10 @@ Model<float> whole_model() {
   return model;
 }
 
-TEST_CASE("misuse: pictures and their light") {
+TEST_CASE("misuse: the nets on pictures") {
   const Model<float> empty, model = whole_model();
   const T none, rgb = T::full({1, 3, 4, 4}, 0.5f), map = T::full({1, 1, 4, 4}, 0.5f), other = T::full({1, 1, 4, 5}, 1);
   T twice = T::full({2, 3, 4, 4}, 0.5f);
-  const Enhanced maps{rgb, map, rgb, map, rgb};
-  Enhanced lacking = maps;
-  lacking.adjusted = {};
-  LightConfig bad;
-  bad.weights.resize(20, 1.0);
-  const LightStatistics statistics = light_statistics(rgb);
-  LightStatistics unknown = statistics;
-  unknown.values[0] = kNaN;
-  const float* const planes[] = {rgb.data(), rgb.data(), nullptr};
-  const std::vector<LightSample> samples{{statistics, 0.5, 1}, {statistics, 0.4, 1}};
-  const MeteredPicture metered = meter(rgb, {});
   PictureNets nets(model), nothing(empty);
   check_table({
       {"net_input", [&] { net_input(none, {}); }},
@@ -712,6 +772,14 @@ TEST_CASE("misuse: pictures and their light") {
        [&] {
          enhance(model, rgb, {{}, Fusion::kNone, true, kNaN});
        }},
+  });
+}
+
+TEST_CASE("misuse: the choice of the light") {
+  const Model<float> empty, model = whole_model();
+  const T none, rgb = T::full({1, 3, 4, 4}, 0.5f), twice = T::full({2, 3, 4, 4}, 0.5f);
+  const MeteredPicture metered = meter(rgb, {});
+  check_table({
       {"choose_light: no nets", [&] { choose_light(empty, metered, 4, 4, {}, Fusion::kNone); }},
       {"choose_light: none", [&] { choose_light(model, {}, 4, 4, {}, Fusion::kAuto); }},
       {"choose_light: size", [&] { choose_light(model, metered, 4, 5, {}, Fusion::kAuto); }},
@@ -734,6 +802,13 @@ TEST_CASE("misuse: pictures and their light") {
          Image image(20, 20, 3);
          put_back(Image(3, 3, 3), {0, 4, 0, 4}, image);
        }},
+  });
+}
+
+TEST_CASE("misuse: local strength and levels of light") {
+  const T rgb = T::full({1, 3, 4, 4}, 0.5f), map = T::full({1, 1, 4, 4}, 0.5f);
+  const float* const planes[] = {rgb.data(), rgb.data(), nullptr};
+  check_table({
       {"LocalStrength: level", [&] { LocalStrength(rgb, 4, 4, {}, 0); }},
       {"LocalStrength: shape", [&] { LocalStrength(map, 4, 4, {}, 0.5); }},
       {"LocalStrength: gain", [&] { LocalStrength(rgb, 4, 4, {}, 0.5).set_gain(-1); }},
@@ -742,7 +817,10 @@ TEST_CASE("misuse: pictures and their light") {
          float strength[8];
          LocalStrength(rgb, 4, 4, {}, 0.5).rows(3, 5, planes, strength);
        }},
-      {"light_statistics: weights", [&] { light_statistics(rgb, {}, {1, 1}); }},
+      {"light_statistics: weights",
+       [&] {
+         light_statistics(rgb, {}, {1, 1});
+       }},
       {"light_statistics: nothing", [&] { light_statistics(rgb, {}, std::vector<float>(16, 0.0f)); }},
       {"check_light: ratio",
        [] {
@@ -763,6 +841,15 @@ TEST_CASE("misuse: pictures and their light") {
        [] {
          ratio_map({1, 1, 4, 4}, kNaN);
        }},
+  });
+}
+
+TEST_CASE("misuse: ratios and fusion") {
+  const T none, rgb = T::full({1, 3, 4, 4}, 0.5f), map = T::full({1, 1, 4, 4}, 0.5f), other = T::full({1, 1, 4, 5}, 1);
+  const Enhanced maps{rgb, map, rgb, map, rgb};
+  Enhanced lacking = maps;
+  lacking.adjusted = {};
+  check_table({
       {"ratio_between: none", [&] { ratio_between(none, none); }},
       {"ratio_between: sizes", [&] { ratio_between(map, other); }},
       {"fuse_official: no picture", [&] { fuse_official(none, maps); }},
@@ -771,6 +858,13 @@ TEST_CASE("misuse: pictures and their light") {
        [&] {
          fuse_official(T::zeros({1, 3, 4, 5}), maps);
        }},
+  });
+}
+
+TEST_CASE("misuse: mirrored and downsampled pictures") {
+  const T none, rgb = T::full({1, 3, 4, 4}, 0.5f);
+  const float* const planes[] = {rgb.data(), rgb.data(), nullptr};
+  check_table({
       {"mirrored_index", [] { mirrored_index(1, 0); }},
       {"mirrored: none", [&] { mirrored(none, 1); }},
       {"mirrored: margin", [&] { mirrored(rgb, -1); }},
@@ -781,6 +875,18 @@ TEST_CASE("misuse: pictures and their light") {
       {"Reduction: huge sides", [] { Reduction(kHuge, kHuge); }},
       {"Reduction: rows", [&] { Reduction(4, 4).add_rows(0, 5, planes); }},
       {"Reduction: a plane", [&] { Reduction(4, 4).add_rows(0, 4, planes); }},
+  });
+}
+
+TEST_CASE("misuse: rules for the light") {
+  const T none, rgb = T::full({1, 3, 4, 4}, 0.5f), map = T::full({1, 1, 4, 4}, 0.5f);
+  LightConfig bad;
+  bad.weights.resize(20, 1.0);
+  const LightStatistics statistics = light_statistics(rgb);
+  LightStatistics unknown = statistics;
+  unknown.values[0] = kNaN;
+  const std::vector<LightSample> samples{{statistics, 0.5, 1}, {statistics, 0.4, 1}};
+  check_table({
       {"reduced_for_light", [&] { reduced_for_light(map); }},
       {"light_statistics", [&] { light_statistics(none); }},
       {"automatic_level", [&] { automatic_level(bad, statistics); }},
@@ -790,6 +896,11 @@ TEST_CASE("misuse: pictures and their light") {
          fit_light({{statistics, 0.5, 1}, {unknown, 0.4, 1}});
        }},
       {"fit_light: one", [&] { fit_light({samples[0]}); }},
+  });
+}
+
+TEST_CASE("misuse: files of weights") {
+  check_table({
       {"bundle without files", [] { read_tensorflow_bundle("x", nullptr); }},
   });
 }
