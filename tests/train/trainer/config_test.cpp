@@ -88,7 +88,11 @@ TEST_CASE("the authors' configs train as the authors did") {
   CHECK(losses.get<MutualConsistency>()->c == 10);
 }
 
-TEST_CASE("train config: what does not fit together is refused by its path") {
+// The nets of joint training.
+const std::string kTwo = R"({"restoration": {}, "adjustment": {}})",
+                  kThree = R"({"decomposition": {}, )" + kTwo.substr(1);
+
+TEST_CASE("train config: what does not fit together is refused by its path (stages and their names)") {
   json config = minimal();
   config["stages"] = json::array();
   CHECK(refused(config) == "c.json: stages: expected at least one stage");
@@ -100,6 +104,9 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
     config["stages"][0]["name"] = name;
     CHECK_THAT(refused(config), Contains("c.json: stages[0].name: expected a word without dots, slashes or spaces"));
   }
+}
+
+TEST_CASE("train config: what does not fit together is refused by its path (nets and losses)") {
   CHECK_THAT(refused(with_stage("{}", R"({"square": {}})")),
              Contains("stages[0].net: expected one of") && Contains("got 0"));
   CHECK_THAT(refused(with_stage(R"({"decomposition": {}, "adjustment": {}})", R"({"reconstruction": {}})")),
@@ -118,28 +125,25 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
              Contains("stages[0].losses: color") && Contains("one channel"));
   CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", R"({"gradient": {"channels": "gray"}})")),
              Contains("stages[0].losses: gradient") && Contains("one channel"));
+}
 
-  const std::string two = R"({"restoration": {}, "adjustment": {}})",
-                    three = R"({"decomposition": {}, )" + two.substr(1);
-  CHECK(refused(with_stage(two, R"({"square": {}, "color": {}, "gradient": {"channels": "gray"}, "illumination": {}})",
+TEST_CASE("train config: what does not fit together is refused by its path (joint training)") {
+  CHECK(refused(with_stage(kTwo, R"({"square": {}, "color": {}, "gradient": {"channels": "gray"}, "illumination": {}})",
                            R"({"ratio": "picture"})")) == "no error");
-  CHECK(refused(with_stage(three, R"({"square": {}, "reconstruction": {}, "reflectance": {}})")) == "no error");
-  CHECK(refused(with_stage(three, R"({"square": {}})")) == "no error");
-  CHECK_THAT(refused(with_stage(three, R"({"reconstruction": {}})")), Contains("at least one term"));
-  CHECK_THAT(refused(with_stage(three, R"({"square": {}, "reconstruction": {"weight": 0}})")),
+  CHECK(refused(with_stage(kThree, R"({"square": {}, "reconstruction": {}, "reflectance": {}})")) == "no error");
+  CHECK(refused(with_stage(kThree, R"({"square": {}})")) == "no error");
+  CHECK_THAT(refused(with_stage(kThree, R"({"reconstruction": {}})")), Contains("at least one term"));
+  CHECK_THAT(refused(with_stage(kThree, R"({"square": {}, "reconstruction": {"weight": 0}})")),
              Contains("at least one term"));
-  CHECK_THAT(refused(with_stage(two, R"({"square": {}, "reconstruction": {}})")), Contains("decomposition net only"));
+  CHECK_THAT(refused(with_stage(kTwo, R"({"square": {}, "reconstruction": {}})")), Contains("decomposition net only"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}, "reflectance": {}})")),
              Contains("stages[0].losses: reflectance and illumination are terms of"));
-  CHECK_THAT(refused(with_stage(three, R"({"square": {}})", R"({"ratio": "picture"})")),
+  CHECK_THAT(refused(with_stage(kThree, R"({"square": {}})", R"({"ratio": "picture"})")),
              Contains("stages[0].ratio: \"picture\""));
-  CHECK_THAT(refused(with_stage(two, R"({"ssim": {}})", R"({"patch": 10})")), Contains("stages[0].patch"));
-  CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", R"({"brighter_inputs": 0.1})")),
-             Contains("stages[0].augment.brighter_inputs: is for joint training of restoration and adjustment"));
-  CHECK_THAT(refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}})", R"({"mixup": 0.1})")),
-             Contains("stages[0].augment.mixup: is for joint training of restoration and adjustment"));
-  CHECK_THAT(refused(with_stage(two, R"({"square": {}})", R"({"ratio_gradient": true})")),
-             Contains("stages[0].ratio_gradient: is for joint training of all three nets"));
+  CHECK_THAT(refused(with_stage(kTwo, R"({"ssim": {}})", R"({"patch": 10})")), Contains("stages[0].patch"));
+}
+
+TEST_CASE("train config: what does not fit together is refused by its path (terms of other nets)") {
   CHECK_THAT(
       refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}, "chroma": {}})")),
       Contains("stages[0].losses: square, gradient, ssim, color, chroma, saturation, edge and lab compare an output"));
@@ -147,19 +151,30 @@ TEST_CASE("train config: what does not fit together is refused by its path") {
              Contains("mutual_consistency and blurred_reconstruction are terms of the decomposition net only"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}, "gt_mean": {}})")),
              Contains("stages[0].losses: gt_mean is for joint training of restoration and adjustment"));
-  CHECK_THAT(refused(with_stage(two, R"({"gt_mean": {}})")), Contains("at least one term"));
-  CHECK(refused(with_stage(two, R"({"saturation": {}, "edge": {}, "gt_mean": {}})")) == "no error");
-  CHECK(refused(with_stage(three, R"({"chroma": {}, "blurred_reconstruction": {}})")) == "no error");
+  CHECK_THAT(refused(with_stage(kTwo, R"({"gt_mean": {}})")), Contains("at least one term"));
+  CHECK(refused(with_stage(kTwo, R"({"saturation": {}, "edge": {}, "gt_mean": {}})")) == "no error");
+  CHECK(refused(with_stage(kThree, R"({"chroma": {}, "blurred_reconstruction": {}})")) == "no error");
   for (const std::string key : {"color", "chroma", "saturation"}) {
     CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", ("{\"" + key + "\": {}}").c_str())),
                Contains("stages[0].losses: " + key) && Contains("one channel"));
   }
+}
+
+TEST_CASE("train config: what does not fit together is refused by its path (augmentations)") {
+  CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", R"({"brighter_inputs": 0.1})")),
+             Contains("stages[0].augment.brighter_inputs: is for joint training of restoration and adjustment"));
+  CHECK_THAT(refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}})", R"({"mixup": 0.1})")),
+             Contains("stages[0].augment.mixup: is for joint training of restoration and adjustment"));
+  CHECK_THAT(refused(with_stage(kTwo, R"({"square": {}})", R"({"ratio_gradient": true})")),
+             Contains("stages[0].ratio_gradient: is for joint training of all three nets"));
   for (const std::string key : {"color_shuffle", "color_jitter", "gray_inputs", "lamps", "noisy_inputs"}) {
     CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", ("{\"" + key + "\": 0.1}").c_str())),
                Contains("stages[0].augment." + key + ": is for stages that are given pictures"));
   }
+}
 
-  config = minimal();
+TEST_CASE("train config: what does not fit together is refused by its path (synthesized pairs)") {
+  json config = minimal();
   config["data"]["synthesize"] = {{"exposure_low", 0.3}, {"exposure_high", 0.2}};
   CHECK_THAT(refused(config), Contains("data.synthesize.exposure_low: expected at most exposure_high (0.2), got 0.3"));
   config["data"]["synthesize"] = {{"gamma_low", 1.5}};

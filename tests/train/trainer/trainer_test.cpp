@@ -82,6 +82,124 @@ std::vector<std::string> keys(const json& object) {
 
 using Names = std::vector<std::string>;  // in the order of json's maps, by name
 
+/// The models of a run of all three nets: the last one, the best one, the checkpoint.
+void check_models(const std::string& out) {
+  const Model<float> model = load_model<float>(out + "/model.safetensors");
+  CHECK((model.decomposition && model.restoration && model.adjustment));
+  REQUIRE(model.config.light);
+  CHECK(model.config.light->lowest > 0);
+  CHECK(model.config.light->lowest <= model.config.light->highest);
+  const Model<float> last = load_model<float>(out + "/checkpoints/step-18.safetensors");
+  CHECK((values(last.parameters()) == values(model.parameters())));
+  CHECK_FALSE(last.config.light);
+  CHECK(load_model<float>(out + "/best.safetensors").restoration.has_value());
+}
+
+/// Picture by picture: the means are those of metrics.jsonl, the rows of the sheet those of its file.
+void check_pictures(const std::string& out) {
+  const std::vector<json> by_picture = lines_of(out + "/pictures.jsonl");
+  std::vector<json> means;
+  for (const json& entry : metrics_of(out)) {
+    if (entry.contains("validation")) means.push_back(entry);
+  }
+  REQUIRE(by_picture.size() == means.size());
+  for (std::size_t i = 0; i < means.size(); ++i) {
+    INFO(by_picture[i].dump());
+    CHECK((by_picture[i]["stage"] == means[i]["stage"] && by_picture[i]["step"] == means[i]["step"]));
+    CHECK(by_picture[i]["pictures"].size() == 2);
+    for (const auto& [name, mean] : means[i]["validation"].items()) {
+      double sum = 0;
+      for (const json& figures : by_picture[i]["pictures"]) sum += figures[name].get<double>();
+      CHECK(sum / 2 == Approx(mean.get<double>()));
+    }
+    const json& rows = by_picture[i]["sheet"];
+    const std::string stage = means[i]["stage"];
+    const Image sheet = read_image(out + "/sheets/" + stage + "-step-" + means[i]["step"].dump() + ".png");
+    CHECK(rows.size() == (stage == "restore" ? 1 : 2));
+    CHECK(rows.back()["top"].get<int>() + rows.back()["height"].get<int>() == sheet.height);
+    CHECK(rows[0]["width"].get<int>() * 7 + 6 * 4 == sheet.width);
+    CHECK(by_picture[i]["pictures"].contains(rows[0]["picture"].get<std::string>()));
+  }
+}
+
+/// The entry of a validation in metrics.jsonl.
+void check_validation(const json& entry) {
+  CHECK(keys(entry) == Names{"stage", "step", "validation"});
+  CHECK(keys(entry["validation"]) == Names{"chroma", "chroma_error", "color_slope", "delta_e", "hue",
+                                           "illumination_gradient", "illumination_std", "psnr", "psnr_reconstruction",
+                                           "psnr_reflectance", "ssim"});
+  for (const json& v : entry["validation"]) CHECK(std::isfinite(v.get<double>()));
+}
+
+/// The terms of a step, which add up.
+void check_loss(const std::string& stage, const json& loss) {
+  if (stage == "decom") {
+    CHECK(keys(loss) ==
+          Names{"illumination_smoothness", "mutual_consistency", "reconstruction", "reflectance_similarity", "total"});
+  } else if (stage == "adjust") {
+    CHECK(keys(loss) == Names{"gradient", "square", "total"});
+  } else {
+    CHECK(keys(loss) == Names{"color", "gradient", "square", "ssim", "total"});
+    CHECK(loss["color"]["weighted"] == Approx(0.5 * loss["color"]["raw"].get<double>()));
+  }
+  double sum = 0;
+  for (const auto& [term, value] : loss.items()) {
+    if (term == "total") continue;
+    CHECK(keys(value) == Names{"raw", "weighted"});
+    sum += value["weighted"].get<double>();
+  }
+  CHECK(loss["total"].get<double>() == Approx(sum).epsilon(1e-5));
+}
+
+/// 4 pairs to train on: batches of 2 make epochs of 2 steps.
+void check_epoch_and_rate(const std::string& stage, const json& entry) {
+  if (stage == "decom") {
+    const std::int64_t step = entry["step"];
+    CHECK(entry["epoch"] == (step - 1) / 2);
+    ScheduleConfig schedule;
+    schedule.type = "cosine";
+    schedule.warmup_steps = 2;
+    CHECK(entry["lr"].get<double>() == 0.001 * schedule_factor(schedule, step - 1, 6));
+  }
+  if (stage == "adjust") CHECK(entry["lr"].get<double>() == Approx(entry["step"] <= 9 ? 0.01 : 0.001));
+}
+
+void check_metrics(const std::string& out) {
+  std::vector<std::string> lines;
+  int validations = 0;
+  for (const json& entry : metrics_of(out)) {
+    INFO(entry.dump());
+    const std::string stage = entry["stage"];
+    if (entry.contains("validation")) {
+      ++validations;
+      check_validation(entry);
+      lines.push_back(stage + " validation " + entry["step"].dump());
+      continue;
+    }
+    lines.push_back(stage + " " + entry["step"].dump());
+    CHECK(keys(entry) == Names{"epoch", "images_per_s", "loss", "lr", "stage", "step"});
+    CHECK(entry["images_per_s"] > 0);
+    check_loss(stage, entry["loss"]);
+    check_epoch_and_rate(stage, entry);
+  }
+  CHECK(lines == Names{"decom 1", "decom 2", "decom 3", "decom 4", "decom validation 4", "decom 5", "decom 6",
+                       "decom validation 6", "adjust 8", "adjust 10", "adjust validation 10", "adjust 12",
+                       "adjust validation 12", "restore 15", "restore validation 15", "restore 18",
+                       "restore validation 18"});
+  CHECK(validations == 6);
+}
+
+/// 7 cells of 40 pixels with gaps of 4; two rows of 32, or one.
+void check_sheets(const std::string& out) {
+  const Image sheet = read_image(out + "/sheets/decom-step-6.png");
+  CHECK((sheet.width == 7 * 44 - 4 && sheet.height == 2 * 36 - 4));
+  const Image row = read_image(out + "/sheets/restore-step-18.png");
+  CHECK((row.width == 7 * 44 - 4 && row.height == 32));
+  CHECK(sheet.sample(0, 0, 0) == scene(40, 32, 3, true).sample(0, 0, 0));
+  CHECK(sheet.sample(6 * 44 + 5, 9, 1) == scene(40, 32, 3, false).sample(5, 9, 1));
+}
+
+// One case, since the run is long and all of this is about the same one.
 TEST_CASE("a run of all three nets: its files, and the same bytes for any number of threads", "[slow]") {
   const TempDir dir;
   put_scenes(dir / "data", 6);
@@ -108,101 +226,10 @@ TEST_CASE("a run of all three nets: its files, and the same bytes for any number
 
   // The resolved config is the one that was given, and nothing in it or the models tells of paths but data.root.
   CHECK(json(to_json(parsed(read_json_file(out + "/config.json")))) == json(to_json(parsed(config))));
-
-  const Model<float> model = load_model<float>(out + "/model.safetensors");
-  CHECK((model.decomposition && model.restoration && model.adjustment));
-  REQUIRE(model.config.light);
-  CHECK(model.config.light->lowest > 0);
-  CHECK(model.config.light->lowest <= model.config.light->highest);
-  const Model<float> last = load_model<float>(out + "/checkpoints/step-18.safetensors");
-  CHECK((values(last.parameters()) == values(model.parameters())));
-  CHECK_FALSE(last.config.light);
-  CHECK(load_model<float>(out + "/best.safetensors").restoration.has_value());
-
-  // Picture by picture: the means are those of metrics.jsonl, the rows of the sheet those of its file.
-  const std::vector<json> by_picture = lines_of(out + "/pictures.jsonl");
-  std::vector<json> means;
-  for (const json& entry : metrics_of(out)) {
-    if (entry.contains("validation")) means.push_back(entry);
-  }
-  REQUIRE(by_picture.size() == means.size());
-  for (std::size_t i = 0; i < means.size(); ++i) {
-    INFO(by_picture[i].dump());
-    CHECK((by_picture[i]["stage"] == means[i]["stage"] && by_picture[i]["step"] == means[i]["step"]));
-    CHECK(by_picture[i]["pictures"].size() == 2);
-    for (const auto& [name, mean] : means[i]["validation"].items()) {
-      double sum = 0;
-      for (const json& figures : by_picture[i]["pictures"]) sum += figures[name].get<double>();
-      CHECK(sum / 2 == Approx(mean.get<double>()));
-    }
-    const json& rows = by_picture[i]["sheet"];
-    const std::string stage = means[i]["stage"];
-    const Image sheet = read_image(out + "/sheets/" + stage + "-step-" + means[i]["step"].dump() + ".png");
-    CHECK(rows.size() == (stage == "restore" ? 1 : 2));
-    CHECK(rows.back()["top"].get<int>() + rows.back()["height"].get<int>() == sheet.height);
-    CHECK(rows[0]["width"].get<int>() * 7 + 6 * 4 == sheet.width);
-    CHECK(by_picture[i]["pictures"].contains(rows[0]["picture"].get<std::string>()));
-  }
-
-  std::vector<std::string> lines;
-  int validations = 0;
-  for (const json& entry : metrics_of(out)) {
-    INFO(entry.dump());
-    const std::string stage = entry["stage"];
-    if (entry.contains("validation")) {
-      ++validations;
-      CHECK(keys(entry) == Names{"stage", "step", "validation"});
-      CHECK(keys(entry["validation"]) == Names{"chroma", "chroma_error", "color_slope", "delta_e", "hue",
-                                               "illumination_gradient", "illumination_std", "psnr",
-                                               "psnr_reconstruction", "psnr_reflectance", "ssim"});
-      for (const json& v : entry["validation"]) CHECK(std::isfinite(v.get<double>()));
-      lines.push_back(stage + " validation " + entry["step"].dump());
-      continue;
-    }
-    lines.push_back(stage + " " + entry["step"].dump());
-    CHECK(keys(entry) == Names{"epoch", "images_per_s", "loss", "lr", "stage", "step"});
-    CHECK(entry["images_per_s"] > 0);
-    const json& loss = entry["loss"];
-    if (stage == "decom") {
-      CHECK(keys(loss) == Names{"illumination_smoothness", "mutual_consistency", "reconstruction",
-                                "reflectance_similarity", "total"});
-    } else if (stage == "adjust") {
-      CHECK(keys(loss) == Names{"gradient", "square", "total"});
-    } else {
-      CHECK(keys(loss) == Names{"color", "gradient", "square", "ssim", "total"});
-      CHECK(loss["color"]["weighted"] == Approx(0.5 * loss["color"]["raw"].get<double>()));
-    }
-    double sum = 0;
-    for (const auto& [term, value] : loss.items()) {
-      if (term == "total") continue;
-      CHECK(keys(value) == Names{"raw", "weighted"});
-      sum += value["weighted"].get<double>();
-    }
-    CHECK(loss["total"].get<double>() == Approx(sum).epsilon(1e-5));
-    // 4 pairs to train on: batches of 2 make epochs of 2 steps.
-    if (stage == "decom") {
-      const std::int64_t step = entry["step"];
-      CHECK(entry["epoch"] == (step - 1) / 2);
-      ScheduleConfig schedule;
-      schedule.type = "cosine";
-      schedule.warmup_steps = 2;
-      CHECK(entry["lr"].get<double>() == 0.001 * schedule_factor(schedule, step - 1, 6));
-    }
-    if (stage == "adjust") CHECK(entry["lr"].get<double>() == Approx(entry["step"] <= 9 ? 0.01 : 0.001));
-  }
-  CHECK(lines == Names{"decom 1", "decom 2", "decom 3", "decom 4", "decom validation 4", "decom 5", "decom 6",
-                       "decom validation 6", "adjust 8", "adjust 10", "adjust validation 10", "adjust 12",
-                       "adjust validation 12", "restore 15", "restore validation 15", "restore 18",
-                       "restore validation 18"});
-  CHECK(validations == 6);
-
-  // 7 cells of 40 pixels with gaps of 4; two rows of 32, or one.
-  const Image sheet = read_image(out + "/sheets/decom-step-6.png");
-  CHECK((sheet.width == 7 * 44 - 4 && sheet.height == 2 * 36 - 4));
-  const Image row = read_image(out + "/sheets/restore-step-18.png");
-  CHECK((row.width == 7 * 44 - 4 && row.height == 32));
-  CHECK(sheet.sample(0, 0, 0) == scene(40, 32, 3, true).sample(0, 0, 0));
-  CHECK(sheet.sample(6 * 44 + 5, 9, 1) == scene(40, 32, 3, false).sample(5, 9, 1));
+  check_models(out);
+  check_pictures(out);
+  check_metrics(out);
+  check_sheets(out);
 
   // A finished run stays as it is when it is resumed.
   REQUIRE(train_silently(config, out, true));
