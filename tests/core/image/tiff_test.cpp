@@ -131,12 +131,16 @@ TEST_CASE("tiff: pixels that spell what a RAW file has at their place") {
   CHECK(read_image(path).data == image.data);
 }
 
-TEST_CASE("tiff: white as 0, palettes, fewer bits, premultiplied alpha, channels beyond") {
+TEST_CASE("tiff: white as 0") {
   const TempDir dir;
   const Image gray = test_picture(9, 5, 1);
   const Image white = read_image(put_tiff(dir, gray, {.photometric = PHOTOMETRIC_MINISWHITE}));
   for (std::size_t i = 0; i < gray.data.size(); ++i) REQUIRE(white.data[i] == 255 - gray.data[i]);
+}
 
+TEST_CASE("tiff: palettes") {
+  const TempDir dir;
+  const Image gray = test_picture(9, 5, 1);
   for (const bool wide : {true, false}) {
     const auto palette = [&](TIFF* tiff) {
       std::uint16_t maps[3][256];
@@ -156,8 +160,11 @@ TEST_CASE("tiff: white as 0, palettes, fewer bits, premultiplied alpha, channels
       CHECK(colors.sample(x, 2, 2) == value / 2);
     }
   }
+}
 
-  // Two rows of 5 pixels: 1 bit in 1 byte a row, 4 bits in 3.
+// Two rows of 5 pixels: 1 bit in 1 byte a row, 4 bits in 3.
+TEST_CASE("tiff: fewer bits") {
+  const TempDir dir;
   for (const int bits : {1, 2, 4}) {
     const auto row_bytes = static_cast<std::size_t>((5 * bits + 7) / 8);
     const auto fewer = [&](TIFF* tiff) { TIFFSetField(tiff, TIFFTAG_BITSPERSAMPLE, bits); };
@@ -180,7 +187,10 @@ TEST_CASE("tiff: white as 0, palettes, fewer bits, premultiplied alpha, channels
     const int second = 0xb4 >> (8 - 2 * bits) & most;
     CHECK(image.sample(1, 0, 0) == second * 255 / most);
   }
+}
 
+TEST_CASE("tiff: premultiplied alpha") {
+  const TempDir dir;
   Image associated(3, 1, 4);
   const int stored[3][4] = {{50, 100, 0, 128}, {0, 0, 0, 0}, {200, 255, 7, 255}};
   for (int x = 0; x < 3; ++x) {
@@ -188,8 +198,11 @@ TEST_CASE("tiff: white as 0, palettes, fewer bits, premultiplied alpha, channels
   }
   const Image divided = read_image(put_tiff(dir, associated, {.alpha = EXTRASAMPLE_ASSOCALPHA}));
   CHECK(divided.data == Bytes{100, 199, 0, 128, 0, 0, 0, 0, 200, 255, 7, 255});
+}
 
-  // What is neither colour nor alpha is passed over.
+// What is neither colour nor alpha is passed over.
+TEST_CASE("tiff: channels beyond") {
+  const TempDir dir;
   const Image four = test_picture(6, 4, 4);
   const Image three = read_image(put_tiff(dir, four, {.alpha = EXTRASAMPLE_UNSPECIFIED}));
   REQUIRE(three.channels == 3);

@@ -244,7 +244,13 @@ TEST_CASE("libkind: progress, and an end from there") {
   }
 }
 
-TEST_CASE("libkind: what cannot be is refused with a line that says why") {
+std::string refused(const kind_model* model, const kind_picture* from, const kind_picture* to,
+                    const kind_options* options) {
+  CHECK(kind_enhance(model, from, to, options, nullptr) == KIND_INVALID);
+  return kind_last_error();
+}
+
+TEST_CASE("libkind: what cannot be is refused with a line that says why (models)") {
   const TempDir dir;
   kind_model* model = nullptr;
   CHECK(kind_open((dir / "none").c_str(), &model) == KIND_FAILED);
@@ -255,21 +261,19 @@ TEST_CASE("libkind: what cannot be is refused with a line that says why") {
   CHECK_THAT(kind_last_error(), Contains("bad.st"));
   CHECK(model == nullptr);
   kind_free(nullptr);
+}
 
+TEST_CASE("libkind: what cannot be is refused with a line that says why (pictures)") {
   const Opened opened(models().whole);
   Image image = smooth_picture(8, 8, 3);
   const kind_picture good = view(image);
-  const auto refused = [&](const kind_picture* from, const kind_picture* to, const kind_options* options) {
-    CHECK(kind_enhance(opened.model, from, to, options, nullptr) == KIND_INVALID);
-    return std::string(kind_last_error());
-  };
   CHECK(kind_enhance(nullptr, &good, &good, nullptr, nullptr) == KIND_INVALID);
-  CHECK(refused(nullptr, &good, nullptr) == "from: expected a picture with pixels, got NULL");
-  CHECK(refused(&good, nullptr, nullptr) == "to: expected a picture with pixels, got NULL");
+  CHECK(refused(opened.model, nullptr, &good, nullptr) == "from: expected a picture with pixels, got NULL");
+  CHECK(refused(opened.model, &good, nullptr, nullptr) == "to: expected a picture with pixels, got NULL");
   const auto changed = [&](const auto& change) {
     kind_picture bad = good;
     change(bad);
-    return refused(&bad, &bad, nullptr);
+    return refused(opened.model, &bad, &bad, nullptr);
   };
   CHECK_THAT(changed([](kind_picture& p) { p.width = 0; }), Contains("expected sides from 1 to 65535, got 0 x 8"));
   CHECK_THAT(changed([](kind_picture& p) { p.height = -8; }), Contains("got 8 x -8"));
@@ -282,14 +286,21 @@ TEST_CASE("libkind: what cannot be is refused with a line that says why") {
   CHECK_THAT(changed([](kind_picture& p) { p.row_bytes = PTRDIFF_MIN; }), Contains("row_bytes"));
   kind_picture other = good;
   other.height = 7;
-  CHECK_THAT(refused(&good, &other, nullptr), Contains("expected sides as those of `from`, 8 x 8, got 8 x 7"));
+  CHECK_THAT(refused(opened.model, &good, &other, nullptr),
+             Contains("expected sides as those of `from`, 8 x 8, got 8 x 7"));
   other = good;
   other.channels = 2;
-  CHECK_THAT(refused(&good, &other, nullptr), Contains("expected 3 channels, got 2"));
+  CHECK_THAT(refused(opened.model, &good, &other, nullptr), Contains("expected 3 channels, got 2"));
+}
+
+TEST_CASE("libkind: what cannot be is refused with a line that says why (options)") {
+  const Opened opened(models().whole);
+  Image image = smooth_picture(8, 8, 3);
+  const kind_picture good = view(image);
   const auto asked = [&](const auto& change) {
     kind_options options = KIND_OPTIONS;
     change(options);
-    return refused(&good, &good, &options);
+    return refused(opened.model, &good, &good, &options);
   };
   CHECK_THAT(asked([](kind_options& o) { o.size = 8; }), Contains("begin with KIND_OPTIONS"));
   CHECK_THAT(asked([](kind_options& o) { o.light = -1; }), Contains("light"));
@@ -305,6 +316,12 @@ TEST_CASE("libkind: what cannot be is refused with a line that says why") {
   CHECK_THAT(asked([](kind_options& o) { o.fusion = 3; }), Contains("fusion"));
   CHECK_THAT(asked([](kind_options& o) { o.threads = 1025; }), Contains("threads"));
   CHECK_THAT(asked([](kind_options& o) { o.reserved = 1; }), Contains("reserved"));
+}
+
+TEST_CASE("libkind: options that only a later version knows are refused, unless they are 0") {
+  const Opened opened(models().whole);
+  Image image = smooth_picture(8, 8, 3);
+  const kind_picture good = view(image);
   struct Later {
     kind_options known = KIND_OPTIONS;
     double more = 0;
@@ -312,7 +329,7 @@ TEST_CASE("libkind: what cannot be is refused with a line that says why") {
   later.known.size = sizeof later;
   CHECK(kind_enhance(opened.model, &good, &good, &later.known, nullptr) == KIND_OK);
   later.more = 1;
-  CHECK_THAT(refused(&good, &good, &later.known), Contains("does not know"));
+  CHECK_THAT(refused(opened.model, &good, &good, &later.known), Contains("does not know"));
 }
 
 }  // namespace

@@ -58,6 +58,29 @@ double product(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
+/// The decomposition stage's gradient of each term alone, written out, and the terms' means.
+struct OwnGradients {
+  std::vector<std::vector<double>> gradients;
+  std::vector<double> raws;
+};
+
+OwnGradients own_gradients(const TrainConfig& config) {
+  OwnGradients own;
+  for (int t = 0; t < 4; ++t) {
+    StageConfig alone = config.stages[0];
+    DecompositionLossConfig& losses = alone.losses.decomposition;
+    losses = {};
+    if (t == 0) losses.get<Reconstruction>() = Reconstruction{};
+    if (t == 1) losses.get<ReflectanceSimilarity>() = ReflectanceSimilarity{.weight = 1};
+    if (t == 2) losses.get<IlluminationSmoothness>() = {0.01, {GradientForm::kOfficial}, 1};
+    if (t == 3) losses.get<MutualConsistency>() = MutualConsistency{.weight = 1};
+    double raw = 0;
+    own.gradients.push_back(gradient_of(config, alone, raw));
+    own.raws.push_back(raw);
+  }
+  return own;
+}
+
 TEST_CASE("profile_losses: norms, shares and cosines are those of the gradients that training takes") {
   const TempDir dir;
   const TrainConfig config = config_for(dir);
@@ -70,21 +93,7 @@ TEST_CASE("profile_losses: norms, shares and cosines are those of the gradients 
   CHECK(decom.weights == "drawn from seed 1");
   REQUIRE(decom.terms.size() == 4);
 
-  // One term at a time, written out.
-  std::vector<std::vector<double>> own;
-  std::vector<double> raws;
-  for (int t = 0; t < 4; ++t) {
-    StageConfig alone = config.stages[0];
-    DecompositionLossConfig& losses = alone.losses.decomposition;
-    losses = {};
-    if (t == 0) losses.get<Reconstruction>() = Reconstruction{};
-    if (t == 1) losses.get<ReflectanceSimilarity>() = ReflectanceSimilarity{.weight = 1};
-    if (t == 2) losses.get<IlluminationSmoothness>() = {0.01, {GradientForm::kOfficial}, 1};
-    if (t == 3) losses.get<MutualConsistency>() = MutualConsistency{.weight = 1};
-    double raw = 0;
-    own.push_back(gradient_of(config, alone, raw));
-    raws.push_back(raw);
-  }
+  const auto& [own, raws] = own_gradients(config);
   double unused = 0;
   const std::vector<double> total = gradient_of(config, config.stages[0], unused);
   const GradientProfile& all = decom.gradients.at(0);
@@ -107,8 +116,14 @@ TEST_CASE("profile_losses: norms, shares and cosines are those of the gradients 
       CHECK(term.cosines[j].value() == Approx(cosine).margin(1e-4));
     }
   }
+}
 
-  // Layers: all of the net's, and together its square.
+TEST_CASE("profile_losses: layers are all of the net's, and together its square") {
+  const TempDir dir;
+  const std::vector<StageProfile> profile = profile_losses(config_for(dir), kBatches, [](const std::string&) {});
+  REQUIRE(profile.size() == 2);
+  const StageProfile& decom = profile[0];
+  const GradientProfile& all = decom.gradients.at(0);
   CHECK(decom.gradients.size() == 11);
   CHECK(decom.gradients[1].layer == "decomposition.conv1");
   double square = 0;
