@@ -1,3 +1,5 @@
+// Long because an encoding, its reading from profiles, code points and gamma, and its use share what lcms2 needs.
+
 #include "core/image/color.h"
 
 #include <algorithm>

@@ -143,7 +143,7 @@ void name_trailer(Metadata& metadata, Bytes rest, bool pictures) {
   }
 }
 
-/// JFIF's density, in metres where it has a unit.
+/// JFIF's density, per metre where it has a unit; nothing where it makes no sense.
 std::optional<Metadata::Density> jfif_density(Bytes content) {
   if (content.size() < 12) return std::nullopt;
   const std::size_t x = big_endian(content, 8, 2), y = big_endian(content, 10, 2);

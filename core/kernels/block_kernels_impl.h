@@ -1,6 +1,6 @@
 // The block kernels over one vector type V: included by one file an instruction set, inside its own namespace, after V
 // is defined. V has Reg (a vector of kLanes floats with + - * and comparisons), kLanes, kRows, load, store, set1, fma
-// and sums.
+// and sums. Long because everything in it is compiled once an instruction set, and its kernels share their helpers.
 #pragma once
 
 namespace {

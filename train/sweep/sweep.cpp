@@ -1,3 +1,5 @@
+// Long because expanding the axes, sharing stages and maps, and the plan as text and JSON work on one plan.
+
 #include "train/sweep/sweep.h"
 
 #include <algorithm>
