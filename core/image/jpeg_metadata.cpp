@@ -238,8 +238,8 @@ Metadata JpegMetadataReader::finish(Bytes behind) {
 
 Metadata read_jpeg_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
   JpegMetadataReader reader(path, max_bytes);
-  const std::size_t end = for_each_segment(
-      file, [&](int marker, Bytes content, bool late) { reader.take(marker, content, late); });
+  const std::size_t end =
+      for_each_segment(file, [&](int marker, Bytes content, bool late) { reader.take(marker, content, late); });
   return reader.finish(file.subspan(end));
 }
 

@@ -138,8 +138,7 @@ void begin_reading(PngReader& reader, const ImageInfo& size, const ReadLimits& l
   reader.info = png_create_info_struct(reader.png);
   if (reader.info == nullptr) png_error(reader.png, "not enough memory");
   png_set_read_fn(reader.png, &state, on_read);
-  png_set_user_limits(reader.png, static_cast<png_uint_32>(limits.max_side),
-                      static_cast<png_uint_32>(limits.max_side));
+  png_set_user_limits(reader.png, static_cast<png_uint_32>(limits.max_side), static_cast<png_uint_32>(limits.max_side));
   // Chunks that do not bear on the pixels are skipped unread: libpng allocates what they say they need.
   png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   // Of a file that is cut short, all but so many bytes are used.
