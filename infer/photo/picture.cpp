@@ -75,7 +75,6 @@ double mean_of_colors(const Image& image, const ColorEncoding* encoding) {
 PhotoOptions photo_options(const Options& options, const Picture& picture) {
   PhotoOptions photo = options.photo;
   photo.color = picture.color;
-  if (photo.bits == 0) photo.bits = picture.bits;
   if (picture.job.outputs.empty()) return photo;
   const ImageFormatRow& format = image_format(picture.format);
   photo.alpha = format.alpha;
@@ -92,6 +91,7 @@ PhotoOptions photo_options(const Options& options, const Picture& picture) {
           " files hold no 16-bit samples, expected ", image_types_that_hold(16, false));
     photo.bits = 8;
   }
+  if (photo.bits == 0) photo.bits = picture.bits;  // of the file: the image has 16 where it was converted
   return photo;
 }
 

@@ -300,7 +300,7 @@ TEST_CASE("results go to pipes and open files") {
   CHECK(shell(dir, "\"$KIND\" a.png -o /dev/full").code == 2);
 }
 
-TEST_CASE("--tolerant: what can be decoded of a picture is enhanced") {
+TEST_CASE("tolerant: what can be decoded of a picture is enhanced") {
   const TempDir dir;
   for (const char* name : {"whole.png", "whole.jpg"}) {
     write_image(dir / name, smooth_picture(160, 120, 3),
