@@ -1,6 +1,7 @@
 #include "nets/photograph.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "core/base/error.h"
@@ -192,7 +193,7 @@ class Work : private EnhancementSink {
       const std::int64_t end = std::min(y + kBand, y1), count = (end - y) * w;
       float* const from[] = {before.data(), before.data() + count, before.data() + 2 * count};
       float* const to[] = {after.data(), after.data() + count, after.data() + 2 * count};
-      rows_.read_unclipped(y, end, from);
+      const std::vector<Kept> kept = unchanged(y, end, from, planes, y0, result);
       for (std::size_t c = 0; c < 3; ++c) std::copy_n(planes[c] + (y - y0) * w, count, to[c]);
       if (gray_) {
         for (std::int64_t i = 0; i < count; ++i) {
@@ -203,7 +204,42 @@ class Work : private EnhancementSink {
       }
       options_.color->from_srgb(to, count);
       (gray_ ? put_gray_rows : put_rows)(result, static_cast<int>(y), static_cast<int>(end), to);
+      for (const Kept& pixel : kept) {
+        for (int c = 0; c < colors(photo_); ++c) {
+          result.set_sample(pixel.x, pixel.y, c, pixel.samples[static_cast<std::size_t>(c)]);
+        }
+      }
     }
+  }
+
+  /// A pixel that has not been changed keeps its samples, which the way there and back might round.
+  struct Kept {
+    int x, y;
+    std::array<int, 3> samples;
+  };
+  static int colors(const Image& image) { return image.channels < 3 ? 1 : 3; }
+
+  /// Reads rows in sRGB (unclipped) into `from`, and finds the pixels that are the same in the result's rows, which begin
+  /// with row `first`. Nothing where the result has other samples.
+  std::vector<Kept> unchanged(std::int64_t y0, std::int64_t y1, float* const* from, const float* const* planes,
+                              std::int64_t first, const Image& result) const {
+    rows_.read_unclipped(y0, y1, from);
+    std::vector<Kept> kept;
+    if (result.bits != photo_.bits) return kept;
+    const std::int64_t w = photo_.width;
+    for (std::int64_t i = 0; i < (y1 - y0) * w; ++i) {
+      bool same = true;
+      for (std::size_t c = 0; c < 3 && same; ++c) {
+        same = planes[c][(y0 - first) * w + i] == std::clamp(from[c][i], 0.0f, 1.0f);
+      }
+      if (!same) continue;
+      Kept pixel{static_cast<int>(i % w), static_cast<int>(y0 + i / w), {}};
+      for (int c = 0; c < colors(photo_); ++c) {
+        pixel.samples[static_cast<std::size_t>(c)] = photo_.sample(pixel.x, pixel.y, c);
+      }
+      kept.push_back(pixel);
+    }
+    return kept;
   }
 
   /// To a result, what of the colours before is below 0 and above 1, times the pixel's gain.

@@ -103,6 +103,7 @@ Header read_header(const std::string& path, Bytes bytes, const ReadLimits& limit
   std::size_t end = kFileHeader + size;
   if (size == kUsual && header.compression == kMasks) end += 12;
   if (size == kUsual && header.compression == kMasksWithAlpha) end += 16;
+  if (size == kWithMasks && header.compression == kMasksWithAlpha) end += 4;
   require(path, bytes.size() >= end, "its header is cut short");
   require(path, header.pixel_offset >= end, "its header is damaged");
   read_masks(path, bytes, size, header);

@@ -232,11 +232,17 @@ int exif_orientation(std::span<const std::uint8_t> bytes) {
   return 1;
 }
 
-bool exif_is_adobe_rgb(std::span<const std::uint8_t> bytes) {
+namespace {
+
+/// Where a block says what colour space its picture is in: entries of the Exif and the interoperability directory.
+struct ColorEntries {
+  std::optional<Entry> space, index;
+};
+
+ColorEntries color_entries(std::span<const std::uint8_t> bytes) {
   constexpr unsigned kColorSpace = 0xa001, kInteropIndex = 1;
-  constexpr std::size_t kAdobeRgb = 2;
   const Tiff<std::span<const std::uint8_t>> tiff(bytes);
-  if (!tiff.has_header()) return false;
+  if (!tiff.has_header()) return {};
   const auto entry_of = [&](std::size_t directory, unsigned tag) -> std::optional<Entry> {
     for (const Entry& entry : tiff.directory(directory).value_or(std::vector<Entry>())) {
       if (entry.tag == tag) return entry;
@@ -248,10 +254,32 @@ bool exif_is_adobe_rgb(std::span<const std::uint8_t> bytes) {
     return entry ? tiff.number(*entry).value_or(0) : 0;
   };
   const std::size_t exif = directory_in(tiff.u32(4), kExifDirectory);
-  if (directory_in(exif, kColorSpace) == kAdobeRgb) return true;
-  const std::optional<Entry> index = entry_of(directory_in(exif, kInteropDirectory), kInteropIndex);
-  return index && index->type == 2 && index->count == 4 && bytes[index->at + 8] == 'R' && bytes[index->at + 9] == '0' &&
-         bytes[index->at + 10] == '3';
+  ColorEntries found{entry_of(exif, kColorSpace), entry_of(directory_in(exif, kInteropDirectory), kInteropIndex)};
+  if (found.space && !tiff.number(*found.space)) found.space.reset();
+  if (found.index && (found.index->type != 2 || found.index->count != 4)) found.index.reset();
+  return found;
+}
+
+bool is_r03(std::span<const std::uint8_t> bytes, const std::optional<Entry>& index) {
+  return index && bytes[index->at + 8] == 'R' && bytes[index->at + 9] == '0' && bytes[index->at + 10] == '3';
+}
+
+}  // namespace
+
+bool exif_is_adobe_rgb(std::span<const std::uint8_t> bytes) {
+  constexpr std::size_t kAdobeRgb = 2;
+  const ColorEntries entries = color_entries(bytes);
+  const Tiff<std::span<const std::uint8_t>> tiff(bytes);
+  return (entries.space && tiff.number(*entries.space) == kAdobeRgb) || is_r03(bytes, entries.index);
+}
+
+void set_exif_srgb(std::vector<std::uint8_t>& bytes) {
+  if (!exif_is_adobe_rgb(bytes)) return;
+  const ColorEntries entries = color_entries(bytes);
+  if (entries.space) Tiff<std::vector<std::uint8_t>>(bytes).put(entries.space->at + 8, entries.space->type, 1);
+  if (!is_r03(bytes, entries.index)) return;
+  bytes[entries.index->at + 9] = '9';
+  bytes[entries.index->at + 10] = '8';
 }
 
 bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) {

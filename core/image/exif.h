@@ -14,6 +14,9 @@ int exif_orientation(std::span<const std::uint8_t> tiff);
 /// write it, or by the interoperability index R03 (DCF 2.0).
 bool exif_is_adobe_rgb(std::span<const std::uint8_t> tiff);
 
+/// Takes Adobe RGB out of an EXIF block: the colour space becomes 1, sRGB, the index R98. Others stay.
+void set_exif_srgb(std::vector<std::uint8_t>& tiff);
+
 /// Makes an EXIF block true of the picture once it is upright and about to change: the orientation becomes 1, the sizes
 /// it states become `width` x `height`, and the thumbnail, which would show the old picture, is taken out, with the
 /// second directory but for entries that do not describe it and that the first one lacks. Everything else stays where it

@@ -134,7 +134,7 @@ class Batch {
 
   /// The process is about to end while threads are at work.
   void leave() {
-    console_.say_rest();
+    console_.say_rest(true);
     report();
     say_stopped();
     folders_.remove_empty();

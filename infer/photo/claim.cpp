@@ -68,12 +68,18 @@ std::string host() {
   return text.empty() ? "unknown" : text;
 }
 
+/// What process numbers are counted in: containers may share a host's name and have numbers of their own.
+std::string process_space() {
+  struct stat status {};
+  return ::stat("/proc/self/ns/pid", &status) == 0 ? std::to_string(status.st_ino) : "-";
+}
+
 struct Holder {
-  std::string host, start;
+  std::string host, start, space;
   long process = 0;
 
   bool lives() const {
-    if (host != kind::host()) return true;  // who could tell
+    if (host != kind::host() || space != process_space()) return true;  // who could tell
     if (process <= 0 || (::kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH)) return false;
     const std::string now = start_of(process);
     return now.empty() || start == "-" || now == start;
@@ -82,7 +88,7 @@ struct Holder {
 
 std::string own_text() {
   const std::string start = start_of(::getpid());
-  return join(host(), " ", ::getpid(), " ", start.empty() ? "-" : start, "\n");
+  return join(host(), " ", ::getpid(), " ", start.empty() ? "-" : start, " ", process_space(), "\n");
 }
 
 std::string read_text(int descriptor) {
@@ -108,8 +114,8 @@ Holder holder_of(int descriptor) {
   }
   Holder holder;
   std::istringstream fields(text);
-  fields >> holder.host >> holder.process >> holder.start;
-  if (holder.host.empty()) holder.host = host();  // cut short: nobody's
+  fields >> holder.host >> holder.process >> holder.start >> holder.space;
+  if (!fields) holder = {host(), "", process_space(), 0};  // cut short: nobody's
   return holder;
 }
 
@@ -166,9 +172,13 @@ Claim::Claim(const fs::path& result) : path_(path_of(result)), slot_(kNoSlot) {
     check(attempt < 1000, "cannot write ", result.native(), ": its claim ", path_.native(), " comes and goes");
     const int descriptor = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor >= 0) {
-      slot_ = remember(path_);
-      const int error = write_text(descriptor);
+      // One that stays empty for long is taken for nobody's; then it belongs to whoever wrote into it.
+      ::flock(descriptor, LOCK_EX);
+      const bool ours = is_file_at(descriptor, path_) && read_text(descriptor).empty();
+      if (ours) slot_ = remember(path_);
+      const int error = ours ? write_text(descriptor) : 0;
       ::close(descriptor);
+      if (!ours) continue;
       if (error == 0) return;
       ::unlink(path_.c_str());
       if (slot_ != kNoSlot) std::free(slots[slot_].exchange(nullptr));
@@ -183,7 +193,12 @@ Claim::Claim(const fs::path& result) : path_(path_of(result)), slot_(kNoSlot) {
 }
 
 Claim::~Claim() {
-  ::unlink(path_.c_str());
+  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor >= 0) {
+    // Somebody may have removed it by hand, and another run made its own.
+    if (read_text(descriptor) == own_text()) ::unlink(path_.c_str());
+    ::close(descriptor);
+  }
   if (slot_ != kNoSlot) std::free(slots[slot_].exchange(nullptr));
 }
 

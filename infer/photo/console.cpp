@@ -1,5 +1,6 @@
 #include "infer/photo/console.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -18,6 +19,14 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 
 constexpr std::size_t kMaxName = 4096;
+
+/// How long those in a hurry wait.
+constexpr std::chrono::milliseconds kHurry{100};
+
+bool takes_more(int descriptor) {
+  struct pollfd waiting = {descriptor, POLLOUT, 0};
+  return ::poll(&waiting, 1, 0) == 1;
+}
 
 std::string time_text(double seconds) {
   const auto all = static_cast<long>(seconds + 0.5);
@@ -49,14 +58,24 @@ Console::Console(const Options& options, const std::vector<Job>& jobs)
 
 Console::~Console() { clear(); }
 
+std::unique_lock<std::timed_mutex> Console::lock() {
+  std::unique_lock held(mutex_, std::defer_lock);
+  // Another thread may wait for whoever reads the names, with the lock in its hands.
+  if (!hurry_) {
+    held.lock();
+  } else {
+    (void)held.try_lock_for(kHurry);
+  }
+  return held;
+}
+
 void Console::say(const std::string& line) {
-  const std::lock_guard lock(mutex_);
-  print(line);
+  if (const auto held = lock()) print(line);
 }
 
 void Console::finish(std::size_t i, Outcome outcome) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return;
+  const auto held = lock();
+  if (!held || closed_) return;
   shares_[i] = outcome.status == Outcome::Status::kSkipped ? -1 : 1;
   outcomes_[i] = std::move(outcome);
   finished_[i] = true;
@@ -64,15 +83,17 @@ void Console::finish(std::size_t i, Outcome outcome) {
   show_progress(i);
 }
 
-void Console::say_rest() {
-  const std::lock_guard lock(mutex_);
+void Console::say_rest(bool hurry) {
+  hurry_ = hurry;
+  const auto held = lock();
+  if (!held) return;
   closed_ = true;
   while (next_ < finished_.size()) print_next();
 }
 
 void Console::progress(std::size_t i, double share) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return;
+  const auto held = lock();
+  if (!held || closed_) return;
   shares_[i] = std::min(share, 0.999);
   show_progress(i);
 }
@@ -80,6 +101,7 @@ void Console::progress(std::size_t i, double share) {
 double Console::elapsed() const { return Seconds(std::chrono::steady_clock::now() - start_).count(); }
 
 void Console::print(const std::string& line) {
+  if (hurry_ && !takes_more(STDERR_FILENO)) return;
   clear();
   std::cerr << line << std::endl;
 }
@@ -98,7 +120,11 @@ void Console::print_next() {
 void Console::print_name(std::string name) {
   name += '\n';
   for (std::size_t done = 0; done < name.size() && !unread_ && output_error_ == 0;) {
-    const ssize_t now = ::write(STDOUT_FILENO, name.data() + done, name.size() - done);
+    // A pipe that takes anything takes as much as this.
+    const std::size_t most = hurry_ ? 512 : name.size();
+    if (hurry_ && !takes_more(STDOUT_FILENO)) unread_ = true;
+    if (unread_) return;
+    const ssize_t now = ::write(STDOUT_FILENO, name.data() + done, std::min(most, name.size() - done));
     if (now >= 0) {
       done += static_cast<std::size_t>(now);
     } else if (errno == EPIPE) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <mutex>
@@ -35,8 +36,9 @@ class Console {
   /// Outcomes come in any order and are said in the plan's.
   void finish(std::size_t i, Outcome outcome);
   void progress(std::size_t i, double share);
-  /// Says what waits for pictures that will not be done any more. Nothing is finished after it.
-  void say_rest();
+  /// Says what waits for pictures that will not be done any more. Nothing is finished after it. In a hurry it waits for
+  /// nobody: what cannot be written at once is left out.
+  void say_rest(bool hurry = false);
 
   /// Of every picture; kNotDone for those that did not finish. Call it after say_rest().
   const std::vector<Outcome>& outcomes() const { return outcomes_; }
@@ -46,6 +48,8 @@ class Console {
   int output_error() const { return output_error_; }
 
  private:
+  /// Not locked where there is a hurry and another thread has the lock.
+  std::unique_lock<std::timed_mutex> lock();
   void print(const std::string& line);
   void print_next();
   void print_name(std::string name);
@@ -58,7 +62,8 @@ class Console {
   bool terminal_ = false, drawn_ = false;
   int output_error_ = 0;
   bool unread_ = false;  // nobody reads the standard output any more
-  std::mutex mutex_;
+  std::timed_mutex mutex_;
+  std::atomic<bool> hurry_{false};
   std::vector<double> shares_;  // of each picture's work that is done; -1: skipped
   std::vector<Outcome> outcomes_;
   std::vector<bool> finished_;

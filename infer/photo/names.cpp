@@ -123,7 +123,7 @@ std::string NamePattern::expression(std::size_t parts) const {
         if (parts < parts_.size() && i + 1 == parts) text += "(?:-x[0-9.]+)?";
         break;
       case Part::Kind::kStem:
-        text += text.find("([^/]+)") == std::string::npos ? "([^/]+)" : "\\1";
+        text += text.find("([^/]+)") == std::string::npos ? "([^/]+)" : "(?:\\1)";
         break;
       case Part::Kind::kExtension:
         text += "[A-Za-z0-9]+";

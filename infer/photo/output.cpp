@@ -61,6 +61,13 @@ void write_maps(const Options& options, const Job& job, const Enhanced& result, 
   }
 }
 
+bool is_same_file(const fs::path& a, const fs::path& b) {
+  struct stat first {
+  }, second{};
+  return ::lstat(a.c_str(), &first) == 0 && ::lstat(b.c_str(), &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
 /// Gives the input a second name, the backup's, or where the file system knows no second names, that name alone.
 /// Returns whether the input still has its own.
 bool keep_backup(const fs::path& input, const fs::path& backup) {
@@ -138,6 +145,8 @@ void write_result(const Options& options, Picture& picture, std::size_t i, const
 
 }  // namespace
 
+bool is_unfinished_backup(const Job& job) { return is_same_file(job.outputs[0], job.backup); }
+
 bool claim_results(const Options& options, Picture& picture, Folders& folders) {
   const Job& job = picture.job;
   folders.make_for(options, job);
@@ -148,6 +157,8 @@ bool claim_results(const Options& options, Picture& picture, Folders& folders) {
   const auto exists = [&](const fs::path& path) { return fs::exists(fs::symlink_status(path, ignored)); };
   const auto leads_to_file = [&](const fs::path& path) { return fs::exists(path, ignored); };
   if (options.in_place) {
+    // A run that ended between backup and replacement: nothing has been replaced.
+    if (is_unfinished_backup(job)) fs::remove(job.backup, ignored);
     if (exists(job.backup) && options.skip_existing) return false;
     check(!exists(job.backup), "cannot write ", job.outputs[0].native(), ": its backup ", job.backup.native(),
           " exists already and is kept");

@@ -5,6 +5,10 @@
 
 namespace kind {
 
+/// Whether the backup of a job in place is the input itself, by a second name: so it is between the making of the backup
+/// and the replacement, and where a run has ended there.
+bool is_unfinished_backup(const Job& job);
+
 /// Claims the picture's results among all runs, and finds out which of them may be replaced. False where they are there
 /// already and --skip-existing passes over the picture. Throws ClaimedElsewhere, or Error where they cannot be written
 /// or have appeared since the run began.

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
+#include "core/image/exif.h"
 #include "infer/photo/compare.h"
 #include "infer/photo/shrink.h"
 #include "infer/photo/streams.h"
@@ -123,6 +124,7 @@ void settle_color(const Options& options, bool keep, Picture& picture) {
     picture.image = to_srgb(picture.image, *reading.encoding);
     picture.metadata.icc.clear();
     picture.metadata.color.clear();
+    set_exif_srgb(picture.metadata.exif);
     picture.color_note = join("from ", reading.encoding->name(), " to sRGB");
     return;
   }
@@ -254,9 +256,10 @@ void enhance_picture(const Model<float>& model, const Options& options, const Li
                                                                                        : picture.metadata.icc);
   std::vector<Tile> tiles;
   if (options.sheet) tiles.push_back({shrink(picture.image, kSheetSide), ""});
-  if (!options.compare.empty()) page.set_before(picture.image);
+  const auto shown = [&](const Image& image) { return gray && picture.color ? to_srgb(image, *picture.color) : image; };
+  if (!options.compare.empty()) page.set_before(shown(picture.image));
   const auto use = [&](std::size_t i, EnhancedPhoto result) {
-    if (!options.compare.empty()) page.add_level(result.image, result.ratio, i == 0 && options.ladder.empty());
+    if (!options.compare.empty()) page.add_level(shown(result.image), result.ratio, i == 0 && options.ladder.empty());
     if (options.sheet) tiles.push_back({shrink(result.image, kSheetSide), join("x", result.ratio)});
     if (i >= wanted) return;
     picture.results.push_back({result.ratio, result.strength, {}, limit_of(model, photo, result), {}, {}});

@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/image/y4m.h"
 #include "infer/photo/listing.h"
+#include "infer/photo/output.h"
 #include "infer/photo/streams.h"
 
 namespace kind {
@@ -69,7 +70,7 @@ void set_in_place(const Options& options, Job& job) {
   const fs::path file = fs::is_symlink(job.input, ignored) ? fs::canonical(job.input, ignored) : job.input;
   job.outputs = {file.empty() ? job.input : file};
   job.backup = job.outputs[0].native() + options.backup;
-  if (!fs::exists(fs::symlink_status(job.backup, ignored))) return;
+  if (!fs::exists(fs::symlink_status(job.backup, ignored)) || is_unfinished_backup(job)) return;
   job.skipped = options.skip_existing;
   if (job.skipped) return;
   job.error = join(job.input.native(), ": its backup ", job.backup.native(),

@@ -347,7 +347,7 @@ TEST_CASE("photograph: colours beyond sRGB stay where the encoding holds them", 
   PhotoOptions options;
   options.color = color;
   options.strength = 0;
-  CHECK(largest_difference(enhance_photo(model, photo, options).image, photo) < 64);
+  CHECK(enhance_photo(model, photo, options).image.data == photo.data);
   options.bits = 8;
   const Image small = enhance_photo(model, photo, options).image;
   for (int y = 0; y < 32; y += 7) CHECK(std::abs(small.sample(3, y, 0) - photo.sample(3, y, 0) / 257.0) <= 1);

@@ -177,6 +177,7 @@ TEST_CASE("bmp: masks in the header and behind it", "[unit]") {
   }
   CHECK(picture(52, rgb).data == Bytes{3, 2, 1, 7, 6, 5});
   CHECK(picture(40, rgb).data == Bytes{3, 2, 1, 7, 6, 5});
+  CHECK_THROWS(picture(52, rgb, 6));  // no place for the fourth mask
   CHECK(picture(40, rgba, 6).data == Bytes{3, 2, 1, 4, 7, 6, 5, 8});
   // Samples of any number of bits reach from 0 to 255.
   for (int bits = 1; bits <= 8; ++bits) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/random.h"
+#include "core/image/exif.h"
 #include "tests/support/errors.h"
 #include "tests/support/ink_profile.h"
 #include "tests/support/pictures.h"
@@ -38,23 +39,25 @@ Metadata with(std::vector<PngChunk> chunks) {
 
 /// An EXIF block whose Exif directory has a colour space, or whose interoperability directory has an index.
 std::vector<std::uint8_t> exif(std::uint8_t color_space, const std::string& index) {
-  std::vector<std::uint8_t> b = {'M', 'M', 0, 42, 0, 0, 0, 8};
+  std::vector<std::uint8_t> b;
+  const auto put = [&](std::initializer_list<int> bytes) {
+    for (const int byte : bytes) b.push_back(static_cast<std::uint8_t>(byte));
+  };
+  put({'M', 'M', 0, 42, 0, 0, 0, 8});
   const auto entry = [&](std::uint16_t tag, std::uint8_t type, std::uint8_t count, std::vector<std::uint8_t> value) {
     value.resize(4);
-    for (const int byte : {tag >> 8, tag & 255, 0, int{type}, 0, 0, 0, int{count}}) {
-      b.push_back(static_cast<std::uint8_t>(byte));
-    }
-    b.insert(b.end(), value.begin(), value.end());
+    put({tag >> 8, tag & 255, 0, int{type}, 0, 0, 0, int{count}});
+    put({value[0], value[1], value[2], value[3]});
   };
-  const auto ends = [&] { b.insert(b.end(), 4, 0); };
-  b.insert(b.end(), {0, 1});
+  const auto ends = [&] { put({0, 0, 0, 0}); };
+  put({0, 1});
   entry(0x8769, 4, 1, {0, 0, 0, 26});
   ends();  // 26
-  b.insert(b.end(), {0, 2});
+  put({0, 2});
   entry(0xa001, 3, 1, {0, color_space});
   entry(0xa005, 4, 1, {0, 0, 0, 56});
   ends();  // 56
-  b.insert(b.end(), {0, 1});
+  put({0, 1});
   entry(1, 2, 4, {index.begin(), index.end()});
   ends();
   return b;
@@ -134,6 +137,10 @@ TEST_CASE("color: Adobe RGB by EXIF", "[unit]") {
                 {encoded(std::pow(0.5, 2.2)), encoded(std::pow(0.5, 2.2)), encoded(std::pow(0.5, 2.2))}, 2e-3);
     CHECK(srgb_of(*reading.encoding, {0, 1, 0})[0] < -0.3f);
     CHECK(read_color("a.jpg", metadata, true).encoding == nullptr);
+    Metadata srgb = metadata;
+    set_exif_srgb(srgb.exif);
+    CHECK(read_color("a.jpg", srgb, false).encoding == nullptr);
+    CHECK(srgb.exif.size() == metadata.exif.size());
     // Any shorter block is no reason for anything.
     for (std::size_t size = 0; size < metadata.exif.size(); ++size) {
       Metadata cut;

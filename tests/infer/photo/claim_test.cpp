@@ -50,24 +50,27 @@ TEST_CASE("claims: one process at a time has a result") {
 TEST_CASE("claims: those of processes that are gone are taken over, others never") {
   const TempDir dir;
   const fs::path result = dir / "x.png", claim = dir / ".x.png.kind-claim";
-  std::string host, start;
+  std::string host, start, space;
   {
     const Claim own(result);
-    std::ifstream(claim) >> host >> start >> start;
+    std::ifstream(claim) >> host >> start >> start >> space;
   }
+  const std::string here = " " + space + "\n";
   const std::string own = std::to_string(::getpid()), dead = std::to_string(dead_process());
   // Gone; another process has the number now; never written to its end.
-  for (const std::string& text : {host + " " + dead + " 5\n", host + " " + own + " 1\n", std::string(), host}) {
+  for (const std::string& text :
+       {host + " " + dead + " 5" + here, host + " " + own + " 1" + here, std::string(), host}) {
     INFO(text);
     dir.put(".x.png.kind-claim", text);
     {
       const Claim taken(result);
-      CHECK_THAT(text_of(claim), Contains(host + " " + own + " " + start));
+      CHECK_THAT(text_of(claim), Contains(host + " " + own + " " + start + here));
     }
     CHECK(dir.count() == 0);
   }
   for (const std::string& text :
-       {"elsewhere." + host + " " + dead + " 5\n", host + " " + own + " " + start + "\n", host + " 1 -\n"}) {
+       {"elsewhere." + host + " " + dead + " 5" + here, host + " " + dead + " 5 of-another-container\n",
+        host + " " + own + " " + start + here, host + " 1 -" + here}) {
     INFO(text);
     dir.put(".x.png.kind-claim", text);
     CHECK_THROWS_AS(Claim(result), ClaimedElsewhere);

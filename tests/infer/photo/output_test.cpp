@@ -42,6 +42,7 @@ TEST_CASE("names: results are known by their pattern") {
   CHECK(source("{stem}.new.jpg", "photo.new.jpg") == "photo");
   CHECK(source("{stem}(1)+", "photo(1)+.jpg") == "photo");
   CHECK(source("{stem}_bright", "photo_brighter.png") == "none");
+  CHECK(source("{stem}_{stem}2", "photo_photo2.png") == "photo");
   CHECK(source("{stem}_bright", "_bright.png") == "none");
   CHECK(source("{n}", "12.png") == "none");
 }
@@ -143,6 +144,20 @@ TEST_CASE("in place: the input is replaced, its backup kept") {
         "a.png --in-place --ladder 1,2", "a.png --backup .orig -o y.png", "- --in-place",
         "a.png --in-place --backup ''", "a.png --in-place --backup .old.png", "a.png --in-place --backup /x"}) {
     failure(dir, wrong);
+  }
+}
+
+TEST_CASE("in place: what a run that ended left half done is done") {
+  const TempDir dir;
+  put_pictures(dir);
+  const Bytes original = slurp(dir / "a.png");
+  for (const char* skip : {"", " --skip-existing"}) {
+    // The backup is the input itself, by a second name: it has not been replaced.
+    fs::create_hard_link(dir / "a.png", dir / "a.png~");
+    CHECK(success(dir, std::string("a.png --in-place") + skip) == "a.png\n");
+    CHECK(slurp(dir / "a.png") != original);
+    CHECK(slurp(dir / "a.png~") == original);
+    fs::rename(dir / "a.png~", dir / "a.png");
   }
 }
 
