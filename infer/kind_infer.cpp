@@ -28,6 +28,8 @@ int main(int argc, char** argv) {
     if (!options) return kind::kExitDone;
     std::signal(SIGINT, on_signal);
     std::signal(SIGTERM, on_signal);
+    // nohup ignores it, and that stays so.
+    if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
     kind::expect_file_limits();
     // Who stops reading names does not stop the work. A result that nobody reads does.
     if (!options->to_stdout()) std::signal(SIGPIPE, SIG_IGN);

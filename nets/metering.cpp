@@ -21,8 +21,8 @@ constexpr double kLightsShare = 0.02;
 
 /// True where the `count` pixels from (x, y) on, `dx` and `dy` apart, are as plain as a frame is and of the colour of
 /// the pixel at (from_x, from_y), or fully transparent.
-bool is_plain(const Image& image, int x, int y, int dx, int dy, int count, int from_x, int from_y) {
-  const int tolerance = image.bits == 16 ? 257 : 1, colors = image.channels < 3 ? 1 : 3;
+bool is_plain(const Image& image, int tolerance, int x, int y, int dx, int dy, int count, int from_x, int from_y) {
+  const int colors = image.channels < 3 ? 1 : 3;
   int first[3];
   for (int c = 0; c < colors; ++c) first[c] = image.sample(from_x, from_y, c);
   const bool seen = !image.has_alpha() || image.sample(from_x, from_y, image.channels - 1) > 0;
@@ -66,19 +66,30 @@ InputRange range_between(const std::vector<std::uint64_t>& counts, double outlie
 
 }  // namespace
 
-PictureArea framed_area(const Image& image) {
+PictureArea framed_area(const Image& image, const ColorEncoding* color) {
   check(image.width > 0 && image.height > 0, "picture: it is empty");
   constexpr int kSmallest = 16;  // of a few pixels many are alike
   const PictureArea whole{0, image.height, 0, image.width};
   PictureArea area = whole;
   const int w = image.width, h = image.height;
   if (w < kSmallest || h < kSmallest) return whole;
-  while (area.top < h && is_plain(image, 0, area.top, 1, 0, w, 0, 0)) ++area.top;
-  while (area.bottom > area.top && is_plain(image, 0, area.bottom - 1, 1, 0, w, 0, h - 1)) --area.bottom;
+  float step = image.bits == 16 ? 0.25f / 255 : 1.0f / 255;
+  if (color) {
+    float other[] = {step, step};
+    float* const planes[] = {&step, &other[0], &other[1]};
+    color->from_srgb(planes, 1);
+  }
+  const int tolerance =
+      std::clamp(static_cast<int>(step * static_cast<float>(image.maximum()) + 0.5f), 0, image.maximum() / 255);
+  const auto is_plain = [&](int x, int y, int dx, int dy, int count, int from_x, int from_y) {
+    return kind::is_plain(image, tolerance, x, y, dx, dy, count, from_x, from_y);
+  };
+  while (area.top < h && is_plain(0, area.top, 1, 0, w, 0, 0)) ++area.top;
+  while (area.bottom > area.top && is_plain(0, area.bottom - 1, 1, 0, w, 0, h - 1)) --area.bottom;
   if (4 * area.height() < h) return whole;
   const int rows = area.height();
-  while (area.left < w && is_plain(image, area.left, area.top, 0, 1, rows, 0, area.top)) ++area.left;
-  while (area.right > area.left && is_plain(image, area.right - 1, area.top, 0, 1, rows, w - 1, area.top)) --area.right;
+  while (area.left < w && is_plain(area.left, area.top, 0, 1, rows, 0, area.top)) ++area.left;
+  while (area.right > area.left && is_plain(area.right - 1, area.top, 0, 1, rows, w - 1, area.top)) --area.right;
   return 4 * area.width() < w ? whole : area;
 }
 

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "core/image/color.h"
 #include "core/image/image.h"
 #include "nets/light.h"
 #include "nets/model.h"
@@ -20,9 +21,10 @@ struct PictureArea {
 };
 
 /// The area of a picture inside plain frames and letterbox bars: rows and columns along its sides belong to a frame as
-/// long as they have one colour, within 1 of 255, or are fully transparent. The whole picture if less than a quarter of
+/// long as they have one colour, within 1 of 255 (in a 16-bit picture within a quarter of that), or are fully transparent.
+/// In another encoding than sRGB the tolerance is what these are in its darkest parts. The whole picture if less than a quarter of
 /// either side would remain (a plain picture), or if a side is below 16. Throws Error for an empty picture.
-PictureArea framed_area(const Image& image);
+PictureArea framed_area(const Image& image, const ColorEncoding* color = nullptr);
 /// Crops that area, and the opposite: puts a picture of that size back in its place.
 Image cut_out(const Image& image, const PictureArea& area);
 void put_back(const Image& part, const PictureArea& area, Image& image);

@@ -326,7 +326,7 @@ void enhance_levels(const Model<float>& model, Image photo, const PhotoOptions& 
   check(use != nullptr, "enhancing: expected a function that takes the results, got none");
   for (const LightLevel& level : levels) check_light(level);
   const NoGrad no_grad;
-  PictureArea area = framed_area(photo);
+  PictureArea area = framed_area(photo, options.color.get());
   if (options.hooks.area) options.hooks.area(area);
   if (area.width() == photo.width && area.height() == photo.height) {
     return Work(model, std::move(photo), options, levels.size()).run(levels, use, maps);

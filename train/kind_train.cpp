@@ -38,6 +38,8 @@ extern "C" void on_signal(int signal) {
 void listen_to_signals() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  // nohup ignores it, and that stays so.
+  if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
   expect_file_limits();
 }
 
@@ -285,7 +287,7 @@ void add_options(CLI::App& app, Options& options) {
       ->type_name("slurm|parallel");
   app.footer(
       "Exit codes: 0 success; 1 a loss or a gradient was not finite, or some runs of a sweep are not finished; 2 the\n"
-      "command line, the config or the data is wrong; 130, 143 stopped by SIGINT, SIGTERM, after a checkpoint.");
+      "command line, the config or the data is wrong; 129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM, after a checkpoint.");
   add_documents(app);
 }
 

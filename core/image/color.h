@@ -44,7 +44,7 @@ struct ColorReading {
 
 /// Reads the encoding of a picture, gray or RGB, from its cICP code points (ITU-T H.273), colour profile, sRGB, gAMA and
 /// cHRM chunks, or EXIF's colour space (Adobe RGB), the first of these that is there, as PNG (third edition, 11.3.2) has
-/// it. Encodings that differ from sRGB by less than 1 of 255 are sRGB; so is gAMA's 1 / 2.2 with sRGB's primaries, by which
+/// it. Encodings that differ from sRGB by less than 2 of 255 are sRGB; so is gAMA's 1 / 2.2 with sRGB's primaries, by which
 /// most programs mean it. Throws Error naming `path` where the picture is HDR (PQ or HLG): its values are not relative to
 /// white.
 ColorReading read_color(const std::string& path, const Metadata& metadata, bool gray);

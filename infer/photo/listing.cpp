@@ -6,7 +6,7 @@
 #include <cctype>
 #include <cerrno>
 #include <iterator>
-#include <set>
+#include <map>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -99,9 +99,20 @@ class Lister {
     found_.inputs.push_back({path, below, name + ": " + std::system_category().message(error)});
   }
 
+  /// A picture that only happens to have such a name is hardly of the same size; one that cannot be read is no result.
+  bool have_same_sides(const fs::path& source, const fs::path& result) const {
+    try {
+      const ImageInfo a = image_info(source.string(), options_.limits),
+                      b = image_info(result.string(), options_.limits);
+      return a.width == b.width && a.height == b.height;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
   /// Results of an earlier run lie beside what they were made of and have a name that says so.
   void drop_results() {
-    std::set<std::pair<fs::path, std::string>> sources;
+    std::map<std::pair<fs::path, std::string>, fs::path> sources;
     std::map<fs::path, fs::path> real;  // of folders
     const auto real_of = [&](const fs::path& folder) {
       const auto at = real.find(folder);
@@ -109,14 +120,16 @@ class Lister {
                               : real.emplace(folder, real_path(folder.empty() ? "." : folder)).first->second;
     };
     for (const Listing::Input& input : found_.inputs) {
-      sources.emplace(real_of(input.file.parent_path()), input.file.stem().string());
+      sources.emplace(std::pair{real_of(input.file.parent_path()), input.file.stem().string()}, input.file);
     }
     found_.results = std::erase_if(found_.inputs, [&](const Listing::Input& input) {
       if (!input.error.empty() || input.file == "-") return false;
       const fs::path folder = real_of(input.file.parent_path());
       if (folder != real_of((fs::path(options_.output) / input.folder).lexically_normal())) return false;
       const std::optional<std::string> source = options_.names->source_of(input.file);
-      return source && *source != input.file.stem().string() && sources.count({folder, *source}) > 0;
+      if (!source || *source == input.file.stem().string()) return false;
+      const auto at = sources.find({folder, *source});
+      return at != sources.end() && (options_.sheet || have_same_sides(at->second, input.file));
     });
   }
 

@@ -69,6 +69,7 @@ void NamePattern::add_placeholder(const std::string& option, const std::string& 
         printable(what), "}");
   has_stem_ |= part.kind == Part::Kind::kStem;
   has_ratio_ |= part.kind == Part::Kind::kRatio;
+  has_number_ |= part.kind == Part::Kind::kNumber;
   parts_.push_back(std::move(part));
 }
 

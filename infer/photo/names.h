@@ -28,6 +28,7 @@ class NamePattern {
   static NamePattern of_suffix(const std::string& suffix);
 
   bool has_ratio() const { return has_ratio_; }
+  bool has_number() const { return has_number_; }
   /// The name; one that does not end in the type of the result gets its extension.
   std::string name(const NameParts& parts) const;
   /// The stem of the input that a result of this name was made of; nothing for other names.
@@ -48,7 +49,7 @@ class NamePattern {
 
   std::string text_;
   std::vector<Part> parts_;
-  bool has_ratio_ = false, has_stem_ = false;
+  bool has_ratio_ = false, has_stem_ = false, has_number_ = false;
   std::regex whole_, body_;
 };
 

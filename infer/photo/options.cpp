@@ -187,6 +187,8 @@ void check_names(const CLI::App& app, Options& options, const Given& given) {
   check(!options.names || !options.names->has_ratio() || options.photo.light.mode == LightLevel::Mode::kRatio ||
             (!options.ladder.empty() && !options.sheet),
         "--name: {ratio} is known before the work with --ratio or --ladder alone");
+  check(!options.names || !options.names->has_number() || !options.skip_existing,
+        "--name: {n} counts anew in each run, so that --skip-existing would not find its results");
   check(!options.backup.empty() && options.backup.find('/') == std::string::npos &&
             options.backup.find('\0') == std::string::npos,
         "--backup: expected a text without '/', got ", Quoted{options.backup});
@@ -307,7 +309,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
   for (const char* name : {"--max-pixels", "--max-mem", "--threads", "--exact"}) app.get_option(name)->group("Limits");
   app.footer(
       "Exit codes: 0 success; 1 some inputs failed; 2 all inputs failed, or the command line, the model or "
-      "the\ndata is invalid and nothing was done; 130, 143 stopped by SIGINT, SIGTERM.");
+      "the\ndata is invalid and nothing was done; 129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM.");
   add_documents(app);
   try {
     app.parse(argc, argv);

@@ -98,11 +98,21 @@ PhotoOptions photo_options(const Options& options, const Picture& picture) {
 
 std::string name_of(const Job& job) { return job.from_stdin() ? "standard input" : job.input.string(); }
 
+/// Whether 8 bits are too few for an encoding: the first step above black is a large one.
+bool is_coarse(const ColorEncoding& encoding) {
+  float step[] = {1.0f / 255, 1.0f / 255, 1.0f / 255};
+  float* const planes[] = {&step[0], &step[1], &step[2]};
+  encoding.to_srgb(planes, 1);
+  return step[0] > 4.0f / 255;
+}
+
 /// Whether results can say that their values are of the picture's encoding; the metadata then do.
 bool keep_encoding(const Options& options, Picture& picture, const ColorEncoding& encoding) {
   const ImageFormatRow& format = image_format(picture.format);
   const bool gray = picture.image.channels < 3 && format.gray && !options.sheet;
   if (options.strip || !encoding.two_way() || gray != (picture.image.channels < 3)) return false;
+  const bool loses_bits = picture.bits == 16 && (format.bits == 8 || options.photo.bits == 8);
+  if (loses_bits && is_coarse(encoding)) return false;
   const bool points = std::any_of(picture.metadata.color.begin(), picture.metadata.color.end(),
                                   [](const PngChunk& chunk) { return chunk.type == "cICP"; });
   const bool in_profile = !points && !picture.metadata.icc.empty();

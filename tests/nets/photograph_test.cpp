@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "nets/metering.h"
 #include "tests/support/pictures.h"
 
 namespace kind::testing {
@@ -351,6 +352,25 @@ TEST_CASE("photograph: colours beyond sRGB stay where the encoding holds them", 
   options.bits = 8;
   const Image small = enhance_photo(model, photo, options).image;
   for (int y = 0; y < 32; y += 7) CHECK(std::abs(small.sample(3, y, 0) - photo.sample(3, y, 0) / 257.0) <= 1);
+}
+
+TEST_CASE("photograph: dark parts in linear light are no frame", "[unit]") {
+  const auto color = encoding_of(kLinear);
+  if (!color) return;
+  // A sky of values up to 240 of 65535, which is less than 1 of 255 but a tenth of the range in sRGB.
+  Image photo(40, 60, 3, 16);
+  for (int y = 0; y < 60; ++y) {
+    for (int x = 0; x < 40; ++x) {
+      for (int c = 0; c < 3; ++c) photo.set_sample(x, y, c, y < 20 ? (7 * x + 5 * y) % 240 : 300 * y);
+    }
+  }
+  CHECK(framed_area(photo, color.get()).top == 0);
+  for (int y = 0; y < 20; ++y) {
+    for (int x = 0; x < 40; ++x) {
+      for (int c = 0; c < 3; ++c) photo.set_sample(x, y, c, 7);
+    }
+  }
+  CHECK(framed_area(photo, color.get()).top == 20);
 }
 
 TEST_CASE("photograph: an encoding there is no way back to is refused", "[unit]") {

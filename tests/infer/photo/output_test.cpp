@@ -110,6 +110,17 @@ TEST_CASE("names: results among the inputs are no inputs again") {
         "out/a_bright.png\nout/a_bright_bright.png\n");
 }
 
+TEST_CASE("names: a photograph of another size that is called like a result is an input") {
+  const TempDir dir;
+  fs::create_directory(dir / "in");
+  write_image(dir / "in/a.png", smooth_picture(12, 10, 3), ImageFormat::kPng);
+  write_image(dir / "in/a_b.png", smooth_picture(10, 12, 3), ImageFormat::kPng);
+  const Bytes original = slurp(dir / "in/a_b.png");
+  CHECK_THAT(failure(dir, "in -o in --suffix _b --overwrite"), Contains("a_b.png"));
+  CHECK(slurp(dir / "in/a_b.png") == original);
+  CHECK_THAT(failure(dir, "in -o out/ --name '{n}-{stem}' --skip-existing"), Contains("--name: {n} counts anew"));
+}
+
 TEST_CASE("in place: the input is replaced, its backup kept") {
   const TempDir dir;
   put_pictures(dir);
