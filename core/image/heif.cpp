@@ -126,8 +126,9 @@ Image decode_heif(const std::string& path, Bytes bytes, const ReadLimits& limits
 /// What says in numbers (ITU-T H.273) how colours are meant, as a PNG holds it; nothing for sRGB, and where it is open.
 void take_code_points(const heif_image_handle* handle, Metadata& metadata) {
   heif_color_profile_nclx* raw = nullptr;
-  if (heif_image_handle_get_nclx_color_profile(handle, &raw).code != heif_error_Ok || raw == nullptr) return;
-  const Owned<heif_color_profile_nclx> nclx(raw);
+  const heif_error error = heif_image_handle_get_nclx_color_profile(handle, &raw);
+  const Owned<heif_color_profile_nclx> nclx(raw);  // also where there is an error
+  if (error.code != heif_error_Ok || raw == nullptr) return;
   const int primaries = nclx->color_primaries, transfer = nclx->transfer_characteristics;
   constexpr int kBt709 = 1, kOpen = 2, kBt601 = 6, kSrgb = 13;
   const bool usual_transfer = transfer == kBt709 || transfer == kOpen || transfer == kBt601 || transfer == kSrgb;
