@@ -53,10 +53,10 @@ struct EnhancedPhoto {
 /// all three channels. The result has the picture's channels: gray stays gray (BT.601 of the nets' RGB), also where it
 /// is stored as RGB whose channels are equal in every pixel; alpha is the picture's, bit for bit where the bits are the
 /// same. What is fully transparent has no part in anything: the nets see the mean colour of all else there. Plain frames and
-/// letterbox bars (framed_area) stay as they are. In another encoding than sRGB the nets see the picture in sRGB; what of a
-/// colour lies beyond that is set aside, and added to the result as much brighter as the pixel has become. Opaque pictures with colour and without a frame come out the same as by
-/// enhance() and to_image(), bit for bit, in less memory. Throws Error as enhance() does, and where options.max_bytes do
-/// not suffice.
+/// letterbox bars (framed_area) stay as they are. A picture in another encoding is converted to sRGB for the nets. The part
+/// of a colour that lies outside sRGB is scaled with the pixel's gain in light and added to the result. Opaque pictures
+/// with colour, in sRGB and without a frame, come out the same as by enhance() and to_image(), bit for bit, in less memory.
+/// Throws Error as enhance() does, and where options.max_bytes do not suffice.
 EnhancedPhoto enhance_photo(const Model<float>& model, Image photo, const PhotoOptions& options = {});
 
 /// The picture at several light levels, each of which `use` is given as soon as it is done; options.light is not looked

@@ -13,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/image/exif.h"
+#include "core/image/metadata_parts.h"
 
 #if KIND_HAS_LCMS
 #include <lcms2.h>
@@ -278,18 +279,13 @@ std::shared_ptr<ProfileEncoding> of_code_points(const std::string& path, const s
   return make_encoding(gray ? join("transfer ", int{points[1]}) : primaries->second, std::move(context), profile, gray);
 }
 
-std::uint32_t big_endian(const std::uint8_t* bytes) {
-  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
-}
-
 /// The transfer characteristics in a profile's cicp tag (ICC.1:2022, 9.2.17), which HDR profiles have; 0: none.
 int transfer_of_profile(const std::vector<std::uint8_t>& icc) {
   if (icc.size() < 132) return 0;
-  const std::size_t tags = std::min<std::size_t>(big_endian(icc.data() + 128), (icc.size() - 132) / 12);
+  const std::size_t tags = std::min<std::size_t>(big_endian(icc, 128, 4), (icc.size() - 132) / 12);
   for (std::size_t i = 0; i < tags; ++i) {
-    const std::uint8_t* const tag = icc.data() + 132 + 12 * i;
-    const std::size_t at = big_endian(tag + 4);
-    if (std::memcmp(tag, "cicp", 4) == 0 && at <= icc.size() && icc.size() - at >= 12) return icc[at + 9];
+    const std::size_t tag = 132 + 12 * i, at = big_endian(icc, tag + 4, 4);
+    if (std::memcmp(icc.data() + tag, "cicp", 4) == 0 && at <= icc.size() && icc.size() - at >= 12) return icc[at + 9];
   }
   return 0;
 }
@@ -324,14 +320,14 @@ std::shared_ptr<ProfileEncoding> of_gamma(const std::vector<std::uint8_t>* gamma
   if (chrm) {
     check(chrm->size() == 32, "its cHRM chunk is damaged");
     for (std::size_t i = 0; i < 8; ++i) {
-      primaries[i / 2][i % 2] = big_endian(chrm->data() + 4 * i) / 100000.0;
+      primaries[i / 2][i % 2] = static_cast<double>(big_endian(*chrm, 4 * i, 4)) / 100000;
       largest = std::max(largest, std::abs(primaries[i / 2][i % 2] - kSrgbPrimaries[i / 2][i % 2]));
     }
   }
   double exponent = 0;
   if (gamma) {
-    check(gamma->size() == 4 && big_endian(gamma->data()) > 0, "its gAMA chunk is damaged");
-    exponent = 100000.0 / big_endian(gamma->data());
+    check(gamma->size() == 4 && big_endian(*gamma, 0, 4) > 0, "its gAMA chunk is damaged");
+    exponent = 100000 / static_cast<double>(big_endian(*gamma, 0, 4));
     check(exponent >= 0.1 && exponent <= 10, "its gAMA chunk makes no sense");
   }
   const bool usual = exponent == 0 || std::abs(exponent - 2.2) < 0.05;

@@ -18,7 +18,7 @@ class Stopped : public Error {
   Stopped() : Error("stopped by a signal") {}
 };
 
-/// What becomes of the work at hand after SIGINT or SIGTERM. Waits end at once. Other work has kGrace to finish; then it
+/// What becomes of the work at hand after SIGHUP, SIGINT or SIGTERM. Waits end at once. Other work has kGrace to finish; then it
 /// is cancelled where it can be. What has not ended after kLeave, such as an encoder that cannot be interrupted, ends
 /// with the process.
 class Stopping {
@@ -33,7 +33,7 @@ class Stopping {
   Stopping& operator=(const Stopping&) = delete;
 
   bool asked() const { return signal_ != 0; }
-  /// 130 or 143.
+  /// 129, 130 or 143.
   int exit_code() const { return 128 + signal_; }
   /// Throws Stopped where the time of the work at hand is over. May be called from any thread.
   void check_time() const {
