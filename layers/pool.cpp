@@ -26,7 +26,7 @@ Variable<T> max_pool2d(const Variable<T>& x, const PoolSpec& spec) {
   // Where each maximum lay in its plane; only backward asks.
   const bool keep = Variable<T>::needs_graph({x});
   const auto chosen = std::make_shared<std::vector<std::int64_t>>(keep ? static_cast<std::size_t>(y.size()) : 0);
-  const Tensor<T> in = x.value();
+  const Tensor<T>& in = x.value();
   parallel_for(planes, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; ++p) {
       const T* from = in.data() + p * height * width;

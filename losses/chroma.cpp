@@ -35,7 +35,7 @@ Variable<T> opponent_difference(const Variable<T>& x, const Variable<T>& t) {
   const Shape shape = x.shape();
   const std::int64_t n = shape[0], plane = shape[2] * shape[3];
   Tensor<T> planes(shape.with(1, 2));
-  const Tensor<T> vx = x.value(), vt = t.value();
+  const Tensor<T>&vx = x.value(), &vt = t.value();
   each_picture(n, plane, [&](std::int64_t p) {
     const T *a = vx.data() + 3 * p * plane, *b = vt.data() + 3 * p * plane;
     T* to = planes.data() + 2 * p * plane;
@@ -94,7 +94,7 @@ Variable<T> Saturation::operator()(const Variable<T>& x, const Variable<T>& t) c
   check(epsilon > 0, "saturation: expected an epsilon greater than 0, got ", epsilon);
   const Shape shape = x.shape();
   const std::int64_t n = shape[0], plane = shape[2] * shape[3];
-  const Tensor<T> vx = x.value(), vt = t.value();
+  const Tensor<T>&vx = x.value(), &vt = t.value();
   const double e = epsilon * static_cast<double>(plane);
   std::vector<double> slopes(static_cast<std::size_t>(n)), whole(slopes);
   each_picture(n, plane, [&](std::int64_t p) {

@@ -16,7 +16,7 @@ namespace {
 /// mean(l / max(i, floor)), as one operation.
 template <class T>
 Variable<T> mean_quotient(const Variable<T>& l, const Variable<T>& i, T floor) {
-  const Tensor<T> vl = l.value(), vi = i.value();
+  const Tensor<T>&vl = l.value(), &vi = i.value();
   const T *pl = vl.data(), *pi = vi.data();
   const double count = static_cast<double>(vl.size());
   // Written so that a NaN is kept.

@@ -34,7 +34,7 @@ T sign(T v) {
 template <class T>
 Variable<T> mean_distance(const char* term, const Variable<T>& a, const Variable<T>& b, Norm norm) {
   check_same_pictures(term, a.shape(), b.shape());
-  const Tensor<T> va = a.value(), vb = b.value();
+  const Tensor<T>&va = a.value(), &vb = b.value();
   const T *pa = va.data(), *pb = vb.data();
   const double count = static_cast<double>(va.size());
   const bool l1 = norm == Norm::kL1;
@@ -59,7 +59,7 @@ Variable<T> mean_weighted_distance(const char* term, const Variable<T>& a, const
   check(weight.shape() == a.shape().with(1, 1), term, ": expected a weight ", a.shape().with(1, 1), ", got ",
         weight.shape());
   const Shape shape = a.shape();
-  const Tensor<T> va = a.value(), vb = b.value();
+  const Tensor<T>&va = a.value(), &vb = b.value();
   const std::int64_t planes = shape[0] * shape[1], plane = shape[2] * shape[3];
   const double count = static_cast<double>(va.size());
   const bool l1 = norm == Norm::kL1;

@@ -85,7 +85,7 @@ struct PixelDifference {
 };
 
 template <class T>
-PixelDifference<T> difference(const Three<T>& output, const Three<T>& target, T epsilon) {
+PixelDifference<T> cie94(const Three<T>& output, const Three<T>& target, T epsilon) {
   const LabPixel<T> x(output), t(target);
   const T dl = x.l - t.l, da = x.a - t.a, db = x.b - t.b, dc = x.chroma - t.chroma;
   const T hue = da * da + db * db - dc * dc;  // dH^2
@@ -100,25 +100,48 @@ PixelDifference<T> difference(const Three<T>& output, const Three<T>& target, T 
           t.back(-dl / root, (of_t * t.a - q * da) / root, (of_t * t.b - q * db) / root)};
 }
 
-}  // namespace
+/// A pixel's a* and b* as a vector shorter than 1, and what takes a gradient back from there.
+template <class T>
+struct HueVector {
+  HueVector(const Three<T>& rgb, T chroma)
+      : lab(rgb),
+        scale(1 / std::sqrt(lab.a * lab.a + lab.b * lab.b + chroma * chroma)),
+        a(lab.a * scale),
+        b(lab.b * scale) {}
+
+  Three<T> back(T by_a, T by_b) const {
+    const T along = a * by_a + b * by_b;
+    return lab.back(0, scale * (by_a - a * along), scale * (by_b - b * along));
+  }
+
+  LabPixel<T> lab;
+  T scale, a, b;
+};
 
 template <class T>
-Variable<T> LabDifference::operator()(const Variable<T>& x, const Variable<T>& t) const {
-  check_same_pictures(kName, x.shape(), t.shape());
-  check(x.shape()[1] == 3, kName, ": expected RGB pictures [n, 3, h, w], got ", x.shape());
-  check(epsilon > 0, kName, ": expected an epsilon greater than 0, got ", epsilon);
+PixelDifference<T> hue_difference(const Three<T>& output, const Three<T>& target, T chroma, T epsilon) {
+  const HueVector<T> x(output, chroma), t(target, chroma);
+  const T da = x.a - t.a, db = x.b - t.b, root = std::sqrt(da * da + db * db + epsilon * epsilon);
+  return {root - epsilon, x.back(da / root, db / root), t.back(-da / root, -db / root)};
+}
+
+/// The mean over the pixels of what difference(RGB of x, RGB of t) gives, times `scale`.
+template <class T, class Difference>
+Variable<T> mean_difference(const char* name, const Variable<T>& x, const Variable<T>& t, T scale,
+                            const Difference& difference) {
+  check_same_pictures(name, x.shape(), t.shape());
+  check(x.shape()[1] == 3, name, ": expected RGB pictures [n, 3, h, w], got ", x.shape());
   const Shape shape = x.shape();
   const std::int64_t plane = shape[2] * shape[3];
   Tensor<T> values(shape.with(1, 1)), by_output(shape), by_target(shape);
-  const Tensor<T> vx = x.value(), vt = t.value();
-  const T scale = T(0.01), e = static_cast<T>(epsilon);
+  const Tensor<T>&vx = x.value(), &vt = t.value();
   parallel_for(shape[0] * plane, 1024, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t at = i / plane * 3 * plane + i % plane;
       const auto pixel = [&](const Tensor<T>& of) {
         return Three<T>{of.data()[at], of.data()[at + plane], of.data()[at + 2 * plane]};
       };
-      const PixelDifference<T> d = difference(pixel(vx), pixel(vt), e);
+      const PixelDifference<T> d = difference(pixel(vx), pixel(vt));
       values.data()[i] = scale * d.value;
       for (std::size_t c = 0; c < 3; ++c) {
         const std::int64_t channel = at + static_cast<std::int64_t>(c) * plane;
@@ -146,7 +169,30 @@ Variable<T> LabDifference::operator()(const Variable<T>& x, const Variable<T>& t
   return mean(Variable<T>::from_op(std::move(values), {x, t}, backward));
 }
 
-template Variable<float> LabDifference::operator()(const Variable<float>&, const Variable<float>&) const;
-template Variable<double> LabDifference::operator()(const Variable<double>&, const Variable<double>&) const;
+}  // namespace
+
+template <class T>
+Variable<T> LabDifference::operator()(const Variable<T>& x, const Variable<T>& t) const {
+  check(epsilon > 0, kName, ": expected an epsilon greater than 0, got ", epsilon);
+  return mean_difference(kName, x, t, T(0.01), [e = static_cast<T>(epsilon)](const Three<T>& a, const Three<T>& b) {
+    return cie94(a, b, e);
+  });
+}
+
+template <class T>
+Variable<T> HueDifference::operator()(const Variable<T>& x, const Variable<T>& t) const {
+  check(epsilon > 0, kName, ": expected an epsilon greater than 0, got ", epsilon);
+  check(chroma > 0, kName, ": expected a chroma greater than 0, got ", chroma);
+  return mean_difference(kName, x, t, T(1),
+                         [c = static_cast<T>(chroma), e = static_cast<T>(epsilon)](
+                             const Three<T>& a, const Three<T>& b) { return hue_difference(a, b, c, e); });
+}
+
+#define KIND_INSTANTIATE(T)                                                                     \
+  template Variable<T> LabDifference::operator()(const Variable<T>&, const Variable<T>&) const; \
+  template Variable<T> HueDifference::operator()(const Variable<T>&, const Variable<T>&) const;
+KIND_INSTANTIATE(float)
+KIND_INSTANTIATE(double)
+#undef KIND_INSTANTIATE
 
 }  // namespace kind

@@ -62,7 +62,7 @@ struct DecompositionLossConfig : TermList<Reconstruction, ReflectanceSimilarity,
 
 /// The loss of the restoration and adjustment nets: their output against a target.
 struct ImageLossConfig : TermList<Square, GradientDifference, SsimLoss, ColorDifference, ChromaDifference, Saturation,
-                                  EdgeDifference, LabDifference> {
+                                  EdgeDifference, LabDifference, HueDifference> {
   std::optional<GtMean> gt_mean = {};
 
   template <class V>

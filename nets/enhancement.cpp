@@ -315,7 +315,8 @@ class Enhancement::Bands {
         w_(of.input_.w),
         decompose_(decomposition()),
         adjust_(adjustment()) {
-    if (of.model_.restoration) restore_.reset(new PictureRun(restoration()));
+    // A run cannot be moved, which std::make_unique would do.
+    if (of.model_.restoration) restore_.reset(new PictureRun(restoration()));  // NOLINT(modernize-make-unique)
   }
 
   void run(std::size_t level) {

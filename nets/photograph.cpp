@@ -366,7 +366,7 @@ Enhanced photo_maps(const Model<float>& model, const Image& photo, const PhotoOp
   full.alpha = false;
   enhance_levels(
       model, photo, full, {options.light},
-      [&](std::size_t, EnhancedPhoto result) {
+      [&](std::size_t, const EnhancedPhoto& result) {
         maps.output = to_tensor(result.image);
         maps.ratio = result.ratio;
         maps.strength = result.strength;

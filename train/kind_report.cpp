@@ -47,11 +47,16 @@ int run(const Options& options) {
   }
   if (options.csv) std::cout << report_csv(report) << std::flush;
   if (options.markdown) std::cout << report_markdown(report) << std::flush;
+  bool done = false, begun = false;
   for (const RunRecord& each : report.records.runs) {
-    if (each.state == RunRecord::State::kDone) return kExitDone;
+    done = done || each.state == RunRecord::State::kDone;
+    begun = begun || !each.stages.empty();
   }
-  std::cerr << "kind-report: none of the runs is done; there is nothing to compare yet" << std::endl;
-  return kExitSomeFailed;
+  if (done) return kExitDone;
+  std::cerr << (begun ? "kind-report: none of the runs is done; they are shown as far as they have come"
+                      : "kind-report: none of the runs has begun; there is nothing to compare yet")
+            << std::endl;
+  return begun ? kExitDone : kExitSomeFailed;
 }
 
 }  // namespace
@@ -76,7 +81,7 @@ int main(int argc, char** argv) {
         ->allow_extra_args(false);
     CLI::Option* csv = app.add_flag("--csv", options.csv, "Print the tables as CSV");
     app.add_flag("--markdown", options.markdown, "Print the tables as Markdown")->excludes(csv);
-    app.footer("Exit codes: 0 success; 1 none of the runs is finished; 2 the command line or the data is invalid.");
+    app.footer("Exit codes: 0 success; 1 none of the runs has begun; 2 the command line or the data is invalid.");
     add_documents(app);
     app.parse(argc, argv);
     check(!app.count("--out") || !options.out.empty(), "--out: expected a value, got an empty one");

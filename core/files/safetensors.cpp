@@ -259,6 +259,7 @@ void convert_elements(const SharedBytes& data, Tensor<To>& tensor, const Convert
 
 std::vector<std::int64_t> sizes_of(const Shape& shape) {
   std::vector<std::int64_t> sizes;
+  sizes.reserve(static_cast<std::size_t>(shape.rank()));
   for (int i = 0; i < shape.rank(); ++i) sizes.push_back(shape[i]);
   return sizes;
 }

@@ -169,6 +169,7 @@ void remove_thumbnail(Tiff<std::vector<std::uint8_t>>& tiff, std::vector<std::ui
   if (thumbnail && second + 6 + 12 * thumbnail->size() <= tiff.size() &&
       !overlaps(tiff.directory_range(second), used)) {
     std::vector<unsigned> known;
+    known.reserve(entries.size());
     for (const Entry& entry : entries) known.push_back(entry.tag);
     std::sort(known.begin(), known.end());
     std::copy_if(thumbnail->begin(), thumbnail->end(), std::back_inserter(kept), [&](const Entry& entry) {

@@ -126,7 +126,7 @@ bool is_srgb(const JxlColorEncoding& color) {
 
 /// Release 0.9 left out the pixel format that functions of colour profiles took.
 #if JPEGXL_NUMERIC_VERSION < JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
-#define KIND_JXL_FORMAT(format) &format,
+#define KIND_JXL_FORMAT(format) &(format),
 #else
 #define KIND_JXL_FORMAT(format)
 #endif

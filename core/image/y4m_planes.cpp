@@ -90,6 +90,7 @@ Image y4m_image(const Y4mHeader& header, std::span<const std::uint8_t> planes) {
   Image image(width, height, format.mono() ? 1 : 3, format.wide ? 16 : 8);
   const float red = 2 * (1 - format.kr), blue = 2 * (1 - format.kb), kg = 1 - format.kr - format.kb;
   std::vector<Mix> columns;
+  columns.reserve(static_cast<std::size_t>(width));
   for (int x = 0; x < width; ++x) columns.push_back(spread_mix(x, width, format.across, header.centred_columns));
   std::array<Row, 2> rows;  // of Cb and Cr, all that lies between the image's rows mixed
   for (Row& row : rows) row.resize(static_cast<std::size_t>(format.chroma_width));
@@ -144,6 +145,7 @@ void put_y4m_planes(const Y4mHeader& header, const Image& image, std::span<std::
   }
   if (format.mono()) return;
   std::vector<Mix> columns;
+  columns.reserve(static_cast<std::size_t>(format.chroma_width));
   for (int x = 0; x < format.chroma_width; ++x) {
     columns.push_back(gather_mix(x, width, format.across, header.centred_columns));
   }

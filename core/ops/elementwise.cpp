@@ -27,7 +27,7 @@ template <class T, class F, class SlopeA, class SlopeB>
 Variable<T> binary(const char* op, const Variable<T>& a, const Variable<T>& b, const F& f, const SlopeA& slope_a,
                    const SlopeB& slope_b) {
   Tensor<T> y = map2(op, a.value(), b.value(), f);
-  const Tensor<T> va = a.value(), vb = b.value();
+  const Tensor<T>&va = a.value(), &vb = b.value();
   const auto backward = [va, vb, slope_a, slope_b](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
     const auto gradient = [&](const auto& slope, const Shape& shape) {
       Tensor<T> full(g.shape());

@@ -71,7 +71,8 @@ Tensor<T> gaussian_row(std::int64_t size, double sigma) {
   Tensor<double> row(Shape{1, size});
   double total = 0;
   for (std::int64_t i = 0; i < size; ++i) {
-    const double d = static_cast<double>(i - size / 2) / sigma;
+    const std::int64_t from_middle = i - size / 2;
+    const double d = static_cast<double>(from_middle) / sigma;
     row[i] = std::exp(-0.5 * d * d);
     total += row[i];
   }

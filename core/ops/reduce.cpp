@@ -72,7 +72,7 @@ template <class T, class Better>
 Variable<T> extreme(const char* op, const Variable<T>& x, const std::vector<int>& axes, bool keep_axes,
                     const Better& better) {
   const Reduction r(op, x.shape(), axes, keep_axes);
-  const Tensor<T> values = x.value();
+  const Tensor<T>& values = x.value();
   Tensor<T> best(r.kept);
   Tensor<double> ties = Tensor<double>::zeros(r.kept);  // a float cannot count beyond 2^24
   const BroadcastPlan plan(x.shape(), x.shape(), r.kept);

@@ -48,7 +48,7 @@ Tensor<T> permuted(const Tensor<T>& x, const std::vector<int>& axes) {
   const int rank = x.shape().rank();
   std::vector<std::int64_t> strides(static_cast<std::size_t>(rank), 1), sides, steps;
   for (int i = rank - 2; i >= 0; --i) {
-    strides[static_cast<std::size_t>(i)] = strides[static_cast<std::size_t>(i + 1)] * x.shape()[i + 1];
+    strides[static_cast<std::size_t>(i)] = strides[static_cast<std::size_t>(i) + 1] * x.shape()[i + 1];
   }
   for (const int axis : axes) {
     sides.push_back(x.shape()[axis]);

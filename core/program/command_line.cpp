@@ -246,8 +246,8 @@ std::string zsh_completion(const CLI::App& app) {
   if (commands.size() == 1)
     return text + "_arguments -s -S" + between + join_with(zsh_specifications(commands[0]), between) + "\n";
   std::vector<std::string> own = zsh_specifications(commands[0]);
-  own.push_back("'1:verb:->verb'");
-  own.push_back("'*::argument:->rest'");
+  own.emplace_back("'1:verb:->verb'");
+  own.emplace_back("'*::argument:->rest'");
   text += "local state line context\ntypeset -A opt_args\nlocal -a verbs=(";
   for (std::size_t i = 1; i < commands.size(); ++i) {
     text += "\n    '" + commands[i].name + ":" + replaced(commands[i].help, "'", "'\\''") + "'";

@@ -149,7 +149,7 @@ std::string means_text(const EvalReport& report) {
   std::string text = join("\nmeans over ", report.pairs.size(), report.pairs.size() == 1 ? " pair" : " pairs",
                           " [95 % confidence interval]\n");
   std::vector<std::vector<std::string>> table(report.ways.size() + 1);
-  table[0].push_back("protocol");
+  table[0].emplace_back("protocol");
   for (const Metric& metric : report.metrics) table[0].push_back(metric.name);
   for (std::size_t w = 0; w < report.ways.size(); ++w) {
     table[w + 1].push_back(report.ways[w].name);

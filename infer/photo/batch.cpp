@@ -180,6 +180,10 @@ class Batch {
                         printable(options_.names->text(), kMaxName), ")"));
     }
     if (!plan_.passed_over.empty()) console_.say("kind-infer: passed over: " + passed_over_text(plan_.passed_over));
+    if (plan_.broken_links > 0) {
+      console_.say(join("kind-infer: passed over: ", plan_.broken_links,
+                        plan_.broken_links == 1 ? " link that leads" : " links that lead", " nowhere"));
+    }
     if (failed > 0 && failed == jobs_.size()) return kExitError;
     return failed == 0 && damaged == 0 && reported ? kExitDone : kExitSomeFailed;
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <utility>
@@ -29,7 +30,7 @@ bool takes_more(int descriptor) {
 }
 
 std::string time_text(double seconds) {
-  const auto all = static_cast<long>(seconds + 0.5);
+  const auto all = std::lround(seconds);
   char text[32];
   if (all >= 3600) {
     std::snprintf(text, sizeof(text), "%ld:%02ld:%02ld", all / 3600, all / 60 % 60, all % 60);

@@ -50,7 +50,9 @@ class Lister {
  private:
   void list_folder_of(const fs::path& folder, const fs::path& below, int depth) {
     check(depth <= kDeepest, folder.native(), ": folders are nested more than ", kDeepest, " deep");
-    for (const std::string& entry : list_folder(folder.string())) {
+    std::vector<std::string> entries = list_folder(folder.string());
+    std::sort(entries.begin(), entries.end(), comes_before);
+    for (const std::string& entry : entries) {
       struct stat status {};
       const int error = ::stat(entry.c_str(), &status) == 0 ? 0 : errno;
       if (error != 0) {
@@ -88,9 +90,13 @@ class Lister {
   /// What cannot be looked at: a picture, or with -r maybe a folder of them. Links that lead nowhere or round in a circle
   /// are passed over.
   void add_unknown(const fs::path& path, const fs::path& below, int error) {
-    if (is_hidden(path) || error == ENOENT || error == ELOOP || error == ENOTDIR) return;
+    if (is_hidden(path)) return;
     std::error_code ignored;
     const bool picture = has_picture_name(path.string());
+    if (error == ENOENT || error == ELOOP || error == ENOTDIR) {
+      if (picture && fs::is_symlink(path, ignored)) ++found_.broken_links;
+      return;
+    }
     if (!picture && (!options_.recursive || fs::is_symlink(path, ignored))) return;
     // Of a path that is too long the ends, so that the reason is still seen.
     constexpr std::size_t kShown = 400;

@@ -16,10 +16,11 @@ struct Listing {
     std::filesystem::path file, folder;  // the folder: where below the one that was given
     std::string error = {};              // of what cannot be listed or looked at
   };
-  std::vector<Input> inputs;  // in the order of their names, folder by folder
+  std::vector<Input> inputs;  // folder by folder in the order of their names (comes_before)
   std::map<std::string, std::size_t>
-      passed_over;          // files of folders that are no pictures, by extension (".txt", or "")
-  std::size_t results = 0;  // of earlier runs, by their names, that are no inputs
+      passed_over;               // files of folders that are no pictures, by extension (".txt", or "")
+  std::size_t broken_links = 0;  // named like pictures that lead nowhere or round in a circle
+  std::size_t results = 0;       // of earlier runs, by their names, that are no inputs
 };
 
 /// The input files, folders replaced by the pictures in them. Throws Error for a folder without any.

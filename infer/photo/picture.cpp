@@ -46,7 +46,7 @@ class Clock {
 /// What of the picture a result of these channels and bits does not hold.
 std::vector<std::string> find_losses(const Options& options, const Picture& picture, const PhotoOptions& photo) {
   std::vector<std::string> lost;
-  if (picture.image.has_alpha() && (!photo.alpha || options.sheet)) lost.push_back("transparency");
+  if (picture.image.has_alpha() && (!photo.alpha || options.sheet)) lost.emplace_back("transparency");
   const int bits = std::min(photo.bits == 0 ? picture.bits : photo.bits, image_format(picture.format).bits);
   if (options.photo.bits != 8 && picture.bits > bits) lost.push_back(join(picture.bits - bits, " of 16 bits"));
   if (options.strip) return lost;

@@ -130,13 +130,15 @@ class Places {
     return fresh ? std::nullopt : std::optional(at->second);
   }
 
-  void check_free(const fs::path& path, bool may_exist) const {
+  /// Throws Error for an input and for what exists, unless --skip-existing is for such files and given.
+  void check_free(const fs::path& path, bool skippable) const {
     struct stat status {};
     check(::stat(path.c_str(), &status) != 0 || !read_.count({status.st_dev, status.st_ino}), path.native(),
           ": this is an input; inputs are never overwritten");
     std::error_code ignored;
-    check(may_exist || options_.overwrite || !fs::exists(fs::symlink_status(path, ignored)), path.native(),
-          ": exists already; --overwrite replaces it");
+    check((skippable && options_.skip_existing) || options_.overwrite || !fs::exists(fs::symlink_status(path, ignored)),
+          path.native(), ": exists already; --overwrite replaces it",
+          skippable ? ", --skip-existing passes over what is done" : "");
   }
 
  private:
@@ -172,17 +174,17 @@ void place(const Options& options, Places& places, std::vector<Job>& jobs) {
     if (other && *other != i) return clash(jobs, *other, i, path);
     check(!other, path.native(), ": two results of ", jobs[i].input.native(), " would be written to it");
     // A ladder that was not finished is made again.
-    if (path != (options.in_place ? jobs[i].outputs[0] : fs::path())) places.check_free(path, options.skip_existing);
+    if (path != (options.in_place ? jobs[i].outputs[0] : fs::path())) places.check_free(path, true);
   }
 }
 
 /// A file that belongs to no picture alone.
-void place(Places& places, const std::vector<Job>& jobs, const fs::path& path, const char* what, bool may_exist) {
+void place(Places& places, const std::vector<Job>& jobs, const fs::path& path, const char* what, bool skippable) {
   const std::optional<std::size_t> other = places.take(path, jobs.size());
   check(!other || *other == jobs.size(), path.native(), ": both ", [&] { return jobs[*other].input.native(); }, " and ",
         what, " would be written to it");
   check(!other, path.native(), ": the page of --compare and the report would be written to it");
-  places.check_free(path, may_exist);
+  places.check_free(path, skippable);
 }
 
 /// Throws Error for a sequence whose results are of several types.
@@ -270,8 +272,8 @@ Plan plan(const Options& options, bool video) {
   }
   if (options.sequence) check_types(jobs);
   if (!options.compare.empty()) place(places, jobs, options.compare, "the page of --compare", false);
-  if (!options.report.empty()) place(places, jobs, options.report, "the report", options.skip_existing);
-  return {std::move(jobs), std::move(found.passed_over), found.results};
+  if (!options.report.empty()) place(places, jobs, options.report, "the report", true);
+  return {std::move(jobs), std::move(found.passed_over), found.broken_links, found.results};
 }
 
 std::vector<std::string> options_without_effect(const Options& options, const Plan& plan) {

@@ -29,6 +29,7 @@ struct Job {
 struct Plan {
   std::vector<Job> jobs;
   std::map<std::string, std::size_t> passed_over;  // see Listing
+  std::size_t broken_links = 0;                    // see Listing
   std::size_t earlier_results = 0;                 // that were passed over, too
 };
 

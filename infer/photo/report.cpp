@@ -44,6 +44,7 @@ void write_report(const Options& options, const Plan& plan, const std::vector<Ou
       {"seconds", rounded(seconds)}, {"peak_memory_mib", rounded(static_cast<double>(peak_memory()) / (1 << 20))},
       {"pictures", pictures}};
   if (!plan.passed_over.empty()) report["passed_over"] = plan.passed_over;
+  if (plan.broken_links > 0) report["broken_links"] = plan.broken_links;
   // Names of files may be any bytes.
   write_file_atomic(options.report, report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n",
                     options.overwrite || options.skip_existing ? Existing::kReplace : Existing::kKeep);

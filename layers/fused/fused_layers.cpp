@@ -117,7 +117,8 @@ LayerCost ConvLayer::cost(const LayerSizes& sizes) const {
   const std::int64_t tile = algorithm_rows(sizes.algorithm);
   const double both = static_cast<double>(sizes.ic * sizes.oc),
                weights = both * static_cast<double>(kernel() * kernel());
-  const double tiles = static_cast<double>(((sizes.h + tile - 1) / tile) * ((sizes.w + tile - 1) / tile));
+  const std::int64_t tiles_down = (sizes.h + tile - 1) / tile, tiles_across = (sizes.w + tile - 1) / tile;
+  const auto tiles = static_cast<double>(tiles_down * tiles_across);
   LayerCost cost{convolution_name("conv", kernel(), sizes)};
   cost.weights = weights;
   cost.products = tile == 1 ? pixels_of(sizes) * weights : tiles * static_cast<double>((tile + 2) * (tile + 2)) * both;

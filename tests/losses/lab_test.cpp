@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <complex>
 
 #include "core/ops/elementwise.h"
 #include "losses/metrics/color.h"
@@ -64,6 +65,50 @@ TEST_CASE("lab agrees with finite differences", "[losses][grad]") {
   }
 }
 
+/// A pixel's distance of hues, from CIELAB as the metrics compute it.
+double hue_distance(const Tensor<double>& x, const Tensor<double>& t, std::int64_t i, const HueDifference& term) {
+  const std::int64_t plane = x.shape()[2] * x.shape()[3];
+  const auto vector = [&](const Tensor<double>& of) {
+    const Tensor<double> lab = srgb_to_lab(mul(Variable<double>(of), 255.0).value());
+    const double a = lab[plane + i], b = lab[2 * plane + i];
+    return std::complex<double>(a, b) / std::hypot(a, b, term.chroma);
+  };
+  return std::hypot(std::abs(vector(x) - vector(t)), term.epsilon) - term.epsilon;
+}
+
+TEST_CASE("hue is the distance of the metrics' colours on the unit circle", "[losses]") {
+  const Tensor<double> x = random_pictures({1, 3, 6, 5}, 1), t = random_pictures({1, 3, 6, 5}, 2);
+  for (const HueDifference& term : {HueDifference{}, HueDifference{1e-3, 1e-6}, HueDifference{40, 0.5}}) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < 30; ++i) sum += hue_distance(x, t, i, term);
+    CHECK(term(Variable<double>(x), Variable<double>(t)).value().item() == Approx(sum / 30).epsilon(1e-4));
+  }
+  const Variable<double> same(x);
+  CHECK(HueDifference{}(same, same).value().item() == Approx(0).margin(1e-12));
+  // Yellow against blue is nearly 2; two grays, or one hue at two lightnesses, are nearly alike.
+  const auto pixel = [](double r, double g, double b) { return data({1, 3, 1, 1}, {r, g, b}); };
+  const HueDifference term{1, 1e-6};
+  CHECK(term(pixel(1, 1, 0), pixel(0, 0, 1)).value().item() > 1.8);
+  CHECK(term(pixel(0.2, 0.2, 0.2), pixel(0.9, 0.9, 0.9)).value().item() < 0.01);
+  CHECK(term(pixel(0.8, 0.4, 0.4), pixel(0.4, 0.2, 0.2)).value().item() < 0.1);
+}
+
+TEST_CASE("hue agrees with finite differences", "[losses][grad]") {
+  for (const Shape& size : {Shape{2, 3, 5, 4}, Shape{1, 3, 1, 1}, Shape{3, 3, 2, 7}}) {
+    for (const HueDifference& term : {HueDifference{}, HueDifference{3, 0.5}}) {
+      INFO(size.text() << ", chroma " << term.chroma);
+      CHECK(gradcheck([&](const std::vector<Variable<double>>& in) { return term(in[0], in[1]); },
+                      {random_pictures(size, 11), random_pictures(size, 12)}));
+    }
+  }
+  for (const double v : {-0.5, 0.0, 0.3, 1.0, 2.0}) {
+    Variable<double> x(Tensor<double>::full({1, 3, 1, 1}, v), true);
+    Variable<double> loss = HueDifference{}(x, data({1, 3, 1, 1}, {0.9, 0.1, 0.1}));
+    loss.backward();
+    for (std::int64_t c = 0; c < 3; ++c) CHECK(std::isfinite(x.grad()[c]));
+  }
+}
+
 TEST_CASE("lab: threads do not change a bit", "[losses]") {
   const Tensor<float> x = random_tensor<float>({3, 3, 67, 51}, 1, 0, 1),
                       t = random_tensor<float>({3, 3, 67, 51}, 2, 0, 1);
@@ -89,6 +134,13 @@ TEST_CASE("lab refuses what does not fit", "[losses]") {
              }),
              Contains("lab: ") && Contains("[2, 1, 4, 5]"));
   CHECK_THAT(error_of([&] { LabDifference{0}(x, x); }), Contains("lab: ") && Contains("epsilon"));
+  CHECK_THAT(error_of([&] { HueDifference{}(x, of({2, 3, 4, 4})); }), Contains("hue: ") && Contains("[2, 3, 4, 4]"));
+  CHECK_THAT(error_of([&] {
+               HueDifference{}(of({2, 1, 4, 5}), of({2, 1, 4, 5}));
+             }),
+             Contains("hue: ") && Contains("[2, 1, 4, 5]"));
+  CHECK_THAT(error_of([&] { HueDifference{0}(x, x); }), Contains("hue: ") && Contains("chroma"));
+  CHECK_THAT(error_of([&] { HueDifference{10, 0}(x, x); }), Contains("hue: ") && Contains("epsilon"));
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include "train/report/run_record.h"
 #include "train/report/statistics.h"
 
-/// Reports on runs and sweeps: the figures here and in report_tables.cpp, the page in report_page.cpp.
+/// Reports on runs and sweeps: the figures in report.cpp, tables in report_tables.cpp, the page in report_page.cpp.
 namespace kind {
 
 /// The better direction.
@@ -19,6 +19,7 @@ struct ReportCell {
   double adjusted_p = 1;     // by Holm, for the number of points compared
   bool best = false;         // of all points
   bool significant = false;  // differs from the reference: adjusted_p < 0.05
+  bool provisional = false;  // of runs that are not done; neither best nor significant
 };
 
 /// A figure of every point.
@@ -35,9 +36,26 @@ struct Report {
   std::vector<ReportColumn> terms;    // raw loss terms at the ends of their stages, "STAGE/TERM"
 };
 
-/// Runs that are done make the estimates. Differences are paired by seed and, for figures, by picture. `reference` is a
-/// point's name or label, or empty for the first one; throws Error if there is no such point.
+/// Runs that are done make the estimates; of a point that has none, those that have figures so far, and they are
+/// provisional. Differences are paired by seed and, for figures, by picture. `reference` is a point's name or label, or
+/// empty for the first one; throws Error if there is no such point.
 Report make_report(Records records, const std::string& reference);
+
+/// The runs that count for a point, by seed: those that are done, or if none is, those that have figures so far.
+std::vector<const RunRecord*> counted_runs(const Records& records, const PointRecord& point);
+
+/// What the values of an axis change.
+struct AxisEffects {
+  std::size_t base = 0;                         // the value that others are compared with: the reference point's
+  std::vector<std::vector<Difference>> change;  // of each figure, by value; count 0: no pairs
+};
+/// The differences between points that differ in this axis alone, paired by seed and picture; the mean over what the other
+/// axes are set to. Without pairs (in random searches) every count is 0.
+AxisEffects axis_effects(const Report& report, const AxisRecord& axis);
+
+/// The share of a figure's variance between points that each axis makes: SS of the means of its values / SS of all points,
+/// for each seed, then over the seeds. Chance alone makes (values - 1) / (points - 1) of it. Count 0 where nothing varies.
+std::vector<Estimate> axis_shares(const Report& report, const std::string& figure);
 
 /// "+" better than the reference, "-" worse, "*" different where neither is better, "" otherwise.
 std::string mark_of(const ReportColumn& column, const ReportCell& cell);

@@ -23,18 +23,29 @@ std::string at(double value) { return number(value, "%.1f"); }
 
 /// From values to a place between two ends.
 struct Scale {
-  double low, high, from, to;
-  bool log;
+  enum class Kind { kLinear, kLog, kSymlog };
 
+  double low, high, from, to;
+  Kind kind = Kind::kLinear;
+  double around = 1;  // of kSymlog: the scale is linear to about this distance from 0
+
+  double curve(double value) const {
+    if (kind == Kind::kLog) return std::log10(value);
+    return kind == Kind::kSymlog ? std::copysign(std::log10(1 + std::abs(value) / around), value) : value;
+  }
   double unit(double value) const {
-    const auto f = [this](double v) { return log ? std::log10(v) : v; };
-    return high > low ? (f(value) - f(low)) / (f(high) - f(low)) : 0.5;
+    return high > low ? (curve(value) - curve(low)) / (curve(high) - curve(low)) : 0.5;
   }
   double place(double value) const { return from + (to - from) * unit(value); }
+  std::string text() const {
+    const char* const name = kind == Kind::kLog ? "log" : kind == Kind::kSymlog ? "symlog" : "linear";
+    return number(low, "%.9g") + " " + number(high, "%.9g") + " " + number(from) + " " + number(to) + " " + name + " " +
+           number(around, "%.9g");
+  }
 
   std::vector<double> ticks() const {
     std::vector<double> result;
-    if (log) {
+    if (kind == Kind::kLog) {
       // Decades; where there is less than two of them also 2 and 5, where there are many every few.
       const int first = static_cast<int>(std::floor(std::log10(low))),
                 last = static_cast<int>(std::ceil(std::log10(high)));
@@ -82,10 +93,10 @@ struct Extent {
   }
 };
 
-std::string begin(const std::string& title, double height) {
+std::string begin(const std::string& title, double height, const std::string& scales = "") {
   return "<figure><svg viewBox=\"0 0 " + at(kWidth) + " " + at(height) + "\" role=\"img\" aria-label=\"" +
-         html_text(title) + "\"><text class=\"t\" x=\"" + at(kWidth / 2) + "\" y=\"13\">" + html_text(title) +
-         "</text>";
+         html_text(title) + "\"" + scales + "><text class=\"t\" x=\"" + at(kWidth / 2) + "\" y=\"13\">" +
+         html_text(title) + "</text>";
 }
 
 std::string end() { return "</svg></figure>\n"; }
@@ -108,11 +119,25 @@ std::string y_axis(const Scale& y) {
   return svg;
 }
 
-std::string x_axis(const Scale& x, double bottom) {
+constexpr double kLetter = 5.2;  // the width of one of 10px, about
+
+/// A label below an axis, moved inwards where it would be cut at the chart's edge.
+std::string x_label(double x, double y, const std::string& what) {
+  const double half = kLetter * static_cast<double>(what.size()) / 2;
+  return text(std::clamp(x, half, std::max(half, kWidth - half)), y, "m", what);
+}
+
+/// Ticks with labels, of which those that would overlap the one before are left out.
+std::string x_axis(const Scale& x, double bottom, const std::vector<double>& ticks) {
   std::string svg = line(kLeft, bottom, kWidth - kRight, bottom, "a");
-  for (const double tick : x.ticks()) {
-    svg += line(x.place(tick), bottom, x.place(tick), bottom + 3, "a") +
-           text(x.place(tick), bottom + 14, "m", number(tick));
+  double free = 0;
+  for (const double tick : ticks) {
+    const std::string label = number(tick);
+    const double half = kLetter * static_cast<double>(label.size()) / 2, place = x.place(tick);
+    svg += line(place, bottom, place, bottom + 3, "a");
+    if (place - half < free) continue;
+    svg += x_label(place, bottom + 14, label);
+    free = place + half + kLetter;
   }
   return svg;
 }
@@ -128,6 +153,8 @@ std::string points_text(const Scale& x, const Scale& y, const std::vector<double
 /// Hues that differ, in an order where neighbours differ most.
 double hue(std::size_t i) { return std::fmod(210 + 137.508 * static_cast<double>(i), 360.0); }
 
+std::string band_style(std::size_t i) { return "fill:hsl(" + number(hue(i), "%.0f") + " 70% 48%)"; }
+
 /// A mean with its interval and what a pointer that rests on it is told.
 std::string dot(double x, double y, const std::string& title) {
   return "<circle class=\"p\" r=\"3.5\" cx=\"" + at(x) + "\" cy=\"" + at(y) + "\"><title>" + html_text(title) +
@@ -136,6 +163,13 @@ std::string dot(double x, double y, const std::string& title) {
 
 std::string estimate_text(const Estimate& e) {
   return number(e.mean) + (e.interval ? " ± " + number(e.half, "%.2g") : "");
+}
+
+/// At most so many bytes, cut between characters: continuation bytes of UTF-8 go with the one before them.
+std::string shortened(const std::string& name, std::size_t most) {
+  std::size_t cut = std::min(name.size(), most);
+  while (cut < name.size() && cut > 0 && (static_cast<unsigned char>(name[cut]) & 0xC0) == 0x80) --cut;
+  return name.substr(0, cut) + (cut < name.size() ? "…" : "");
 }
 
 Extent extent_of(const std::vector<Estimate>& y) {
@@ -162,17 +196,27 @@ std::string line_chart(const std::string& title, const std::vector<ChartLine>& l
   Extent xs, ys;
   for (const ChartLine& l : lines) {
     for (const double x : l.x) xs.add(x);
-    for (const double y : l.y) ys.add(y);
+    for (const std::vector<double>* values : {&l.y, &l.low, &l.high}) {
+      for (const double y : *values) ys.add(y);
+    }
   }
-  std::string svg = begin(title, kHeight);
-  if (xs.empty()) return svg + end();
+  if (xs.empty()) return begin(title, kHeight) + end();
   log_y = log_y && ys.low > 0;
   if (!log_y) ys.widen();
-  const Scale x{xs.low, xs.high, kLeft, kWidth - kRight, false};
-  const Scale y{ys.low, ys.high, kHeight - kBottom, kTop, log_y};
-  svg += y_axis(y) + x_axis(x, kHeight - kBottom);
+  const Scale x{xs.low, xs.high, kLeft, kWidth - kRight};
+  const Scale y{ys.low, ys.high, kHeight - kBottom, kTop, log_y ? Scale::Kind::kLog : Scale::Kind::kLinear};
+  std::string svg = begin(title, kHeight, " data-x=\"" + x.text() + "\" data-y=\"" + y.text() + "\"") + y_axis(y) +
+                    x_axis(x, kHeight - kBottom, x.ticks());
   for (const ChartLine& l : lines) {
-    svg += "<polyline class=\"l l" + std::to_string(l.index) + "\" style=\"" + line_style(l.index) + "\" points=\"" +
+    const std::string point = " data-point=\"" + std::to_string(l.index) + "\"";
+    if (!l.low.empty()) {
+      std::vector<double> around_x = l.x, around_y = l.high;
+      around_x.insert(around_x.end(), l.x.rbegin(), l.x.rend());
+      around_y.insert(around_y.end(), l.low.rbegin(), l.low.rend());
+      svg += "<polygon class=\"b\"" + point + " style=\"" + band_style(l.index) + "\" points=\"" +
+             points_text(x, y, around_x, around_y) + "\"/>";
+    }
+    svg += "<polyline class=\"l\"" + point + " style=\"" + line_style(l.index) + "\" points=\"" +
            points_text(x, y, l.x, l.y) + "\"><title>" + html_text(l.name) + "</title></polyline>";
   }
   return svg + end();
@@ -183,7 +227,7 @@ std::string area_chart(const std::string& title, const std::vector<double>& x,
   const double height = 150, bottom = height - kBottom;
   std::string svg = begin(title, height);
   if (x.size() < 2) return svg + end();
-  const Scale across{x.front(), x.back(), kLeft, kWidth - kRight, false}, up{0, 1, bottom, kTop, false};
+  const Scale across{x.front(), x.back(), kLeft, kWidth - kRight}, up{0, 1, bottom, kTop};
   std::vector<double> below(x.size()), forward;
   for (std::size_t s = 0; s < shares.size(); ++s) {
     std::vector<double> above(x.size());
@@ -198,20 +242,39 @@ std::string area_chart(const std::string& title, const std::vector<double>& x,
   for (const double tick : {0.0, 0.5, 1.0}) {
     svg += text(kLeft - 4, up.place(tick) + 3, "e", number(100 * tick) + "%");
   }
-  return svg + x_axis(across, bottom) + end();
+  return svg + x_axis(across, bottom, across.ticks()) + end();
 }
 
-std::string interval_chart(const std::string& title, const std::vector<double>& x, const std::vector<Estimate>& y) {
+std::string interval_chart(const std::string& title, const std::vector<double>& x, const std::vector<Estimate>& y,
+                           bool zero) {
   std::string svg = begin(title, kHeight);
-  Extent xs, ys = extent_of(y);
-  for (const double v : x) xs.add(v);
+  Extent xs, ys = extent_of(y), sizes;
+  for (const double v : x) {
+    xs.add(v);
+    if (v != 0) sizes.add(std::abs(v));
+  }
   if (ys.empty()) return svg + end();
+  if (zero) ys.add(0);
   ys.widen();
-  const bool log_x = xs.low > 0 && xs.high / xs.low >= 20;
-  if (!log_x) xs.widen();
-  const Scale across{xs.low, xs.high, kLeft + (log_x ? 8 : 0), kWidth - kRight - (log_x ? 8 : 0), log_x};
-  const Scale up{ys.low, ys.high, kHeight - kBottom, kTop, false};
-  svg += y_axis(up) + x_axis(across, kHeight - kBottom);
+  const bool wide = !sizes.empty() && sizes.high / sizes.low >= 20;
+  if (!wide) xs.widen();
+  const double room = wide ? 8 : 0;
+  const Scale across{xs.low,
+                     xs.high,
+                     kLeft + room,
+                     kWidth - kRight - room,
+                     !wide        ? Scale::Kind::kLinear
+                     : xs.low > 0 ? Scale::Kind::kLog
+                                  : Scale::Kind::kSymlog,
+                     sizes.empty() ? 1 : sizes.low};
+  const Scale up{ys.low, ys.high, kHeight - kBottom, kTop};
+  // Few values are the best ticks.
+  std::vector<double> ticks = x;
+  std::sort(ticks.begin(), ticks.end());
+  ticks.erase(std::unique(ticks.begin(), ticks.end()), ticks.end());
+  if (ticks.size() > 8 && across.kind != Scale::Kind::kSymlog) ticks = across.ticks();
+  svg += y_axis(up) + x_axis(across, kHeight - kBottom, ticks);
+  if (zero) svg += line(kLeft, up.place(0), kWidth - kRight, up.place(0), "z");
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < x.size(); ++i) {
     if (y[i].count > 0) order.push_back(i);
@@ -233,7 +296,7 @@ std::string interval_chart(const std::string& title, const std::vector<double>& 
 
 std::string category_chart(const std::string& title, const std::vector<std::string>& names,
                            const std::vector<Estimate>& y) {
-  constexpr double kRow = 18, kLetter = 5.2;  // of 10px, about
+  constexpr double kRow = 18;
   constexpr std::size_t kShown = 34;
   std::size_t longest = 0;
   for (const std::string& name : names) longest = std::max(longest, std::min(name.size(), kShown));
@@ -243,21 +306,51 @@ std::string category_chart(const std::string& title, const std::vector<std::stri
   Extent extent = extent_of(y);
   if (extent.empty()) return svg + end();
   extent.widen();
-  const Scale across{extent.low, extent.high, width, kWidth - kRight, false};
+  const Scale across{extent.low, extent.high, width, kWidth - kRight};
   for (const double tick : across.ticks()) {
     svg += line(across.place(tick), kTop - 4, across.place(tick), bottom, tick == 0 ? "a" : "g") +
-           text(across.place(tick), bottom + 14, "m", number(tick));
+           x_label(across.place(tick), bottom + 14, number(tick));
   }
   for (std::size_t i = 0; i < names.size(); ++i) {
     const double py = kTop + kRow * (static_cast<double>(i) + 0.5);
-    // Cut between characters: continuation bytes of UTF-8 go with the one before them.
-    std::size_t cut = std::min(names[i].size(), kShown);
-    while (cut < names[i].size() && cut > 0 && (static_cast<unsigned char>(names[i][cut]) & 0xC0) == 0x80) --cut;
-    svg += "<g><title>" + html_text(names[i]) + "</title>" +
-           text(width - 8, py + 3, "e", names[i].substr(0, cut) + (cut < names[i].size() ? "…" : "")) + "</g>";
+    svg += "<g><title>" + html_text(names[i]) + "</title>" + text(width - 8, py + 3, "e", shortened(names[i], kShown)) +
+           "</g>";
     if (y[i].count == 0) continue;
     svg += line(across.place(y[i].mean - y[i].half), py, across.place(y[i].mean + y[i].half), py, "i") +
            dot(across.place(y[i].mean), py, names[i] + ": " + estimate_text(y[i]));
+  }
+  return svg + end();
+}
+
+std::string heat_chart(const std::string& title, const std::vector<std::string>& columns,
+                       const std::vector<std::string>& rows, const std::vector<std::vector<HeatCell>>& cells) {
+  constexpr double kRow = 24;
+  constexpr std::size_t kShown = 16;
+  std::size_t longest = 0;
+  for (const std::string& row : rows) longest = std::max(longest, std::min(row.size(), kShown));
+  const double left = 12 + kLetter * static_cast<double>(longest),
+               bottom = kTop + kRow * static_cast<double>(rows.size());
+  const double width = (kWidth - kRight - left) / static_cast<double>(std::max<std::size_t>(1, columns.size()));
+  std::string svg = begin(title, bottom + kBottom);
+  const auto letters = static_cast<std::size_t>(std::max(1.0, width / kLetter - 1));
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    svg += text(left + width * (static_cast<double>(c) + 0.5), bottom + 14, "m", shortened(columns[c], letters));
+  }
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const double top = kTop + kRow * static_cast<double>(r);
+    svg += text(left - 6, top + kRow / 2 + 3, "e", shortened(rows[r], kShown));
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      const HeatCell& cell = cells[r][c];
+      if (cell.value.count == 0) continue;
+      const double x = left + width * static_cast<double>(c);
+      svg += "<g><title>" + html_text(rows[r] + ", " + columns[c] + ": " + estimate_text(cell.value)) +
+             "</title><rect class=\"h\" x=\"" + at(x) + "\" y=\"" + at(top) + "\" width=\"" + at(width - 1) +
+             "\" height=\"" + at(kRow - 1) + "\" fill-opacity=\"" + number(0.06 + 0.94 * cell.strength, "%.2f") +
+             "\"/>" +
+             text(x + width / 2, top + kRow / 2 + 3, cell.strength > 0.5 ? "m on" : "m",
+                  shortened(number(cell.value.mean), letters)) +
+             "</g>";
+    }
   }
   return svg + end();
 }

@@ -1,5 +1,3 @@
-// Long because the page's style and script are in it: a report is one file.
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -8,143 +6,13 @@
 #include "core/base/error.h"
 #include "core/files/html.h"
 #include "core/image/image.h"
+#include "train/report/page_assets.h"
+#include "train/report/page_parts.h"
 #include "train/report/report.h"
 #include "train/report/report_charts.h"
 
 namespace kind {
 namespace {
-
-// Colours by the reader's preference; tables and pictures scroll inside their own boxes, so that the page never does.
-const char* const kStyle = R"css(
-:root { color-scheme: light dark; --b: #fff; --f: #1b1f24; --s: #667; --r: #d5d9e0; --h: #f2f4f7; --up: #0a7d38;
-  --down: #b3261e; --k: #1d5fbf; }
-@media (prefers-color-scheme: dark) { :root { --b: #14171c; --f: #e4e7ec; --s: #99a1ad; --r: #343b46; --h: #1d222a;
-  --up: #58c97f; --down: #ff8a80; --k: #7db0ff; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 75rem; background: var(--b); color: var(--f);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0 0 .3rem; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
-p, li { max-width: 48rem; } .s { color: var(--s); }
-.w { overflow-x: auto; border: 1px solid var(--r); border-radius: 6px; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--r); }
-th { background: var(--h); font-weight: 600; white-space: normal; vertical-align: bottom; } tr:last-child td { border-bottom: 0; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--b); min-width: 8rem;
-  max-width: 16rem; white-space: normal; }
-th:first-child { background: var(--h); }
-@media (max-width: 40rem) { th:first-child, td:first-child { min-width: 0; max-width: 8rem; font-size: .78rem; } }
-td.runs { white-space: normal; } .d small { display: block; } .left td, .left th { text-align: left; }
-td.best { font-weight: 700; } td small { color: var(--s); font-weight: 400; }
-.up { color: var(--up); } .down { color: var(--down); } .other { color: var(--k); }
-td.reason { white-space: normal; text-align: left; overflow-wrap: anywhere; min-width: 12rem; }
-.c { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: .5rem; margin: .5rem 0; }
-figure { margin: 0; border: 1px solid var(--r); border-radius: 6px; padding: .3rem; break-inside: avoid; min-width: 0; }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--s); font-size: 10px; }
-svg .t { fill: var(--f); font-size: 11px; font-weight: 600; text-anchor: middle; }
-svg .e { text-anchor: end; } svg .m { text-anchor: middle; }
-svg .g { stroke: var(--r); stroke-width: .5; } svg .a { stroke: var(--s); stroke-width: .7; }
-svg .l { fill: none; stroke-width: 1.4; stroke-linejoin: round; } svg .q { stroke: var(--k); }
-svg .i { stroke: var(--k); stroke-width: 1.4; } svg .p { fill: var(--k); }
-.n { display: flex; flex-wrap: wrap; gap: .15rem .9rem; margin: .4rem 0; padding: 0; list-style: none; font-size: .82rem; }
-.n li { max-width: 100%; overflow-wrap: anywhere; }
-.n button { all: unset; cursor: pointer; } .n button:focus-visible { outline: 2px solid var(--k); }
-.n svg { display: inline-block; width: 26px; height: 8px; vertical-align: middle; margin-right: .3rem; }
-.dim { opacity: .12; }
-.x { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(9rem, 13rem); gap: .4rem; overflow-x: auto; padding: .3rem; }
-.x figure { padding: .2rem; font-size: .78rem; } .x figcaption { overflow-wrap: anywhere; }
-.pic { background-size: 100% 100%; width: 100%; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.v { position: relative; cursor: ew-resize; touch-action: pan-y; user-select: none; } .v .pic { border-radius: 4px; } .v .over { position: absolute; inset: 0; }
-.v .bar { position: absolute; top: 0; bottom: 0; width: 2px; background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; }
-.k { display: flex; flex-wrap: wrap; gap: .4rem; margin: .4rem 0; }
-.k label { flex: 1 1 10rem; font-size: .82rem; min-width: 0; } .k select { width: 100%; font: inherit; }
-.viewer > * { max-width: min(40rem, 75vh * (var(--ratio, 1))); } .viewer > .k { max-width: 40rem; } .slide { width: 100%; }
-@media print { :root { --b: #fff; --f: #000; --s: #444; --r: #bbb; --h: #eee; --up: #064; --down: #900; --k: #124; }
-  body { max-width: none; padding: 0; font-size: 10pt; } .script { display: none; } .w, .x { overflow: visible; }
-  .w { border: 0; } th, td { padding: .15rem .3rem; white-space: normal; } th:first-child, td:first-child { position: static; }
-  table { font-size: 7pt; } td small { display: block; } .c { grid-template-columns: repeat(2, 1fr); }
-  .x { grid-auto-flow: row; grid-template-columns: repeat(4, 1fr); } h2, h3 { break-after: avoid; } tr { break-inside: avoid; } }
-)css";
-
-// A legend's entry shows its line alone; the viewer lays one picture over another as far as the slider says.
-const char* const kScript = R"js(
-document.querySelectorAll('.n button').forEach(b => b.addEventListener('click', () => {
-  const on = b.getAttribute('aria-pressed') !== 'true';
-  document.querySelectorAll('.n button').forEach(o => o.setAttribute('aria-pressed', o === b && on));
-  document.querySelectorAll('polyline.l:not(.q)').forEach(l =>
-    l.classList.toggle('dim', on && !l.classList.contains(b.dataset.line)));
-}));
-document.querySelectorAll('.viewer').forEach(v => {
-  const [map, a, b] = v.querySelectorAll('select'), [under, over] = v.querySelectorAll('.v .pic');
-  const slide = v.querySelector('.slide'), bar = v.querySelector('.bar');
-  const set = (to, point) => {
-    const from = document.querySelector(`[data-pic="${v.dataset.picture}|${map.value}|${point}"]`);
-    if (!from) return;
-    to.className = from.className + (to === over ? ' over' : '');
-    to.style.aspectRatio = from.style.aspectRatio;
-    v.style.setProperty('--ratio', from.style.aspectRatio);
-    to.setAttribute('aria-label', from.getAttribute('aria-label'));
-  };
-  const show = () => { set(under, b.value); set(over, a.value); cut(); };
-  const cut = () => { over.style.clipPath = `inset(0 ${100 - slide.value}% 0 0)`; bar.style.left = slide.value + '%'; };
-  [map, a, b].forEach(s => s.addEventListener('change', show));
-  slide.addEventListener('input', cut);
-  const box = v.querySelector('.v'), drag = e => {
-    if (!(e.buttons & 1)) return;
-    const at = box.getBoundingClientRect();
-    slide.value = 100 * (e.clientX - at.left) / at.width;
-    cut();
-  };
-  box.addEventListener('pointerdown', e => { box.setPointerCapture(e.pointerId); drag(e); });
-  box.addEventListener('pointermove', drag);
-  show();
-});
-)js";
-
-std::string number(double value, const char* how = "%.4g") {
-  char text[48];
-  std::snprintf(text, sizeof text, how, value);
-  return text;
-}
-
-std::string value_text(const nlohmann::json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
-/// Whether the points are named by one axis of words alone: its name then stands once, above them.
-bool named_by_axis(const Records& records) {
-  if (records.axes.size() != 1) return false;
-  const std::vector<nlohmann::json>& values = records.axes[0].values;
-  return std::all_of(values.begin(), values.end(), [](const nlohmann::json& value) { return value.is_string(); });
-}
-
-/// What all points are: the axis that names them.
-std::string points_name(const Records& records) { return named_by_axis(records) ? records.axes[0].name : "point"; }
-
-/// What a point is called in tables and pictures.
-std::string short_label(const Records& records, const PointRecord& point) {
-  const std::string axis = named_by_axis(records) ? records.axes[0].name + "=" : "";
-  return point.label.rfind(axis, 0) == 0 ? point.label.substr(axis.size()) : point.label;
-}
-
-/// The runs of a point that are done.
-std::vector<const RunRecord*> done_runs(const Records& records, const PointRecord& point) {
-  std::vector<const RunRecord*> runs;
-  for (const std::size_t i : point.runs) {
-    if (records.runs[i].state == RunRecord::State::kDone) runs.push_back(&records.runs[i]);
-  }
-  return runs;
-}
-
-/// A name that may go on in the next line behind / and _.
-std::string breakable(const std::string& name) {
-  std::string html;
-  for (const char c : html_text(name)) {
-    html += c;
-    if (c == '/' || c == '_') html += "<wbr>";
-  }
-  return html;
-}
 
 const char* arrow_of(const ReportColumn& column) {
   return column.direction == Direction::kHigher ? "&nbsp;↑" : column.direction == Direction::kLower ? "&nbsp;↓" : "";
@@ -161,13 +29,19 @@ std::string mark_html(const ReportColumn& column, const ReportCell& cell) {
 std::string difference_title(const ReportCell& cell) {
   const Estimate& d = cell.difference.estimate;
   if (d.count == 0) return "";
-  std::string text = number(d.mean, "%+.4g") + " than the reference";
+  std::string text = number_text(d.mean, "%+.4g") + " than the reference";
   if (d.interval) {
-    text += " [" + number(d.mean - d.half) + ", " + number(d.mean + d.half) + "], p " +
-            number(cell.difference.p, "%.2g") + ", after Holm " + number(cell.adjusted_p, "%.2g");
+    text += " [" + number_text(d.mean - d.half) + ", " + number_text(d.mean + d.half) + "], p " +
+            number_text(cell.difference.p, "%.2g") + ", after Holm " + number_text(cell.adjusted_p, "%.2g");
   }
   return " title=\"" + html_text(text) + "\"";
 }
+
+/// The start of a point's row: scripts find it by its number.
+std::string row_start(std::size_t point) { return "<tr data-point=\"" + std::to_string(point) + "\"><td>"; }
+
+/// What a script sorts a cell by.
+std::string sort_value(double value) { return " data-v=\"" + number_text(value, "%.9g") + "\""; }
 
 std::string table(const Report& report, const std::vector<ReportColumn>& columns) {
   std::string html = "<div class=\"w\"><table class=\"d\"><thead><tr><th>" + html_text(points_name(report.records)) +
@@ -176,7 +50,7 @@ std::string table(const Report& report, const std::vector<ReportColumn>& columns
   html += "</tr></thead><tbody>\n";
   for (std::size_t i = 0; i < report.records.points.size(); ++i) {
     const PointRecord& point = report.records.points[i];
-    html += "<tr><td>" + breakable(short_label(report.records, point)) +
+    html += row_start(i) + breakable(short_label(report.records, point)) +
             (i == report.reference ? " <span class=\"s\">(reference)</span>" : "") + "</td><td class=\"runs\">" +
             html_text(state_of(report, point)) + "</td>";
     for (const ReportColumn& column : columns) {
@@ -185,10 +59,13 @@ std::string table(const Report& report, const std::vector<ReportColumn>& columns
         html += "<td class=\"s\">–</td>";
         continue;
       }
-      html += std::string("<td") + (cell.best ? " class=\"best\"" : "") + difference_title(cell) + ">" +
-              number(cell.estimate.mean);
-      html += mark_html(column, cell);
-      if (cell.estimate.interval) html += " <small>± " + number(cell.estimate.half, "%.2g") + "</small>";
+      html += std::string("<td") +
+              (cell.best          ? " class=\"best\""
+               : cell.provisional ? " class=\"s\""
+                                  : "") +
+              sort_value(cell.estimate.mean) + difference_title(cell) + ">" + number_text(cell.estimate.mean) +
+              mark_html(column, cell);
+      if (cell.estimate.interval) html += " <small>± " + number_text(cell.estimate.half, "%.2g") + "</small>";
       html += "</td>";
     }
     html += "</tr>\n";
@@ -198,7 +75,7 @@ std::string table(const Report& report, const std::vector<ReportColumn>& columns
 
 /// With a sign, and a minus that is as wide as the plus.
 std::string signed_number(double value) {
-  const std::string text = number(std::abs(value), "%.3g");
+  const std::string text = number_text(std::abs(value), "%.3g");
   return text == "0" ? text : (value < 0 ? "−" : "+") + text;
 }
 
@@ -210,7 +87,7 @@ std::string difference_table(const Report& report, const std::vector<ReportColum
   html += "</tr></thead><tbody>\n";
   for (std::size_t i = 0; i < report.records.points.size(); ++i) {
     if (i == report.reference) continue;
-    html += "<tr><td>" + breakable(short_label(report.records, report.records.points[i])) + "</td>";
+    html += row_start(i) + breakable(short_label(report.records, report.records.points[i])) + "</td>";
     for (const ReportColumn& column : columns) {
       const ReportCell& cell = column.cells[i];
       const Estimate& d = cell.difference.estimate;
@@ -218,7 +95,8 @@ std::string difference_table(const Report& report, const std::vector<ReportColum
         html += "<td class=\"s\">–</td>";
         continue;
       }
-      html += "<td" + difference_title(cell) + ">" + signed_number(d.mean) + mark_html(column, cell);
+      html +=
+          "<td" + sort_value(d.mean) + difference_title(cell) + ">" + signed_number(d.mean) + mark_html(column, cell);
       if (d.interval && (d.mean != 0 || d.half != 0)) {  // what points have in common needs no interval
         html += " <small>[" + signed_number(d.mean - d.half) + ", " + signed_number(d.mean + d.half) + "]</small>";
       }
@@ -227,215 +105,6 @@ std::string difference_table(const Report& report, const std::vector<ReportColum
     html += "</tr>\n";
   }
   return html + "</tbody></table></div>\n";
-}
-
-/// The mean over runs of a series that all of them have at the same steps; the first run's where they differ.
-struct Curve {
-  std::vector<double> x, y;
-};
-
-template <class X, class Y>
-Curve mean_curve(const std::vector<const RunRecord*>& runs, const std::string& stage, const X& x_of, const Y& y_of) {
-  Curve curve;
-  double count = 0;
-  for (const RunRecord* run : runs) {
-    for (const StageRecord& record : run->stages) {
-      if (record.name != stage) continue;
-      const std::vector<double>& x = x_of(record);
-      const std::vector<double>* y = y_of(record);
-      if (!y || x.size() != y->size()) continue;
-      if (count == 0) curve = {x, std::vector<double>(x.size())};
-      if (x != curve.x) continue;
-      ++count;
-      for (std::size_t i = 0; i < y->size(); ++i) curve.y[i] += (*y)[i];
-    }
-  }
-  for (double& y : curve.y) y /= std::max(count, 1.0);
-  return curve;
-}
-
-/// At most so many points, each the mean of its neighbours.
-Curve thinned(const Curve& curve, std::size_t most) {
-  const std::size_t n = curve.x.size();
-  if (n <= most) return curve;
-  Curve result;
-  for (std::size_t i = 0; i < most; ++i) {
-    const std::size_t first = i * n / most, last = (i + 1) * n / most;
-    double x = 0, y = 0;
-    for (std::size_t j = first; j < last; ++j) {
-      x += curve.x[j];
-      y += curve.y[j];
-    }
-    result.x.push_back(x / static_cast<double>(last - first));
-    result.y.push_back(y / static_cast<double>(last - first));
-  }
-  return result;
-}
-
-/// The names of all stages, in the order in which runs have them.
-std::vector<std::string> stage_names(const Records& records) {
-  std::vector<std::string> names;
-  for (const RunRecord& run : records.runs) {
-    for (const StageRecord& stage : run.stages) {
-      if (std::find(names.begin(), names.end(), stage.name) == names.end()) names.push_back(stage.name);
-    }
-  }
-  return names;
-}
-
-std::string curves(const Report& report) {
-  const Records& records = report.records;
-  constexpr std::size_t kMost = 60;
-  std::string html = "<ul class=\"n\">";
-  for (std::size_t i = 0; i < records.points.size(); ++i) {
-    html += "<li><button type=\"button\" aria-pressed=\"false\" data-line=\"l" + std::to_string(i) +
-            "\"><svg viewBox=\"0 0 26 8\" aria-hidden=\"true\"><line x1=\"0\" y1=\"4\" x2=\"26\" y2=\"4\" "
-            "stroke-width=\"2\" style=\"" +
-            line_style(i) + "\"/></svg>" + html_text(short_label(records, records.points[i])) + "</button></li>";
-  }
-  html += "</ul>\n<div class=\"c\">";
-  for (const std::string& stage : stage_names(records)) {
-    std::vector<ChartLine> losses;
-    std::map<std::string, std::vector<ChartLine>> figures;
-    for (std::size_t i = 0; i < records.points.size(); ++i) {
-      const std::vector<const RunRecord*> runs = done_runs(records, records.points[i]);
-      const Curve loss = thinned(mean_curve(
-                                     runs, stage, [](const StageRecord& s) -> const auto& { return s.steps; },
-                                     [](const StageRecord& s) { return &s.total; }),
-                                 kMost);
-      if (!loss.x.empty()) losses.push_back({short_label(records, records.points[i]), i, loss.x, loss.y});
-      for (const char* figure : {"psnr", "color_slope", "psnr_reflectance"}) {
-        const Curve curve =
-            thinned(mean_curve(
-                        runs, stage, [](const StageRecord& s) -> const auto& { return s.validation_steps; },
-                        [&](const StageRecord& s) {
-                          const auto at = s.validation.find(figure);
-                          return at == s.validation.end() ? nullptr : &at->second;
-                        }),
-                    kMost);
-        if (curve.x.size() > 1)
-          figures[figure].push_back({short_label(records, records.points[i]), i, curve.x, curve.y});
-      }
-    }
-    if (!losses.empty()) html += line_chart(stage + ": loss by step", losses, true);
-    for (const auto& [figure, lines] : figures) html += line_chart(stage + ": " + figure + " by step", lines, false);
-  }
-  return html + "</div>\n";
-}
-
-/// Steps, and at each of them the share of each term in the weighted loss.
-using Shares = std::pair<std::vector<double>, std::vector<std::vector<double>>>;
-
-Shares shares_of(const Records& records, const PointRecord& point, const std::string& stage,
-                 const std::set<std::string>& names) {
-  constexpr std::size_t kMost = 40;
-  std::vector<Curve> terms;
-  for (const std::string& name : names) {
-    terms.push_back(
-        thinned(mean_curve(
-                    done_runs(records, point), stage, [](const StageRecord& s) -> const auto& { return s.steps; },
-                    [&](const StageRecord& s) {
-                      const auto at = s.weighted.find(name);
-                      return at == s.weighted.end() ? nullptr : &at->second;
-                    }),
-                kMost));
-  }
-  const auto longest = std::max_element(terms.begin(), terms.end(),
-                                        [](const Curve& a, const Curve& b) { return a.x.size() < b.x.size(); });
-  if (longest == terms.end()) return {};
-  std::vector<std::vector<double>> shares(terms.size(), std::vector<double>(longest->x.size()));
-  for (std::size_t i = 0; i < longest->x.size(); ++i) {
-    double sum = 0;
-    for (const Curve& term : terms) sum += i < term.y.size() ? term.y[i] : 0;
-    for (std::size_t t = 0; t < terms.size(); ++t) {
-      if (sum > 0 && i < terms[t].y.size()) shares[t][i] = terms[t].y[i] / sum;
-    }
-  }
-  return {longest->x, shares};
-}
-
-std::string contributions(const Report& report) {
-  const Records& records = report.records;
-  std::string html;
-  for (const std::string& stage : stage_names(records)) {
-    std::set<std::string> names;
-    for (const RunRecord& run : records.runs) {
-      for (const StageRecord& record : run.stages) {
-        if (record.name != stage) continue;
-        for (const auto& [term, values] : record.weighted) names.insert(term);
-      }
-    }
-    std::map<std::string, std::vector<std::string>> labels;  // by chart: points that share the stage look the same
-    std::vector<std::string> order;
-    std::map<std::string, Shares> areas;
-    for (const PointRecord& point : records.points) {
-      const auto [steps, shares] = shares_of(records, point, stage, names);
-      if (steps.size() < 2) continue;
-      const std::string key = area_chart("", steps, shares);
-      if (labels.count(key) == 0) {
-        order.push_back(key);
-        areas[key] = {steps, shares};
-      }
-      labels[key].push_back(short_label(records, point));
-    }
-    if (order.empty()) continue;
-    html += "<h3>" + html_text(stage) + "</h3>\n<ul class=\"n\">";
-    std::size_t i = 0;
-    for (const std::string& name : names) {
-      html += "<li><svg viewBox=\"0 0 26 8\" aria-hidden=\"true\"><rect width=\"26\" height=\"8\" style=\"" +
-              area_style(i++) + "\"/></svg>" + html_text(name) + "</li>";
-    }
-    html += "</ul>\n<div class=\"c\">";
-    for (const std::string& key : order) {
-      const std::vector<std::string>& who = labels[key];
-      const std::string more = who.size() > 1 ? join(" and ", who.size() - 1, " more") : "";
-      html += area_chart(who[0] + more, areas[key].first, areas[key].second);
-    }
-    html += "</div>\n";
-  }
-  return html;
-}
-
-/// The estimate of a figure over all points with that value on an axis: means over the points for each seed, then over
-/// the seeds.
-Estimate axis_estimate(const Records& records, const std::string& axis, const nlohmann::json& value,
-                       const std::string& figure) {
-  std::map<std::int64_t, std::vector<double>> by_seed;
-  for (const PointRecord& point : records.points) {
-    const auto at = point.values.find(axis);
-    if (at == point.values.end() || at->second != value) continue;
-    for (const RunRecord* run : done_runs(records, point)) {
-      const auto found = run->last.find(figure);
-      if (found != run->last.end()) by_seed[run->seed].push_back(found->second);
-    }
-  }
-  std::vector<double> means;
-  for (const auto& [seed, values] : by_seed) means.push_back(estimate(values).mean);
-  return estimate(means);
-}
-
-std::string axis_effects(const Report& report) {
-  const Records& records = report.records;
-  std::string html;
-  for (const AxisRecord& axis : records.axes) {
-    const bool numbers =
-        std::all_of(axis.values.begin(), axis.values.end(), [](const nlohmann::json& v) { return v.is_number(); });
-    html += "<h3>" + html_text(axis.name) + "</h3>\n<div class=\"c\">";
-    for (const ReportColumn& column : report.figures) {
-      std::vector<Estimate> estimates;
-      std::vector<double> x;
-      std::vector<std::string> names;
-      for (const nlohmann::json& value : axis.values) {
-        estimates.push_back(axis_estimate(records, axis.name, value, column.name));
-        x.push_back(numbers ? value.get<double>() : 0);
-        names.push_back(value_text(value));
-      }
-      html += numbers && axis.values.size() > 2 ? interval_chart(column.name, x, estimates)
-                                                : category_chart(column.name, names, estimates);
-    }
-    html += "</div>\n";
-  }
-  return html;
 }
 
 /// The differences once more, to be seen: a chart for each figure. Empty for so many points that nobody could read it.
@@ -490,7 +159,7 @@ class Pictures {
 
 /// The first run of a point that is done and shows a picture.
 const RunRecord* shown_run(const Records& records, const PointRecord& point, const std::string& picture) {
-  for (const RunRecord* run : done_runs(records, point)) {
+  for (const RunRecord* run : counted_runs(records, point)) {
     for (const RunRecord::SheetRow& row : run->rows) {
       if (row.picture == picture && !run->sheet.empty()) return run;
     }
@@ -594,6 +263,21 @@ std::string runs_section(const Report& report) {
          html + "</tbody></table></div>\n";
 }
 
+/// Which points are shown by runs that go on; empty if none is.
+std::string provisional_text(const Report& report) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < report.records.points.size(); ++i) {
+    const auto shown = [&](const ReportColumn& column) {
+      return column.cells[i].provisional && column.cells[i].estimate.count > 0;
+    };
+    count += std::any_of(report.figures.begin(), report.figures.end(), shown);
+  }
+  if (count == 0) return "";
+  return join(
+      "<p class=\"warn\">", count, " of ", report.records.points.size(),
+      " points have no run that is done. They are shown as far as their runs have come, and are not compared.</p>\n");
+}
+
 }  // namespace
 
 std::string report_page(const Report& report, const PageOptions& options) {
@@ -605,10 +289,13 @@ std::string report_page(const Report& report, const PageOptions& options) {
   std::string html = std::string(kReportPageStart) +
                      "<meta name=\"viewport\" "
                      "content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" +
-                     html_text(records.title) + "</title>\n<style>" + kStyle + store.style() +
+                     html_text(records.title) + "</title>\n<style>" + kPageStyle + store.style() +
                      "</style></head><body>\n<h1>" + html_text(records.title) + "</h1>\n<p class=\"s\">" +
                      join(records.points.size(), " points, ", records.runs.size(), " runs, ", done, " of them done") +
                      "</p>\n";
+  html += provisional_text(report) +
+          "<input class=\"filter script\" type=\"search\" placeholder=\"only points with these words\" "
+          "aria-label=\"only points with these words\">\n";
   html +=
       "<h2>Figures</h2>\n<p>Means over seeds ± half of the 95% interval, of each run's last validation. Bold: best. " +
       std::string(
@@ -629,15 +316,21 @@ std::string report_page(const Report& report, const PageOptions& options) {
         table(report, report.terms);
   }
   // The points of a single axis of words are compared above, and better: paired.
-  if (!records.axes.empty() && !named_by_axis(records)) html += "<h2>Effect of each axis</h2>\n" + axis_effects(report);
+  if (!records.axes.empty() && !named_by_axis(records)) {
+    html += "<h2>Effect of each axis</h2>\n" + axes_section(report);
+  }
+  html += shares_section(report) + heat_section(report) + explore_section(report);
   if (!pictures.empty()) html += "<h2>Pictures</h2>\n" + pictures;
-  html += "<h2>Learning curves</h2>\n<p class=\"s\">Means over seeds.</p>\n" + curves(report);
+  html +=
+      "<h2>Learning curves</h2>\n<p class=\"s\">Means over seeds; bands from the lowest "
+      "to the highest.</p>\n" +
+      curves_section(report);
   html +=
       "<h2>What each term contributes</h2>\n<p class=\"s\">Weighted terms as shares of the loss, by step, means over "
       "seeds.</p>\n" +
-      contributions(report);
+      contributions_section(report);
   html += "<h2>Runs that are not done</h2>\n" + runs_section(report);
-  return html + "<script>" + kScript + "</script>\n</body></html>\n";
+  return html + page_data(report) + "<script>" + kPageScript + "</script>\n</body></html>\n";
 }
 
 }  // namespace kind

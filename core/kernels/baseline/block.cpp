@@ -8,7 +8,7 @@ namespace {
 // Vectors of four, which are registers of SSE2 and NEON. No fused multiply-add, so that the bits do not depend on the
 // machine.
 struct V {
-  typedef float Reg __attribute__((vector_size(16)));
+  using Reg = float __attribute__((vector_size(16)));
   static constexpr std::int64_t kLanes = 4;
 #if defined(__aarch64__)
   static constexpr std::int64_t kRows = 12;  // of thirty-two registers

@@ -81,7 +81,8 @@ TEST_CASE("batch: results never leave their folder by a link, nor clash") {
   const Result clash = run(dir, "-r in -f png -o new");
   CHECK(clash.code == 1);
   CHECK(clash.out == "new/a.png\nnew/sub/deep/b.png\n");
-  CHECK_THAT(clash.err, Contains("kind-infer: new/sub/a.png: both in/sub/a.bmp and in/sub/a.png would be written to it\n"));
+  CHECK_THAT(clash.err,
+             Contains("kind-infer: new/sub/a.png: both in/sub/a.bmp and in/sub/a.png would be written to it\n"));
 }
 
 TEST_CASE("batch: a folder that cannot be listed does not stop the rest") {
@@ -137,7 +138,20 @@ TEST_CASE("batch: links that lead nowhere or in a circle are passed over") {
   fs::copy_file(dir / "a.png", dir / "in/a.png");
   fs::create_symlink("circle.png", dir / "in/circle.png");
   fs::create_symlink("nowhere.png", dir / "in/dangling.png");
-  CHECK(success(dir, "in -o out") == "out/a.png\n");
+  fs::create_symlink("nowhere.txt", dir / "in/notes.txt");
+  const Result result = run(dir, "in -o out");
+  CHECK((result.code == 0 && result.out == "out/a.png\n"));
+  CHECK_THAT(result.err, Contains("passed over: 2 links that lead nowhere\n"));
+}
+
+TEST_CASE("batch: files of a folder come in the order of the numbers in their names") {
+  const TempDir dir;
+  put_pictures(dir);
+  fs::create_directory(dir / "in");
+  for (const char* name : {"a10.png", "a9.png", "a1.png"}) {
+    fs::copy_file(dir / "a.png", dir / (std::string("in/") + name));
+  }
+  CHECK(success(dir, "in -o out --name {n}-{stem}") == "out/1-a1.png\nout/2-a9.png\nout/3-a10.png\n");
 }
 
 TEST_CASE("batch: a run is continued with --skip-existing") {
@@ -182,7 +196,8 @@ TEST_CASE("batch: standard input and output") {
     success(dir, "a.png -o x.png");
     return slurp(dir / "x.png");
   }();
-  CHECK_THAT(shell(dir, "cat a.png | \"$KIND\" - -o - >piped.png").err, Contains("standard input: 24x18, ratio 20, strength 0."));
+  CHECK_THAT(shell(dir, "cat a.png | \"$KIND\" - -o - >piped.png").err,
+             Contains("standard input: 24x18, ratio 20, strength 0."));
   CHECK(slurp(dir / "piped.png") == expected);
   CHECK(shell(dir, "\"$KIND\" - -o - <a.png >redirected.png").code == 0);
   CHECK(slurp(dir / "redirected.png") == expected);

@@ -189,6 +189,110 @@ TEST_CASE("reports show colour slope, of runs that have it") {
   CHECK_THAT(report_page(old, {}), Contains("decom: psnr by step") && !Contains("color_slope"));
 }
 
+/// A sweep of two axes, x (0, 1, 100) and form ("a", "b"), seeds 1 and 2: PSNR 10 + x / 100 + 2 for b + the seed's.
+void put_grid(const TempDir& dir, const std::string& name) {
+  const double xs[] = {0, 1, 100};
+  const char* const forms[] = {"a", "b"};
+  nlohmann::json sweep{
+      {"format", 1},
+      {"name", name},
+      {"combine", "cross"},
+      {"seeds", {1, 2}},
+      {"axes", {{{"name", "x"}, {"values", {0, 1, 100}}}, {{"name", "form"}, {"values", {"a", "b"}}}}}};
+  int gray = 10;
+  for (const double x : xs) {
+    for (const char* form : forms) {
+      const std::string point = join("p", sweep["points"].size());
+      sweep["points"].push_back(
+          {{"name", point}, {"label", join("x=", x, " form=", form)}, {"values", {{"x", x}, {"form", form}}}});
+      for (int seed = 1; seed <= 2; ++seed) {
+        const std::string run = join(point, "-s", seed);
+        sweep["runs"].push_back({{"name", run}, {"point", point}, {"seed", seed}});
+        put_record(dir / (name + "/" + run), seed, 10 + x / 100 + (form[0] == 'b' ? 2 : 0) + 0.01 * seed, gray++);
+      }
+    }
+  }
+  dir.put(name + "/sweep.json", sweep.dump());
+}
+
+TEST_CASE("axis_effects: pairs that differ in one axis alone; axis_shares: their part of the variance") {
+  const TempDir dir;
+  put_grid(dir, "grid");
+  const Report report = report_of(dir / "grid");
+  REQUIRE(report.records.axes.size() == 2);
+  const auto psnr = static_cast<std::size_t>(std::find_if(report.figures.begin(), report.figures.end(),
+                                                          [](const ReportColumn& c) { return c.name == "psnr"; }) -
+                                             report.figures.begin());
+  const AxisEffects x = axis_effects(report, report.records.axes[0]),
+                    form = axis_effects(report, report.records.axes[1]);
+  CHECK(x.base == 0);
+  CHECK(x.change[psnr][0].estimate.count == 0);  // itself
+  CHECK(x.change[psnr][1].estimate.mean == Approx(0.01));
+  CHECK(x.change[psnr][2].estimate.mean == Approx(1));
+  CHECK(x.change[psnr][2].estimate.count == 6);  // of two seeds and three pictures; both forms are one mean
+  CHECK(form.change[psnr][1].estimate.mean == Approx(2));
+  CHECK(form.change[psnr][1].estimate.half < 1e-6);  // unpaired, x would have hidden it
+  // The reference's value is the base.
+  const AxisEffects other = axis_effects(report_of(dir / "grid", "x=100 form=b"), report.records.axes[0]);
+  CHECK((other.base == 2 && other.change[psnr][0].estimate.mean == Approx(-1)));
+
+  // Sums of squares by hand: of x (0, .01, 1 and their mean), twice; of the forms, three times.
+  const std::vector<Estimate> shares = axis_shares(report, "psnr");
+  const double mean = 1.01 / 3, by_x = 2 * (mean * mean + (0.01 - mean) * (0.01 - mean) + (1 - mean) * (1 - mean));
+  CHECK(shares[0].mean == Approx(by_x / (by_x + 6)));
+  CHECK(shares[1].mean == Approx(6 / (by_x + 6)));
+  CHECK((shares[0].count == 2 && shares[0].half < 1e-6));
+  for (const Estimate& share : axis_shares(report, "ssim")) CHECK(share.count == 0);  // the same everywhere
+
+  const std::string page = report_page(report, {});
+  CHECK_THAT(page, Contains("Change from 0, of the same seed") && Contains("Importance of each axis") &&
+                       Contains("<h3>x (down) and form (across)</h3>") && Contains("id=\"data\""));
+  // Lines with their scales and bands over the two seeds; ticks of a linear-logarithmic axis are its values.
+  CHECK_THAT(page, Contains(" data-y=\"") && Contains("<polygon class=\"b\" data-point=\"0\""));
+  const std::string effects = page.substr(page.find("<h3>x</h3>"));
+  for (const char* tick : {">0</text>", ">1</text>", ">100</text>"}) CHECK_THAT(effects, Contains(tick));
+  // What the script reads.
+  const std::size_t start = page.find('{', page.find("id=\"data\""));
+  const auto data = nlohmann::json::parse(page.substr(start, page.find("</script>", start) - start));
+  CHECK(data["points"].size() == 6);
+  CHECK(data["points"][5]["axes"] == nlohmann::json({100, "b"}));
+  CHECK(data["points"][5]["means"][psnr].get<double>() == Approx(13 + 0.015 + 1.0 / 3));
+}
+
+TEST_CASE("a random search has no pairs: the effects of its axes are means of points") {
+  const TempDir dir;
+  put_sweep_records(dir / "sweep");
+  nlohmann::json sweep = read_json_file(dir / "sweep/sweep.json");
+  sweep["axes"].push_back({{"name", "v"}, {"values", {5, 6, 7}}});
+  for (int i = 0; i < 3; ++i) sweep["points"][static_cast<std::size_t>(i)]["values"]["v"] = 5 + i;
+  dir.put("sweep/sweep.json", sweep.dump());
+  const Report report = report_of(dir / "sweep");
+  for (const AxisRecord& axis : report.records.axes) {
+    for (const auto& change : axis_effects(report, axis).change) {
+      for (const Difference& each : change) CHECK(each.estimate.count == 0);
+    }
+  }
+  CHECK_THAT(report_page(report, {}), Contains("no two points differ in this axis alone"));
+}
+
+TEST_CASE("reports of runs that go on show how far they are, and do not compare them") {
+  const TempDir dir;
+  put_sweep_records(dir / "sweep");
+  for (const char* run : {"p1-s1", "p1-s2"})
+    std::filesystem::remove(dir / ("sweep/" + std::string(run) + "/model.safetensors"));
+  const Report report = report_of(dir / "sweep");
+  const ReportColumn& psnr = column(report.figures, "psnr");
+  CHECK((psnr.cells[1].provisional && psnr.cells[1].estimate.count == 2));
+  CHECK((!psnr.cells[1].best && !psnr.cells[1].significant && mark_of(psnr, psnr.cells[1]).empty()));
+  CHECK_FALSE(psnr.cells[0].provisional);
+  CHECK_THAT(report_page(report, {}), Contains("2 unfinished") && Contains("1 of 3 points have no run that is done"));
+  // One run of a point that is done counts alone.
+  std::ofstream(dir / "sweep/p1-s2/model.safetensors") << "x";
+  const Report one = report_of(dir / "sweep");
+  CHECK(
+      (!column(one.figures, "psnr").cells[1].provisional && column(one.figures, "psnr").cells[1].estimate.count == 1));
+}
+
 TEST_CASE("report_page: points of one axis of words are named by it") {
   const TempDir dir;
   put_plan(dir / "sweep");
@@ -205,7 +309,7 @@ TEST_CASE("report_page: points of one axis of words are named by it") {
   }
   dir.put("sweep/sweep.json", plan.dump());
   const std::string page = report_page(report_of(dir / "sweep"), {});
-  CHECK_THAT(page, Contains("<th>left out</th><th>runs</th>") && Contains("<tr><td>a_<wbr>b</td>"));
+  CHECK_THAT(page, Contains("<th>left out</th><th>runs</th>") && Contains("<tr data-point=\"1\"><td>a_<wbr>b</td>"));
   // Compared with the first, in pairs; the axis by itself would say the same again.
   CHECK_THAT(page, Contains("From left out=nothing") && !Contains("Effect of each axis"));
 }
