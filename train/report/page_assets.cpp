@@ -48,8 +48,9 @@ figure:hover .save, .save:focus { opacity: 1; } @media (hover: none) { .save { o
 th[tabindex] { cursor: pointer; } th[aria-sort=ascending]::after { content: " ▴"; } th[aria-sort=descending]::after { content: " ▾"; }
 .filter { font: inherit; font-size: .85rem; padding: .2rem .4rem; margin: .3rem 0; width: min(100%, 22rem); color: inherit;
   background: var(--b); border: 1px solid var(--r); border-radius: 4px; }
-svg .b { opacity: .15; } svg .b.dim { opacity: .03; } svg .z { stroke: var(--s); stroke-dasharray: 3 2; stroke-width: .7; }
-svg .h { fill: var(--k); } svg .on { fill: var(--b); }
+svg .b { opacity: .15; } svg .b.dim { opacity: .03; } .many .b { opacity: 0; } .many.picked .b:not(.dim) { opacity: .2; } svg .z { stroke: var(--s); stroke-dasharray: 3 2; stroke-width: .7; }
+svg .h { fill: var(--k); } svg .h + text { fill: var(--f); } svg .h + .on { fill: var(--b); }
+.scatter g line { opacity: .35; } .parallel text { paint-order: stroke; stroke: var(--b); stroke-width: 3px; }
 .brush { fill: var(--k); fill-opacity: .15; stroke: var(--k); stroke-width: .7; } .hit { fill: none; pointer-events: all; }
 .scatter svg, .parallel g[data-axis] { cursor: crosshair; touch-action: none; } .scatter figure { max-width: 44rem; }
 .parallel figure { overflow-x: auto; } .k .box { flex: 0 1 auto; }
@@ -87,6 +88,7 @@ const chosen = new Map();
 const refresh = () => {
   const on = data.points.map((p, i) => [...chosen.values()].every(test => test(p, i)));
   all('[data-point]').forEach(e => e.classList.toggle('dim', !on[e.dataset.point]));
+  all('.curves').forEach(e => e.classList.toggle('picked', chosen.size > 0));
 };
 const choose = (key, test) => { test ? chosen.set(key, test) : chosen.delete(key); refresh(); };
 all('.n button').forEach(b => b.addEventListener('click', () => {
@@ -220,17 +222,19 @@ for (const d of dimensions) {
   }
   const positive = values.map(Math.abs).filter(v => v > 0), least = Math.min(...positive), most = Math.max(...positive);
   const wide = !d.half && most / least >= 20;
-  const [f] = curve(wide ? (Math.min(...values) > 0 ? 'log' : 'symlog') : '', least);
-  const low = f(Math.min(...values)), high = f(Math.max(...values)), room = (high - low || Math.abs(high) || 1) * 0.06;
+  const [f, back] = curve(wide ? (Math.min(...values) > 0 ? 'log' : 'symlog') : '', least);
+  const half = p => (d.half && d.half(p)) || 0, known = data.points.filter(p => d.of(p) !== null);
+  const low = f(Math.min(...known.map(p => d.of(p) - half(p)))), high = f(Math.max(...known.map(p => d.of(p) + half(p))));
+  const room = (high - low || Math.abs(high) || 1) * 0.06;
   d.unit = v => (f(v) - low + room) / (high - low + 2 * room);
   const few = [...new Set(values)].sort((a, b) => a - b);
   d.ticks = !d.half && few.length <= 8 ? few : [0, 0.25, 0.5, 0.75, 1].map(t => {
-    const v = Math.min(...values) + t * (Math.max(...values) - Math.min(...values));
-    return +v.toPrecision(3);
+    const v = back(low + t * (high - low)), step = 10 ** Math.floor(Math.log10((high - low || 1) / 4));
+    return wide ? +v.toPrecision(2) : Math.round(v / step) * step;
   });
 }
 const has = p => d => d.of(p) !== null && d.of(p) !== undefined;
-const tick_text = t => escaped(short(t)).slice(0, 24);
+const tick_text = t => escaped(short(typeof t === 'number' ? +t.toPrecision(6) : t)).slice(0, 24);
 function draw_scatter(box) {
   const [sx, sy] = all('select', box), x = dimensions[sx.value], y = dimensions[sy.value];
   const W = 560, H = 340, L = 56, R = 14, T = 24, B = 40, px = v => L + (W - L - R) * x.unit(v), py = v => H - B - (H - T - B) * y.unit(v);

@@ -87,7 +87,9 @@ std::string curves_section(const Report& report) {
   }
   html +=
       "</ul>\n<p class=\"k script\"><label class=\"box\">smoothing <input class=\"smooth\" type=\"range\" min=\"0\" "
-      "max=\"95\" value=\"0\"></label></p>\n<div class=\"c curves\">";
+      "max=\"95\" value=\"0\"></label></p>\n<div class=\"c curves";
+  constexpr std::size_t kFewBands = 8;  // of more points a script shows the bands of those that are chosen
+  html += records.points.size() > kFewBands ? " many\">" : "\">";
   for (const std::string& stage : stage_names(records)) {
     std::vector<ChartLine> losses;
     std::map<std::string, std::vector<ChartLine>> figures;

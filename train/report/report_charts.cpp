@@ -119,7 +119,7 @@ std::string y_axis(const Scale& y) {
   return svg;
 }
 
-constexpr double kLetter = 5.2;  // the width of one of 10px, about
+constexpr double kLetter = 6;  // the width of one of 10px, about
 
 /// A label below an axis, moved inwards where it would be cut at the chart's edge.
 std::string x_label(double x, double y, const std::string& what) {
@@ -297,7 +297,7 @@ std::string interval_chart(const std::string& title, const std::vector<double>& 
 std::string category_chart(const std::string& title, const std::vector<std::string>& names,
                            const std::vector<Estimate>& y) {
   constexpr double kRow = 18;
-  constexpr std::size_t kShown = 34;
+  constexpr std::size_t kShown = 30;
   std::size_t longest = 0;
   for (const std::string& name : names) longest = std::max(longest, std::min(name.size(), kShown));
   const double width = 16 + kLetter * static_cast<double>(longest);
