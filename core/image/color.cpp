@@ -379,7 +379,7 @@ ColorReading read_color(const std::string& path, const Metadata& metadata, bool 
   return reading;
 }
 
-InkConversion ink_conversion(const std::vector<std::uint8_t>& icc) {
+InkConversion ink_conversion(const std::vector<std::uint8_t>& icc, int bits) {
   struct Inks {
     Context context = make_context();
     cmsHTRANSFORM transform = nullptr;
@@ -396,7 +396,8 @@ InkConversion ink_conversion(const std::vector<std::uint8_t>& icc) {
   if (!profile || cmsGetColorSpace(profile.get()) != cmsSigCmykData) return nullptr;
   const Profile srgb(cmsCreate_sRGBProfileTHR(context));
   inks->transform =
-      cmsCreateTransformTHR(context, profile.get(), TYPE_CMYK_8, srgb.get(), TYPE_RGB_8, INTENT_RELATIVE_COLORIMETRIC,
+      cmsCreateTransformTHR(context, profile.get(), bits == 8 ? TYPE_CMYK_8 : TYPE_CMYK_16, srgb.get(),
+                            bits == 8 ? TYPE_RGB_8 : TYPE_RGB_16, INTENT_RELATIVE_COLORIMETRIC,
                             cmsFLAGS_NOCACHE | cmsFLAGS_BLACKPOINTCOMPENSATION);
   if (!inks->transform) return nullptr;
   return [inks](const std::uint8_t* from, int count, std::uint8_t* rgb) {
@@ -406,7 +407,7 @@ InkConversion ink_conversion(const std::vector<std::uint8_t>& icc) {
 
 #else
 
-InkConversion ink_conversion(const std::vector<std::uint8_t>&) { return nullptr; }
+InkConversion ink_conversion(const std::vector<std::uint8_t>&, int) { return nullptr; }
 
 ColorReading read_color(const std::string&, const Metadata& metadata, bool) {
   const bool said = !metadata.icc.empty() || std::any_of(metadata.color.begin(), metadata.color.end(),

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/image/image_codecs.h"
+#include "core/image/tiff_tags.h"
 
 namespace kind {
 namespace {
@@ -60,26 +61,34 @@ constexpr const char* kRawHint = "a camera RAW file, which is not read: develop 
 
 }  // namespace
 
+std::optional<bool> is_raw_tiff(Bytes bytes) {
+  if (!starts_as(image_format(ImageFormat::kTiff), bytes)) return false;
+  const TiffTags tags(bytes);
+  bool raw = tags.find(kTiffDngVersion) != nullptr;
+  const bool whole = tags.each_directory([&](const std::vector<TiffEntry>& directory) {
+    raw |= holds_sensor_pixels(tags, directory);
+    return !raw;
+  });
+  return raw || whole ? std::optional(raw) : std::nullopt;
+}
+
 bool is_raw_picture(const std::string& path, Bytes bytes) {
-  if (!(has_at(bytes, 0, "II*\0"sv) || has_at(bytes, 0, "MM\0*"sv))) return has_at(bytes, 4, "ftypcrx "sv);
-  // Most RAW types are TIFF inside, and only their names tell them apart.
-  static constexpr auto kExtensions = std::to_array<std::string_view>(
-      {".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef",
-       ".mos", ".nef", ".nrw", ".orf", ".pef", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw"});
-  return has_at(bytes, 4, "\x10\0\0\0CR\x02"sv) ||
-         std::find(kExtensions.begin(), kExtensions.end(), lower_extension(path)) != kExtensions.end();
+  const ImageFormatRow& raw = image_format(ImageFormat::kRaw);
+  if (starts_as(raw, bytes)) return true;
+  if (!starts_as(image_format(ImageFormat::kTiff), bytes)) return false;
+  const std::string extension = lower_extension(path);
+  return is_raw_tiff(bytes).value_or(false) ||
+         (!extension.empty() &&
+          std::find(raw.extensions.begin(), raw.extensions.end(), extension.substr(1)) != raw.extensions.end());
+}
+
+std::optional<ImageFormat> image_format_of(const std::string& path, Bytes bytes) {
+  if (!is_raw_picture(path, bytes)) return image_format_from_content(bytes);
+  return can_read_image(ImageFormat::kRaw) ? std::optional(ImageFormat::kRaw) : std::nullopt;
 }
 
 std::string name_unreadable(const std::string& path, Bytes bytes) {
   static constexpr auto kOtherTypes = std::to_array<std::pair<std::string_view, const char*>>({
-      {"FUJIFILMCCD-RAW"sv, kRawHint},
-      {"IIRO"sv, kRawHint},
-      {"IIRS"sv, kRawHint},
-      {"MMOR"sv, kRawHint},
-      {"IIU\0"sv, kRawHint},
-      {"FOVb"sv, kRawHint},
-      {"\0MRM"sv, kRawHint},
-      {"II\x1a\0\0\0HEAPCCDR"sv, kRawHint},
       {"GIF8"sv, "a GIF, which is not read: convert it to PNG first"},
       {"8BPS"sv, "a Photoshop file, which is not read: export it as PNG first"},
       {"\0\0\0\x0cjP  "sv, "a JPEG 2000 file, which is not read: convert it to PNG first"},
@@ -136,6 +145,9 @@ std::optional<ImageFormat> image_format_from_extension(std::string_view extensio
 }
 
 std::optional<ImageFormat> image_format_from_content(Bytes bytes) {
+  if (is_raw_picture("", bytes)) {
+    return can_read_image(ImageFormat::kRaw) ? std::optional(ImageFormat::kRaw) : std::nullopt;
+  }
   for (const ImageFormatRow& row : kImageFormats) {
     if (starts_as(row, bytes) && can_read_image(row.format)) return row.format;
   }

@@ -11,8 +11,9 @@
 namespace kind {
 
 /// The file types that are read and written; those of optional libraries only where the build has found them
-/// (can_read_image, can_write_image). kPpm stands for binary PPM and PGM, kHeif for HEIC and its kin.
-enum class ImageFormat { kPng, kJpeg, kBmp, kPpm, kTiff, kWebp, kAvif, kHeif, kJxl };
+/// (can_read_image, can_write_image). kPpm stands for binary PPM and PGM, kHeif for HEIC and its kin, kRaw for the RAW files of
+/// all makers of cameras.
+enum class ImageFormat { kPng, kJpeg, kBmp, kPpm, kTiff, kWebp, kAvif, kHeif, kJxl, kRaw };
 
 struct ImageCodec;
 /// How a format is read and written; null where the build or the system lacks what that takes.
@@ -25,6 +26,7 @@ const ImageCodec* webp_codec();
 const ImageCodec* avif_codec();
 const ImageCodec* heif_codec();
 const ImageCodec* jxl_codec();
+const ImageCodec* raw_codec();
 
 /// How files of a format are known and what they hold.
 struct ImageFormatRow {
@@ -32,11 +34,11 @@ struct ImageFormatRow {
   const char* id;    ///< One lower-case word: "jpeg".
   const char* name;  ///< In messages: "JPEG".
   /// Of file names, lower case; the first is the one that results get.
-  std::array<std::string_view, 4> extensions;
+  std::array<std::string_view, 32> extensions;
   /// One of `extensions` that gray pictures alone may have.
   std::string_view gray_extension = {};
   /// How files begin, any of these; '?' is any byte.
-  std::array<std::string_view, 9> starts;
+  std::array<std::string_view, 12> starts;
   /// The most bits of a sample that are written: 16-bit pictures lose the others, and are refused where it is 8.
   int bits = 8;
   bool alpha = false;
@@ -48,6 +50,8 @@ struct ImageFormatRow {
   int max_side = 0x7fffffff;
   /// Where limits are found out from the first 64 KiB, always. The orientation may stand behind them.
   bool header_at_start = false;
+  /// Where nothing is known before all of the file is there.
+  bool needs_whole_file = false;
   MetadataHolder metadata = MetadataHolder::kNone;
   const ImageCodec* (*codec)();
 };
@@ -74,7 +78,7 @@ inline constexpr ImageFormatRow kRows[] = {
     {.format = ImageFormat::kJpeg,
      .id = "jpeg",
      .name = "JPEG",
-     .extensions = {"jpg", "jpeg", "jpe", "jfif"},
+     .extensions = {"jpg", "jpeg", "jpe", "jfif", "mpo"},
      .starts = {"\xff\xd8\xff"},
      .quality = true,
      .chroma = true,
@@ -152,6 +156,17 @@ inline constexpr ImageFormatRow kRows[] = {
      .lossless_at_100 = true,
      .metadata = kInContainers,
      .codec = jxl_codec},
+    // Most are TIFF files by their first bytes (is_raw_picture tells them apart).
+    {.format = ImageFormat::kRaw,
+     .id = "raw",
+     .name = "RAW",
+     .extensions = {"dng", "3fr", "arw", "cr2", "cr3", "crw", "dcr", "erf", "fff", "iiq", "k25", "kdc", "mef",
+                    "mos", "mrw", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"},
+     .starts = {"II*\0\x10\0\0\0CR\x02"sv, "????ftypcrx "sv, "FUJIFILMCCD-RAW"sv, "IIRO"sv, "IIRS"sv, "MMOR"sv, "IIU\0"sv,
+                "\0MRM"sv, "FOVb"sv, "II\x1a\0\0\0HEAPCCDR"sv},
+     .bits = 16,
+     .needs_whole_file = true,
+     .codec = raw_codec},
 };
 }  // namespace formats
 

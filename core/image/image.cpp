@@ -20,8 +20,8 @@ constexpr std::size_t kHeaderBytes = std::size_t{1} << 16;
 
 /// The row of the file's format, which is read.
 const ImageFormatRow& require_format(const std::string& path, Bytes bytes) {
-  const std::optional<ImageFormat> format = image_format_from_content(bytes);
-  if (!format || is_raw_picture(path, bytes)) fail("cannot read ", path, ": it is ", name_unreadable(path, bytes));
+  const std::optional<ImageFormat> format = image_format_of(path, bytes);
+  if (!format) fail("cannot read ", path, ": it is ", name_unreadable(path, bytes));
   return image_format(*format);
 }
 
@@ -181,6 +181,10 @@ ImageInfo image_info(const std::string& path, const ReadLimits& limits) {
   const Bytes start = file.read_until(kHeaderBytes);
   const ImageFormatRow& row = require_format(path, start);
   if (file.at_end()) return upright_info_of(path, start, limits);
+  // What a TIFF file is may be said behind its start.
+  if (row.needs_whole_file || (row.format == ImageFormat::kTiff && !is_raw_tiff(start))) {
+    return upright_info_of(path, file.read_all(), limits);
+  }
   if (row.header_at_start) {
     // What the header alone rules out is not read any further. The orientation may stand at the end.
     const ImageInfo info = row.codec()->info(path, start, limits);

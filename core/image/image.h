@@ -61,17 +61,19 @@ struct ReadLimits {
   /// Unless null, JPEG and PNG pictures whose pixel data are damaged or cut short are read as far as they can be decoded,
   /// and this is set to what was wrong; it is left alone where nothing was. Rows that are missing are 0.
   std::string* damage = nullptr;
+  /// RAW files alone: pictures of half the width and height, in a fraction of the time, since no colours are interpolated.
+  bool half_size = false;
 };
 
 /// Reads the formats of the table (formats.h): PNG (any kind; palettes and fewer than 8 bits are expanded), JPEG (gray or
 /// colour), BMP (uncompressed), binary PGM / PPM (values scaled where the file's maximum is not 255 or 65535) and those
-/// whose libraries the build has. The type is found from the content, whatever the file is called. The orientation is
+/// whose libraries the build has. RAW files are developed: white balance of the camera, no other correction, 16 bits, sRGB. The type is found from the content, whatever the file is called. The orientation is
 /// applied.
 ///
 /// `metadata`, unless null, gets what else the file holds, made upright as well (make_upright), and a colour profile
 /// only where it is for pixels such as these.
 ///
-/// Throws Error naming the path for a file that is missing, empty, of another type (RAW, GIF and others are
+/// Throws Error naming the path for a file that is missing, empty, of another type (GIF, video and others are
 /// named, with a hint), over a limit, damaged or cut short: a picture is either whole or refused.
 Image read_image(const std::string& path, const ReadLimits& limits = {}, Metadata* metadata = nullptr);
 
@@ -127,8 +129,11 @@ std::string lower_extension(const std::string& path);
 /// not read.
 std::optional<ImageFormat> image_format_from_extension(std::string_view extension);
 
-/// The type that a file has by its first bytes; nothing for those that are not read.
+/// The type that a file has by its first bytes; nothing for those that are not read. RAW files that are TIFF files as well
+/// are told apart by their directories, if these are there.
 std::optional<ImageFormat> image_format_from_content(std::span<const std::uint8_t> start);
+/// The same of a file of that name, by which RAW files are known whose directories do not tell.
+std::optional<ImageFormat> image_format_of(const std::string& path, std::span<const std::uint8_t> start);
 
 /// The extension that files of a type are given, without the dot: png, jpg, bmp, ppm.
 const char* image_extension(ImageFormat format);

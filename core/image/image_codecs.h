@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -57,8 +58,13 @@ struct ImageCodec {
   void (*encode)(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) = nullptr;
 };
 
-/// Whether the file is a camera's RAW picture of a kind that looks like one of our formats.
+/// Whether the file is a camera's RAW picture: by its first bytes; of TIFF files by the kind of their pixels, or, where these
+/// say nothing, by the name.
 bool is_raw_picture(const std::string& path, Bytes bytes);
+/// Whether a TIFF file holds a camera's RAW picture: in one of its directories there are pixels behind a colour filter
+/// (TIFF/EP's CFA), or of a sensor (DNG's LinearRaw), or it says that it is a DNG. Nothing where a directory lies behind
+/// what is there of the file.
+std::optional<bool> is_raw_tiff(Bytes bytes);
 /// What a file that is none of ours most likely is, with what to do about it.
 std::string name_unreadable(const std::string& path, Bytes bytes);
 

@@ -1,4 +1,4 @@
-// Metadata of PNG files, and what is done with those of all formats.
+// Metadata of PNG files, and what is done with those of all formats. Long because what PNG hides in texts is here as well.
 
 #include "core/image/metadata.h"
 
@@ -136,6 +136,7 @@ class PngMetadataReader {
  private:
   void take_profile(Bytes data);
   void take_density(Bytes data);
+  void take_background(Bytes data);
   void take_text(const std::string& type, Bytes data);
   void take_hidden(std::string_view kind, const char* what, const std::vector<std::uint8_t>& content);
   std::optional<std::vector<std::uint8_t>> text_content(const std::string& type, Bytes data) const;
@@ -144,6 +145,7 @@ class PngMetadataReader {
   MetadataBudget budget_;
   std::vector<std::uint8_t> raw_exif_, raw_iptc_;
   std::string raw_xmp_;
+  int color_type_ = 0, bits_ = 0;  // of the pixels, see IHDR
 };
 
 void PngMetadataReader::take(Bytes chunk) {
@@ -152,6 +154,10 @@ void PngMetadataReader::take(Bytes chunk) {
   const bool text = type == "tEXt" || type == "zTXt" || type == "iTXt";
   const bool color = type == "gAMA" || type == "cHRM" || type == "sRGB" || type == "cICP";
   const bool known = text || color || type == "eXIf" || type == "iCCP" || type == "pHYs";
+  if (type == "IHDR" && data.size() == 13) {
+    bits_ = data[8];
+    color_type_ = data[9];
+  }
   constexpr char kAncillary = 0x20;
   if (!known && !(type[0] & kAncillary)) return;
   if (crc32(0, checked.data(), static_cast<uInt>(checked.size())) != big_endian(chunk, checked.size(), 4)) {
@@ -173,6 +179,8 @@ void PngMetadataReader::take(Bytes chunk) {
     metadata_.color.push_back({type, {data.begin(), data.end()}});
   } else if (text) {
     take_text(type, data);
+  } else if (type == "bKGD") {
+    take_background(data);
   } else {
     leave_out_chunk(metadata_, type, data);
   }
@@ -192,6 +200,14 @@ void PngMetadataReader::take_density(Bytes data) {
   if (data.size() != 9) return;
   const std::size_t x = big_endian(data, 0, 4), y = big_endian(data, 4, 4);
   metadata_.density = {static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), data[8] == 1};
+}
+
+/// A hint for viewers, which nobody misses where the result is of another kind.
+void PngMetadataReader::take_background(Bytes data) {
+  constexpr int kColors = 2, kPalette = 3;
+  const int colors = (color_type_ & kColors) != 0 ? 3 : 1;
+  if (color_type_ == kPalette || data.size() != 2 * static_cast<std::size_t>(colors)) return;
+  metadata_.background = {colors, bits_, {data.begin(), data.end()}};
 }
 
 /// A text of the picture's own, or one that holds other metadata.
@@ -357,9 +373,13 @@ std::vector<PngChunk> png_chunks(const Metadata& metadata) {
 }
 
 void check_profile(Metadata& metadata, bool gray) {
+  const bool inks = !metadata.icc.empty() && std::memcmp(metadata.icc.data() + 16, "CMYK", 4) == 0 &&
+                    ink_conversion(metadata.icc) != nullptr;
+  if (std::exchange(metadata.inks, false) && !inks) {
+    metadata.color_note = "from inks (CMYK) to sRGB by a formula, since there is no profile of them";
+  }
   if (metadata.icc.empty()) return;
   if (std::memcmp(metadata.icc.data() + 16, gray ? "GRAY" : "RGB ", 4) == 0) return;
-  const bool inks = std::memcmp(metadata.icc.data() + 16, "CMYK", 4) == 0 && ink_conversion(metadata.icc) != nullptr;
   metadata.icc.clear();
   metadata.dropped.push_back(inks ? "inks (CMYK), which became sRGB by their profile"
                                   : std::string(kIccName) + " for other pixels than the picture's");

@@ -35,6 +35,16 @@ struct Metadata {
   std::vector<PngChunk> color;          ///< PNG alone: gAMA, cHRM, sRGB, cICP.
   std::vector<PngChunk> texts;          ///< PNG alone: tEXt, zTXt, iTXt.
 
+  /// PNG alone: what viewers are to show behind a picture with alpha (bKGD), for pixels of these colours, 1 or 3, and bits.
+  struct Background {
+    int colors = 0, bits = 0;
+    std::vector<std::uint8_t> data;
+  };
+  std::optional<Background> background;
+
+  bool inks = false;       ///< The file's pixels were inks (CMYK), which became sRGB.
+  std::string color_note;  ///< What reading the colours took for granted, for people to read.
+
   /// What else the file holds and nothing here takes, or what is damaged, for people to read: "damaged EXIF data",
   /// "further pictures". At most a few of a kind.
   std::vector<std::string> dropped;

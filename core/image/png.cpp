@@ -204,7 +204,12 @@ Image decode_png(const std::string& path, Bytes bytes, const ReadLimits& limits)
 void encode_png(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) {
   constexpr int kColorTypes[] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
                                  PNG_COLOR_TYPE_RGB_ALPHA};
-  const std::vector<PngChunk> chunks = options.metadata ? png_chunks(*options.metadata) : std::vector<PngChunk>();
+  std::vector<PngChunk> chunks = options.metadata ? png_chunks(*options.metadata) : std::vector<PngChunk>();
+  if (options.metadata && options.metadata->background) {
+    const Metadata::Background& background = *options.metadata->background;
+    const bool same = background.colors == (image.channels < 3 ? 1 : 3) && background.bits == image.bits;
+    if (same) chunks.push_back({"bKGD", background.data});
+  }
   PngWriter writer;
   PngState& state = writer.state;
   state.sink = &sink;

@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "core/base/error.h"
+#include "core/image/color.h"
 #include "core/image/tiff_tags.h"
 
 namespace kind {
@@ -123,7 +124,8 @@ struct Layout {
   std::uint16_t *red = nullptr, *green = nullptr, *blue = nullptr;
 
   bool palette() const { return photometric == PHOTOMETRIC_PALETTE; }
-  int stored_colors() const { return palette() ? 1 : colors; }
+  bool inks() const { return photometric == PHOTOMETRIC_SEPARATED; }
+  int stored_colors() const { return palette() ? 1 : inks() ? 4 : colors; }
 };
 
 /// Throws Error for pixels of kinds that are not read.
@@ -161,10 +163,13 @@ Layout read_layout(const std::string& path, TIFF* tiff) {
       }
       break;
     case PHOTOMETRIC_SEPARATED:
-      refuse("its colours are inks (CMYK): ", lossless_hint);
+      layout.colors = 3;
+      if (field<std::uint16_t>(tiff, TIFFTAG_INKSET, INKSET_CMYK) != INKSET_CMYK) {
+        refuse("its colours are inks other than CMYK: ", lossless_hint);
+      }
       break;
-    case PHOTOMETRIC_CFA:
-    case 34892:  // LinearRaw
+    case kTiffFilterArray:
+    case kTiffLinearRaw:
       refuse("it holds a camera's RAW data: develop it to PNG or JPEG first");
       break;
     default:
@@ -200,7 +205,8 @@ inline unsigned sample_at(const std::uint8_t* row, std::size_t i, int bits) {
 /// Takes the samples of a strip or tile into the picture.
 class Placer {
  public:
-  Placer(const Layout& layout, Image& image) : layout_(layout), image_(image) {
+  /// `alpha`, unless null, is where alpha goes, else the picture's last channel.
+  Placer(const Layout& layout, Image& image, Image* alpha) : layout_(layout), image_(image), alpha_(alpha) {
     if (!layout.palette()) return;
     // Some programs write 8-bit numbers where 16-bit ones belong.
     const std::size_t count = std::size_t{1} << layout.bits;
@@ -219,7 +225,13 @@ class Placer {
       std::size_t from = layout_.separate ? 0 : static_cast<std::size_t>(s);
       for (int x = x0; x < x0 + width; ++x, from += step) {
         const unsigned value = sample_at(row, from, bits);
-        s < stored ? put_color(x, y, s, value) : image_.set_sample(x, y, layout_.colors, full_range(value));
+        if (s < stored) {
+          put_color(x, y, s, value);
+        } else if (alpha_ != nullptr) {
+          alpha_->set_sample(x, y, 0, full_range(value));
+        } else {
+          image_.set_sample(x, y, layout_.colors, full_range(value));
+        }
       }
     }
   }
@@ -245,12 +257,13 @@ class Placer {
 
   const Layout& layout_;
   Image& image_;
+  Image* alpha_;
   bool wide_ = true;
 };
 
 /// False where libtiff told of an error.
-bool read_pixels(TIFF* tiff, const Layout& layout, TiffState& state, Image& image) {
-  Placer placer(layout, image);
+bool read_pixels(TIFF* tiff, const Layout& layout, TiffState& state, Image& image, Image* alpha = nullptr) {
+  Placer placer(layout, image, alpha);
   const std::uint32_t block_width = layout.tiled ? field<std::uint32_t>(tiff, TIFFTAG_TILEWIDTH, 0) : layout.width;
   const std::uint32_t block_height =
       layout.tiled ? field<std::uint32_t>(tiff, TIFFTAG_TILELENGTH, 0)
@@ -279,7 +292,47 @@ bool read_pixels(TIFF* tiff, const Layout& layout, TiffState& state, Image& imag
       }
     }
   }
-  if (layout.alpha == EXTRASAMPLE_ASSOCALPHA) divide_by_alpha(image);
+  if (layout.alpha == EXTRASAMPLE_ASSOCALPHA && alpha == nullptr) divide_by_alpha(image);
+  return true;
+}
+
+/// A row of inks to RGB: by the profile, else R = (1 - C) (1 - K) and so on, rounded.
+template <class Sample>
+void inks_to_rgb(const std::uint8_t* from, int width, const InkConversion& by_profile, std::uint8_t* to) {
+  if (by_profile) return by_profile(from, width, to);
+  constexpr std::uint64_t kMost = std::numeric_limits<Sample>::max();
+  for (int x = 0; x < width; ++x, from += 4 * sizeof(Sample), to += 3 * sizeof(Sample)) {
+    Sample inks[4], rgb[3];
+    std::memcpy(inks, from, sizeof(inks));
+    for (int c = 0; c < 3; ++c) rgb[c] = static_cast<Sample>(((kMost - inks[c]) * (kMost - inks[3]) + kMost / 2) / kMost);
+    std::memcpy(to, rgb, sizeof(rgb));
+  }
+}
+
+/// Reads inks into an RGB picture. False where libtiff told of an error.
+bool read_inks(TIFF* tiff, const Layout& layout, TiffState& state, const InkConversion& by_profile, Image& image) {
+  Image inks(image.width, image.height, 4, image.bits);
+  Image alpha = layout.alpha != 0 ? Image(image.width, image.height, 1, image.bits) : Image();
+  if (!read_pixels(tiff, layout, state, inks, &alpha)) return false;
+  std::vector<std::uint8_t> rgb(3 * static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.bits / 8));
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; layout.alpha == EXTRASAMPLE_ASSOCALPHA && x < image.width; ++x) {
+      const int most = image.maximum(), share = alpha.sample(x, y, 0);
+      for (int c = 0; c < 4; ++c) {
+        const std::int64_t value = std::int64_t{inks.sample(x, y, c)} * most + share / 2;
+        inks.set_sample(x, y, c, share == 0 ? 0 : static_cast<int>(std::min<std::int64_t>(value / share, most)));
+      }
+    }
+    image.bits == 8 ? inks_to_rgb<std::uint8_t>(inks.row(y), image.width, by_profile, rgb.data())
+                    : inks_to_rgb<std::uint16_t>(inks.row(y), image.width, by_profile, rgb.data());
+    const std::size_t pixel = image.row_bytes() / static_cast<std::size_t>(image.width),
+                      colors = rgb.size() / static_cast<std::size_t>(image.width);
+    for (int x = 0; x < image.width; ++x) {
+      const auto at = static_cast<std::size_t>(x);
+      std::memcpy(image.row(y) + at * pixel, rgb.data() + at * colors, colors);
+      if (layout.alpha != 0) image.set_sample(x, y, 3, alpha.sample(x, y, 0));
+    }
+  }
   return true;
 }
 
@@ -336,11 +389,11 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
   const ImageInfo size = tiff_info(path, bytes, limits);
   const TiffTags tags(bytes);
   check(tags.values_whole(), "cannot read ", path, " as TIFF: its first directory is damaged or cut short");
-  constexpr unsigned kNewSubfileType = 254, kSubDirectories = 330, kDngVersion = 50706;
+  constexpr unsigned kNewSubfileType = 254;
   // What cameras put first into their RAW files is a small copy.
-  const bool reduced = (tags.number(kNewSubfileType).value_or(0) & 1) != 0 && tags.find(kSubDirectories) != nullptr;
-  check(!reduced && tags.find(kDngVersion) == nullptr, "cannot read ", path,
-        ": it is a camera RAW file, which is not read: develop it to PNG or JPEG first");
+  const bool reduced = (tags.number(kNewSubfileType).value_or(0) & 1) != 0 && tags.find(kTiffSubDirectories) != nullptr;
+  check(!reduced, "cannot read ", path, " as TIFF: its first picture is a small copy of another one, as in camera RAW files of "
+        "kinds that are not known: convert it to PNG first");
   TiffState state;
   state.data = bytes.data();
   state.size = bytes.size();
@@ -360,10 +413,18 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
   const bool converted = ycbcr && !by_libjpeg;
   const int channels = converted ? 3 : layout.colors + (layout.alpha != 0 ? 1 : 0);
   const int bits = layout.bits == 16 && !layout.palette() ? 16 : 8;
-  check_image_bytes(path, size, channels, bits, limits);
+  check_image_bytes(path, size, channels + (layout.inks() ? 5 : 0), bits, limits);
   check_sizes(path, tiff.get(), layout, bytes.size(), size);
   Image image(size.width, size.height, channels, bits);
-  const bool ok = converted ? read_converted(tiff.get(), state, image) : read_pixels(tiff.get(), layout, state, image);
+  bool ok = false;
+  if (converted) {
+    ok = read_converted(tiff.get(), state, image);
+  } else if (layout.inks()) {
+    const InkConversion by_profile = ink_conversion(read_tiff_metadata(path, bytes, limits.max_metadata_bytes).icc, bits);
+    ok = read_inks(tiff.get(), layout, state, by_profile, image);
+  } else {
+    ok = read_pixels(tiff.get(), layout, state, image);
+  }
   if (!ok) damaged();
   return image;
 }

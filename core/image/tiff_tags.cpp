@@ -134,7 +134,9 @@ TiffTags::TiffTags(Bytes file) : file_(file) {
   if (file.size() < 8 || file[0] != file[1] || (file[0] != 'I' && file[0] != 'M')) return;
   little_ = file[0] == 'I';
   big_ = read(2, 2) == 43;
-  if (read(2, 2) != 42 && !big_) return;
+  constexpr std::uint64_t kOlympus = 0x4f52, kOlympusToo = 0x5352, kPanasonic = 0x55;
+  const std::uint64_t kind = read(2, 2);
+  if (kind != 42 && kind != kOlympus && kind != kOlympusToo && kind != kPanasonic && !big_) return;
   if (big_ && (file.size() < 16 || read(4, 2) != 8)) return;
   auto first = directory(big_ ? read(8, 8) : read(4, 4), &next_);
   if (!first) return;
@@ -172,6 +174,39 @@ std::optional<std::vector<TiffEntry>> TiffTags::directory(std::uint64_t at, std:
   return entries;
 }
 
+bool TiffTags::each_directory(const std::function<bool(const std::vector<TiffEntry>&)>& use) const {
+  constexpr std::size_t kMost = 32;
+  bool whole = whole_;
+  std::vector<TiffEntry> directory = first_;
+  std::uint64_t next = next_;
+  for (std::size_t seen = 1; whole_ && seen <= kMost; ++seen) {
+    if (!use(directory)) return whole;
+    for (const TiffEntry& entry : directory) {
+      if (entry.tag != kTiffSubDirectories) continue;
+      const auto all = numbers(entry, kMost);
+      whole &= all.has_value();
+      for (const std::uint64_t at : all.value_or(std::vector<std::uint64_t>())) {
+        const auto below = this->directory(at);
+        whole &= below.has_value();
+        if (++seen > kMost || (below && !use(*below))) return whole;
+      }
+    }
+    if (next == 0) break;
+    auto following = this->directory(next, &next);
+    whole &= following.has_value();
+    if (!following) break;
+    directory = std::move(*following);
+  }
+  return whole;
+}
+
+bool holds_sensor_pixels(const TiffTags& tags, const std::vector<TiffEntry>& directory) {
+  return std::any_of(directory.begin(), directory.end(), [&](const TiffEntry& entry) {
+    const auto kind = entry.tag == kTiffPhotometric ? tags.number(entry) : std::nullopt;
+    return kind && (*kind == kTiffFilterArray || *kind == kTiffLinearRaw);
+  });
+}
+
 bool TiffTags::values_whole() const {
   return std::all_of(first_.begin(), first_.end(), [&](const TiffEntry& entry) {
     return entry.bytes <= file_.size() && entry.at <= file_.size() - entry.bytes;
@@ -183,13 +218,28 @@ const TiffEntry* TiffTags::find(unsigned tag) const {
   return at == first_.end() ? nullptr : &*at;
 }
 
-std::optional<std::uint64_t> TiffTags::number(const TiffEntry& entry) const {
+namespace {
+
+bool is_whole_number(unsigned type) {
   constexpr unsigned kSigned[] = {6, 8, 9};  // of an orientation that some programs write so
-  const bool whole_number = entry.type == 1 || entry.type == kShort || entry.type == kLong || entry.type == kLong8 ||
-                            entry.type == kIfd || entry.type == kIfd8 ||
-                            std::find(std::begin(kSigned), std::end(kSigned), entry.type) != std::end(kSigned);
-  if (entry.count != 1 || !whole_number || value(entry).size() != entry.bytes) return std::nullopt;
+  return type == 1 || type == kShort || type == kLong || type == kLong8 || type == kIfd || type == kIfd8 ||
+         std::find(std::begin(kSigned), std::end(kSigned), type) != std::end(kSigned);
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> TiffTags::number(const TiffEntry& entry) const {
+  if (entry.count != 1 || !is_whole_number(entry.type) || value(entry).size() != entry.bytes) return std::nullopt;
   return read(entry.at, static_cast<int>(entry.bytes));
+}
+
+std::optional<std::vector<std::uint64_t>> TiffTags::numbers(const TiffEntry& entry, std::uint64_t most) const {
+  if (entry.count == 0 || entry.count > most || !is_whole_number(entry.type)) return std::nullopt;
+  if (value(entry).size() != entry.bytes) return std::nullopt;
+  const std::uint64_t each = entry.bytes / entry.count;
+  std::vector<std::uint64_t> all;
+  for (std::uint64_t i = 0; i < entry.count; ++i) all.push_back(read(entry.at + i * each, static_cast<int>(each)));
+  return all;
 }
 
 std::optional<std::uint64_t> TiffTags::number(unsigned tag) const {
@@ -210,6 +260,8 @@ Metadata read_tiff_metadata(const std::string& path, Bytes file, std::size_t max
     const TiffEntry* entry = tags.find(tag);
     return entry == nullptr ? Bytes() : tags.value(*entry);
   };
+  constexpr std::uint64_t kInks = 5;
+  parts.metadata.inks = tags.number(kTiffPhotometric) == kInks;
   parts.icc(bytes(kTiffIcc));
   Bytes xmp = bytes(kTiffXmp);
   while (!xmp.empty() && xmp.back() == 0) xmp = xmp.first(xmp.size() - 1);

@@ -418,7 +418,13 @@ int show_plan(const Options& options, const std::vector<Job>& jobs) {
       continue;
     }
     for (const auto& output : job.outputs) {
-      std::cout << job.input.string() << " -> " << output.string() << (job.skipped ? " (exists)" : "") << '\n';
+      std::cout << job.input.string() << " -> " << output.string();
+      if (job.skipped) {
+        std::cout << " (exists)";
+      } else if (!job.backup.empty()) {
+        std::cout << ", the original -> " << job.backup.string();
+      }
+      std::cout << '\n';
     }
     if (job.outputs.empty()) std::cout << job.input.string() << " -> " << options.compare << '\n';
   }

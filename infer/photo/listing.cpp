@@ -41,7 +41,8 @@ class Lister {
       const std::size_t before = found_.inputs.size();
       list_folder_of(input, {}, 0);
       check(found_.inputs.size() > before, input, ": there are no pictures that are read (", readable_image_types(),
-            ") in this folder; develop camera RAW files, and convert others, first");
+            ") in this folder; ", can_read_image(ImageFormat::kRaw) ? "" : "develop camera RAW files, and ",
+            "convert others", can_read_image(ImageFormat::kRaw) ? "" : ",", " first");
     }
     if (options_.names) drop_results();
     return std::move(found_);

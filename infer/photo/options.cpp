@@ -262,13 +262,15 @@ std::optional<Options> parse_options(int argc, char** argv) {
                  "values for sRGB")
       ->check(CLI::IsMember({"manage", "ignore"}))
       ->type_name("KIND");
+  app.add_flag("--half-size", options.limits.half_size,
+               "Develop camera RAW files to half their width and height, in a fraction of the time");
   app.add_flag("--strip", options.strip, "Write pixels only: no EXIF, XMP or colour profile");
   app.add_option("--compare", options.compare,
                  "Also write a page that compares the picture with its results; -o is then optional")
       ->type_name("PAGE.html");
   app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")
       ->type_name("DIR");
-  for (const char* name : {"--format", "--bits", "--quality", "--chroma", "--colour", "--strip", "--compare", "--dump-maps"}) {
+  for (const char* name : {"--format", "--bits", "--quality", "--chroma", "--colour", "--half-size", "--strip", "--compare", "--dump-maps"}) {
     app.get_option(name)->group("Results");
   }
   add_name_options(app, options, given);

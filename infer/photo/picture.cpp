@@ -126,6 +126,7 @@ bool keep_encoding(const Options& options, Picture& picture, const ColorEncoding
 
 /// Decides what the picture's values mean, and the results': in the picture's encoding where that is to be kept and can be.
 void settle_color(const Options& options, bool keep, Picture& picture) {
+  picture.color_note = picture.metadata.color_note;
   if (options.ignore_color) return;
   ColorReading reading = read_color(name_of(picture.job), picture.metadata, picture.image.channels < 3);
   if (!reading.problem.empty()) picture.color_note = "taken for sRGB: " + reading.problem;
@@ -224,7 +225,7 @@ void read_picture(const Options& options, const Limits& limits, const Stopping& 
         job.from_stdin() ? read_stream(STDIN_FILENO, name, limits.stdin_start, read.max_file_bytes, stopping)
                          : read_pipe(path, read.max_file_bytes, stopping);
     picture.image = decode_image(name, bytes, read, &picture.metadata);
-    picture.format = image_format_from_content(bytes).value_or(ImageFormat::kPng);
+    picture.format = image_format_of(name, bytes).value_or(ImageFormat::kPng);
   } else {
     struct stat status {};
     if (options.keep_time && ::stat(path.c_str(), &status) == 0) picture.modified = status.st_mtim;

@@ -14,6 +14,7 @@
 #include "core/image/xmp.h"
 #include "core/image/y4m.h"
 #include "tests/nets/bundle_writer.h"
+#include "tests/support/dng.h"
 #include "tests/support/jpeg.h"
 #include "tests/support/metadata.h"
 #include "tests/support/pictures.h"
@@ -131,6 +132,32 @@ void put_written(const Seeds& seeds, const std::string& exif) {
   }
 }
 
+/// RAW files of the smallest sensors that LibRaw takes.
+void put_raws(const Seeds& seeds) {
+  const Image image = smooth_picture(26, 24, 3);
+  Dng dng;
+  seeds.put("dng", dng_file(image, dng));
+  dng.preview = true;
+  dng.orientation = 6;
+  dng.crop = {2, 1, 20, 19};
+  dng.xmp = kPacket;
+  dng.lens = "A lens";
+  seeds.put("dng-preview", dng_file(image, dng));
+  dng.little = false;
+  dng.as_shot.reset();
+  dng.filter = {2, 1, 1, 0};
+  seeds.put("dng-big", dng_file(image, dng));
+  dng.exif = false;
+  dng.xmp.clear();
+  dng.linear = true;
+  seeds.put("dng-linear", dng_file(smooth_picture(22, 22, 3), dng));
+  for (const auto& [name, start] : {std::pair{"cr2", "II*\0\x10\0\0\0CR\x02\0"s}, {"orf", "IIRO\x08\0\0\0"s}, {"rw2", "IIU\0\x18\0\0\0"s},
+                                    {"raf", "FUJIFILMCCD-RAW 0201"s}, {"mrw", "\0MRM\0\0\0\x40"s},
+                                    {"crw", "II\x1a\0\0\0HEAPCCDR"s}, {"cr3", "\0\0\0\x18"s + "ftypcrx "}}) {
+    seeds.put(name, start + std::string(120, '\0'));
+  }
+}
+
 void put_pictures(const Seeds& seeds) {
   for (const auto& [type, depths] :
        {std::pair{0, std::vector{1, 2, 4, 8, 16}}, {2, {8, 16}}, {3, {1, 2, 4, 8}}, {4, {8, 16}}, {6, {8, 16}}}) {
@@ -175,6 +202,7 @@ void put_pictures(const Seeds& seeds) {
   seeds.put("bmp-1", bmp_file(1, 40, 0, palette, 12));
   seeds.put("bmp-gray", encode_image("seed", test_picture(5, 3, 1), ImageFormat::kBmp));
   put_written(seeds, exif);
+  put_raws(seeds);
   seeds.put("ppm-8", encode_image("seed", color, ImageFormat::kPpm));
   seeds.put("ppm-16", encode_image("seed", test_picture(3, 5, 3, 16), ImageFormat::kPpm));
   seeds.put("pgm-100", "P5\n# a comment\n 3 2 100\n\1\2\3\4\5\x64"s);

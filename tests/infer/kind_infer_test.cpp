@@ -16,6 +16,7 @@
 #include "core/image/color.h"
 #include "nets/pipeline.h"
 #include "tests/infer/kind_infer.h"
+#include "tests/support/dng.h"
 #include "tests/support/metadata.h"
 #include "tests/support/pictures.h"
 #include "tests/support/source_dir.h"
@@ -418,11 +419,48 @@ std::vector<std::pair<std::string, std::string>> put_bad_files(const TempDir& di
           {"text.png", "not a picture"},
           {"cut-a.png", "cut-a.png"},
           {"cut-b.JPG", "cut-b.JPG"},
-          {"canon.CR2", "a camera RAW file"},
-          {"nikon.NEF", "a camera RAW file"},
-          {"linear.dng", "a camera RAW file"},
+          {"canon.CR2", "RAW"},
+          {"nikon.NEF", "RAW"},
+          {"linear.dng", "RAW"},
           {"scan.tif", "TIFF"},
           {"phone.HEIC", "HEIF"}};
+}
+
+TEST_CASE("kind-infer: camera RAW files are developed and enhanced") {
+  if (!can_read_image(ImageFormat::kRaw)) {
+    WARN("skipped: this build has no LibRaw");
+    return;
+  }
+  const TempDir dir;
+  fs::create_directory(dir / "in");
+  Dng dng;
+  dng.orientation = 6;
+  dng.lens = "A lens 50mm f/1.8";
+  dng.as_shot.reset();
+  dir.put("in/a.NEF", dng_file(smooth_picture(40, 30, 3), dng));
+  dir.put("in/b.dng", dng_file(smooth_picture(40, 30, 3)));
+  write_image(dir / "in/a.jpg", smooth_picture(24, 18, 3), ImageFormat::kJpeg);
+  const Result all = run(dir, "in -o out --ratio 2");
+  CHECK(all.code == 0);
+  CHECK(all.out == "out/a.png\nout/a.jpg\nout/b.png\n");
+  CHECK_THAT(all.err, Contains("in/a.NEF: 30x40, ratio 2; colours: white balance of daylight, since the file says none"));
+  CHECK_THAT(all.err, Contains("in/b.dng: 40x30, ratio 2; left out: "));
+  CHECK_THAT(all.err, !Contains("of 16 bits"));
+  Metadata metadata;
+  const Image result = read_image(dir / "out/a.png", {}, &metadata);
+  CHECK((result.width == 30 && result.height == 40 && result.bits == 16 && result.channels == 3));
+  // As of the picture that it was made of.
+  write_image(dir / "same.png", read_image(dir / "in/b.dng"), ImageFormat::kPng);
+  success(dir, "same.png -o plain.png --ratio 2");
+  CHECK(read_image(dir / "plain.png").data == read_image(dir / "out/b.png").data);
+
+  CHECK(run(dir, "in/a.NEF in/b.dng -o half -f jpg --half-size").out == "half/a.jpg\nhalf/b.jpg\n");
+  CHECK(read_image(dir / "half/a.jpg").height == 20);
+  CHECK_THAT(run(dir, "in/a.jpg -o x.png --half-size").err, Contains("--half-size has no effect"));
+  CHECK_THAT(run(dir, "in/b.dng -o y.png --half-size").err, !Contains("no effect"));
+  CHECK_THAT(failure(dir, "in/b.dng --in-place"), Contains("only read here"));
+  CHECK_THAT(failure(dir, "in/a.jpg -o x.dng"), Contains("such files are only read here"));
+  CHECK(Catch::StartsWith("\x89PNG").match(run(dir, "in/b.dng -o -").out.substr(0, 4)));
 }
 
 TEST_CASE("kind-infer: bad inputs are named, one line each, and the others done") {
@@ -443,7 +481,7 @@ TEST_CASE("kind-infer: bad inputs are named, one line each, and the others done"
   CHECK(files(dir).size() == before.size() + 9);
   // Nothing done at all: an error as any other. A result that was there stays.
   CHECK_THAT(failure(dir, "missing.png -o x.png"), Contains("cannot read missing.png: No such file"));
-  CHECK_THAT(failure(dir, "linear.dng -o new/"), Contains("develop it"));
+  CHECK_THAT(failure(dir, "linear.dng -o new/"), Contains("RAW"));
   CHECK(run(dir, "text.png empty.png -o new/deep --dump-maps new/maps").code == 2);
   CHECK_FALSE(fs::exists(dir / "new"));
   CHECK_THAT(failure(dir, "text.png -o out/a.png --overwrite"), Contains("text.png"));

@@ -185,6 +185,10 @@ TEST_CASE("jpeg: a CMYK file of another program", "[unit]") {
   read_image(dir.put("q.jpg", with_segment(from_hex(kCmyk), 0xe2, "ICC_PROFILE\0\1\1"s + icc)), {}, &metadata);
   CHECK(metadata.icc.empty());
   CHECK(metadata.dropped == std::vector<std::string>{"colour profile for other pixels than the picture's"});
+  CHECK_THAT(metadata.color_note, Contains("from inks (CMYK) to sRGB by a formula"));
+  read_image(dir / "p.jpg", {}, &metadata);
+  CHECK(metadata.dropped.empty());
+  CHECK_THAT(metadata.color_note, Contains("from inks (CMYK) to sRGB by a formula"));
 #if KIND_HAS_LCMS
   const Bytes profile = ink_profile();
   const std::string whole(profile.begin(), profile.end());
@@ -193,6 +197,7 @@ TEST_CASE("jpeg: a CMYK file of another program", "[unit]") {
   CHECK(metadata.icc.empty());
   CHECK(metadata.dropped == std::vector<std::string>{"inks (CMYK), which became sRGB by their profile"});
   CHECK((converted.channels == 3 && converted.data != image.data));
+  CHECK(metadata.color_note.empty());
 #endif
 }
 

@@ -283,8 +283,31 @@ TEST_CASE("metadata: damage is left out and named, the picture is whole", "[unit
   CHECK(jpeg(0xeb, "JP") == "APP11 data");
   CHECK(png(chunk("acTL", number(2, 4, false) + number(0, 4, false)) + chunk("tIME", "7 bytes")) ==
         "further frames of the animation");
-  CHECK(png(chunk("bKGD", "6 byte")) == "bKGD chunk");
+  CHECK(png(chunk("bKGD", "6 byte") + chunk("prVt", "")) == "prVt chunk");  // a hint, which nobody misses
   CHECK(png(chunk("acTL", number(1, 4, false) + number(0, 4, false)) + chunk("prVt", "")) == "prVt chunk");
+}
+
+TEST_CASE("metadata: a background is carried over to pictures of the same kind", "[unit]") {
+  for (const int bits : {8, 16}) {
+    for (const int channels : {1, 2, 3, 4}) {
+      INFO(channels << " channels, " << bits << " bits");
+      const std::string color = channels < 3 ? std::string("\0\x21", 2) : std::string("\0\x21\0\x42\0\x63", 6);
+      const Bytes file = with_inserted(encode_image("p", test_picture(5, 4, channels, bits), ImageFormat::kPng),
+                                       chunk("bKGD", color));
+      Metadata metadata;
+      const Image image = decode_image("p", file, {}, &metadata);
+      CHECK(metadata.dropped.empty());
+      const auto background_of = [&](const Image& result) {
+        Metadata again;
+        decode_image("q", encode_image("q", result, ImageFormat::kPng, {.metadata = &metadata}), {}, &again);
+        return again.background ? text_of(again.background->data) : "";
+      };
+      CHECK(background_of(image) == color);
+      CHECK(background_of(test_picture(5, 4, channels < 3 ? 3 : 1, bits)).empty());
+      CHECK(background_of(test_picture(5, 4, channels, 24 - bits)).empty());
+      CHECK(metadata_left_out(metadata, metadata_holder(ImageFormat::kJpeg)).empty());
+    }
+  }
 }
 
 TEST_CASE("metadata: many kinds that have no place are not all named", "[unit]") {

@@ -13,6 +13,7 @@
 
 #include "core/image/exif.h"
 #include "tests/support/errors.h"
+#include "tests/support/ink_profile.h"
 #include "tests/support/metadata.h"
 #include "tests/support/pictures.h"
 #include "tests/support/temp_dir.h"
@@ -252,6 +253,87 @@ TEST_CASE("tiff: JPEG inside, as RGB and as YCbCr, and YCbCr of other compressio
   for (int c = 0; c < 3; ++c) CHECK(std::abs(converted.sample(7 - 5, 0, c) - 150) <= 1);  // turned once
 }
 
+/// Four inks and, if wanted, alpha; `planes` are C, M, Y, K and alpha of `bits` each.
+std::string put_inks(const TempDir& dir, const Image& inks, const Image* alpha, bool separate, const Bytes& icc) {
+  const std::string path = dir / "inks.tif";
+  TIFF* const tiff = TIFFOpen(path.c_str(), "w");
+  REQUIRE(tiff != nullptr);
+  const int samples = alpha ? 5 : 4;
+  for (const auto& [tag, value] : {std::pair{TIFFTAG_IMAGEWIDTH, inks.width},
+                                   {TIFFTAG_IMAGELENGTH, inks.height},
+                                   {TIFFTAG_BITSPERSAMPLE, inks.bits},
+                                   {TIFFTAG_SAMPLESPERPIXEL, samples},
+                                   {TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_SEPARATED},
+                                   {TIFFTAG_PLANARCONFIG, separate ? PLANARCONFIG_SEPARATE : PLANARCONFIG_CONTIG},
+                                   {TIFFTAG_COMPRESSION, COMPRESSION_LZW},
+                                   {TIFFTAG_ROWSPERSTRIP, 1}}) {
+    TIFFSetField(tiff, static_cast<std::uint32_t>(tag), value);
+  }
+  const std::uint16_t kind = EXTRASAMPLE_UNASSALPHA;
+  if (alpha) TIFFSetField(tiff, TIFFTAG_EXTRASAMPLES, 1, &kind);
+  if (!icc.empty()) TIFFSetField(tiff, TIFFTAG_ICCPROFILE, static_cast<std::uint32_t>(icc.size()), icc.data());
+  for (int plane = 0; plane < (separate ? samples : 1); ++plane) {
+    for (int y = 0; y < inks.height; ++y) {
+      Bytes row;
+      for (int x = 0; x < inks.width; ++x) {
+        for (int s = separate ? plane : 0; s < (separate ? plane + 1 : samples); ++s) {
+          const int value = s < 4 ? inks.sample(x, y, s) : alpha->sample(x, y, 0);
+          row.push_back(static_cast<std::uint8_t>(value & 0xff));
+          if (inks.bits == 16) row.push_back(static_cast<std::uint8_t>(value >> 8));
+        }
+      }
+      REQUIRE(TIFFWriteScanline(tiff, row.data(), static_cast<std::uint32_t>(y), static_cast<std::uint16_t>(plane)) == 1);
+    }
+  }
+  TIFFClose(tiff);
+  return path;
+}
+
+TEST_CASE("tiff: inks become RGB, by their profile or a formula") {
+  const TempDir dir;
+  for (const int bits : {8, 16}) {
+    const Image inks = test_picture(13, 9, 4, bits), alpha = test_picture(13, 9, 1, bits);
+    for (const bool separate : {false, true}) {
+      for (const bool has_alpha : {false, true}) {
+        INFO(bits << (separate ? ", planes" : "") << (has_alpha ? ", alpha" : ""));
+        Metadata metadata;
+        const Image image = read_image(put_inks(dir, inks, has_alpha ? &alpha : nullptr, separate, {}), {}, &metadata);
+        REQUIRE((image.width == 13 && image.channels == (has_alpha ? 4 : 3) && image.bits == bits));
+        CHECK_THAT(metadata.color_note, Contains("from inks (CMYK) to sRGB by a formula"));
+        const double most = image.maximum();
+        double largest = 0;
+        for (int y = 0; y < 9; ++y) {
+          for (int x = 0; x < 13; ++x) {
+            for (int c = 0; c < 3; ++c) {
+              const double wanted = (1 - inks.sample(x, y, c) / most) * (1 - inks.sample(x, y, 3) / most) * most;
+              largest = std::max(largest, std::abs(wanted - image.sample(x, y, c)));
+            }
+            if (has_alpha) CHECK(image.sample(x, y, 3) == alpha.sample(x, y, 0));
+          }
+        }
+        CHECK(largest <= 0.5);
+      }
+    }
+#if KIND_HAS_LCMS
+    Image paper(5, 1, 4, bits);
+    for (int ink = 0; ink < 4; ++ink) paper.set_sample(ink + 1, 0, ink, paper.maximum());
+    Metadata metadata;
+    const Image image = read_image(put_inks(dir, paper, nullptr, false, ink_profile()), {}, &metadata);
+    REQUIRE((image.bits == bits && image.channels == 3));
+    const double most = image.maximum();
+    for (int c = 0; c < 3; ++c) {
+      CHECK(image.sample(0, 0, c) > 0.98 * most);  // white paper
+      CHECK(image.sample(4, 0, c) < 0.1 * most);   // black
+    }
+    CHECK(image.sample(1, 0, 0) < image.sample(1, 0, 2));  // cyan
+    CHECK(image.sample(3, 0, 2) < image.sample(3, 0, 0));  // yellow
+    CHECK(metadata.color_note.empty());
+    CHECK(metadata.icc.empty());
+    CHECK(metadata.dropped == std::vector<std::string>{"inks (CMYK), which became sRGB by their profile"});
+#endif
+  }
+}
+
 TEST_CASE("tiff: orientation is applied, pages and tags that are not kept are named") {
   const TempDir dir;
   const Image image = test_picture(5, 3, 3);
@@ -352,15 +434,19 @@ TEST_CASE("tiff: kinds of pixels that are not read are refused with what to do")
   const auto set = [](std::uint32_t tag, auto value) {
     return [tag, value](TIFF* tiff) { TIFFSetField(tiff, tag, value); };
   };
-  CHECK_THAT(message(four, {.photometric = PHOTOMETRIC_SEPARATED}), Contains("inks (CMYK): convert it to RGB"));
+  CHECK_THAT(message(four, {.photometric = PHOTOMETRIC_SEPARATED, .more = set(TIFFTAG_INKSET, INKSET_MULTIINK)}),
+             Contains("inks other than CMYK: convert it to RGB"));
+  CHECK_THAT(message(image, {.photometric = PHOTOMETRIC_SEPARATED}), Contains("its pixels have 3 samples, expected 4"));
   CHECK_THAT(message(image, {.photometric = PHOTOMETRIC_CIELAB}), Contains("neither gray, RGB, YCbCr nor a palette"));
-  CHECK_THAT(message(gray, {.photometric = PHOTOMETRIC_CFA}), Contains("RAW data: develop it"));
+  CHECK_THAT(message(gray, {.photometric = PHOTOMETRIC_CFA}), Contains("RAW"));
   CHECK_THAT(message(gray, {.more = set(TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_INT)}), Contains("signed"));
   const auto dng = [](TIFF* tiff) {
     const std::uint8_t version[] = {1, 4, 0, 0};
     TIFFSetField(tiff, TIFFTAG_DNGVERSION, version);
   };
-  CHECK_THAT(message(image, {.more = dng}), Contains("a camera RAW file, which is not read"));
+  CHECK_THAT(message(image, {.more = dng}), Contains(can_read_image(ImageFormat::kRaw)
+                                                         ? "does not know this camera"
+                                                         : "a camera RAW file, which is not read"));
 
   const std::string path = dir / "float.tif";
   TIFF* const tiff = TIFFOpen(path.c_str(), "w");

@@ -128,6 +128,9 @@ TEST_CASE("in place: the input is replaced, its backup kept") {
   const Bytes original = slurp(dir / "a.png"), expected = slurp(dir / "x.png");
   fs::permissions(dir / "a.png", fs::perms(0640));
   fs::create_symlink("a.png", dir / "link.png");
+  CHECK(success(dir, "a.png c.bmp --in-place --dry-run --backup .old") ==
+        "a.png -> a.png, the original -> a.png.old\nc.bmp -> c.bmp, the original -> c.bmp.old\n");
+  CHECK_FALSE(fs::exists(dir / "a.png.old"));
   CHECK(success(dir, "a.png c.bmp --in-place") == "a.png\nc.bmp\n");
   CHECK(slurp(dir / "a.png") == expected);
   CHECK(slurp(dir / "a.png~") == original);
@@ -257,15 +260,15 @@ TEST_CASE("folders: files of other types are counted") {
   const TempDir dir;
   fs::create_directories(dir / "in/sub");
   write_image(dir / "in/a.png", smooth_picture(12, 10, 3), ImageFormat::kPng);
-  for (const char* name : {"in/x.CR2", "in/y.cr2", "in/z.mp4", "in/.z", "in/sub/w.mp4", "in/README"})
+  for (const char* name : {"in/x.MOV", "in/y.mov", "in/z.mp4", "in/.z", "in/sub/w.mp4", "in/README"})
     dir.put(name, std::string("x"));
   const Result flat = run(dir, "in -o out");
   CHECK(flat.code == 0);
   CHECK_THAT(flat.err,
-             Contains("kind-infer: passed over: 4 files of other types (.cr2 2, without extension 1, .mp4 1)\n"));
+             Contains("kind-infer: passed over: 4 files of other types (.mov 2, without extension 1, .mp4 1)\n"));
   CHECK_THAT(run(dir, "-r in -o out --overwrite --report report.json").err,
-             Contains("5 files of other types (.cr2 2, .mp4 2,"));
-  CHECK_THAT(text_of_file(dir / "report.json"), Contains("\"passed_over\": {") && Contains("\".cr2\": 2"));
+             Contains("5 files of other types (.mov 2, .mp4 2,"));
+  CHECK_THAT(text_of_file(dir / "report.json"), Contains("\"passed_over\": {") && Contains("\".mov\": 2"));
 }
 
 TEST_CASE("options without effect are said, once, and do not fail") {
