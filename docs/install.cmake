@@ -5,7 +5,7 @@ install(TARGETS kind-eval kind-infer kind-report kind-train kind-weights RUNTIME
 install(FILES nets/pretrained/kind.safetensors nets/pretrained/kind.md nets/pretrained/split.json DESTINATION ${CMAKE_INSTALL_DATADIR}/kind)
 
 # Libraries: C++ static, C shared.
-set(cpp_libraries core files config image layers losses metrics nets pairs tensorflow)
+set(cpp_libraries core files config image layers losses metrics nets onnx pairs tensorflow)
 foreach(library ${cpp_libraries} c)
   set_target_properties(kind_${library} PROPERTIES EXPORT_NAME ${library})
 endforeach()
@@ -20,6 +20,13 @@ install(DIRECTORY core layers losses nets DESTINATION ${CMAKE_INSTALL_INCLUDEDIR
 
 install(DIRECTORY ${KIND_MOVED_HEADERS_DIR}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kind
         PATTERN "program.h" EXCLUDE PATTERN "command_line.h" EXCLUDE PATTERN "nets/kind.h" EXCLUDE)
+
+# The Python package; as Debian has it, for all versions of Python 3. Where it lies, it finds the library.
+set(KIND_PYTHON_DIR lib/python3/dist-packages CACHE STRING "Where the Python package goes; empty: nowhere")
+if(KIND_PYTHON_DIR)
+  install(DIRECTORY infer/python/kind DESTINATION ${KIND_PYTHON_DIR} FILES_MATCHING PATTERN "*.py" PATTERN "py.typed"
+          PATTERN "__pycache__" EXCLUDE)
+endif()
 
 set(KIND_MODEL ${CMAKE_INSTALL_DATADIR}/kind/kind.safetensors)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kind)
@@ -92,7 +99,8 @@ and the false colours out of the one and bring the other to the level asked
 for.
 
 This package has the programs to enhance, train, evaluate and compare, a
-trained model, a C library, and static C++ libraries with their headers.")
+trained model, a C library, static C++ libraries with their headers, and a
+Python package.")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION graphics)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
@@ -101,7 +109,7 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 # For programs in C++ alone.
 get_property(image_packages GLOBAL PROPERTY KIND_IMAGE_PACKAGES)
 list(JOIN image_packages ", " image_packages)
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "nlohmann-json3-dev, libpng-dev, libjpeg-dev, zlib1g-dev")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "python3-numpy, nlohmann-json3-dev, libpng-dev, libjpeg-dev, zlib1g-dev")
 if(image_packages)
   string(APPEND CPACK_DEBIAN_PACKAGE_SUGGESTS ", ${image_packages}")
 endif()

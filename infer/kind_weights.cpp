@@ -1,5 +1,5 @@
-// Long because it has four verbs, each with its options and its work.
-// kind-weights: looks into files of weights and makes model files from others.
+// Long because it has six verbs, each with its options and its work.
+// kind-weights: looks into files of weights, makes model files from others, and exports them to other programs.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -13,12 +13,16 @@
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
+#include "core/files/file.h"
 #include "core/files/safetensors.h"
 #include "core/image/image.h"
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
 #include "nets/model.h"
+#include "nets/model_path.h"
+#include "nets/onnx/darktable.h"
+#include "nets/onnx/onnx_export.h"
 #include "nets/tensorflow/tensorflow_checkpoint.h"
 #include "nets/tensorflow/tensorflow_import.h"
 
@@ -327,11 +331,67 @@ void convert(const std::string& path, const Output& output, kind::WeightType typ
   kind::save_model(output.path, source.model, type, notes_of(source.content));
 }
 
+// --- The exports
+
+struct ExportOptions {
+  std::string weights, nets = "all";
+  std::optional<double> ratio;
+  std::vector<float> range;  // from, to; or none
+  bool float16 = false;
+};
+
+std::optional<kind::InputRange> range_of(const ExportOptions& options) {
+  if (options.range.empty()) return {};
+  const float low = options.range[0], high = options.range[1];
+  check(std::isfinite(low) && std::isfinite(high) && low < high,
+        "--range: expected two numbers, the first one less, got ", low, " and ", high);
+  return kind::InputRange{low, high - low};
+}
+
+/// Writes what `bytes_of` makes of the model and its notes.
+template <class Make>
+void export_model(const ExportOptions& options, const Output& output, const Make& bytes_of) {
+  const std::string path = kind::find_model(options.weights);
+  check_output(output, {path});
+  const Source source = read_source(path);
+  kind::write_file_atomic(output.path, bytes_of(source.model, notes_of(source.content)),
+                          output.overwrite ? kind::Existing::kReplace : kind::Existing::kKeep);
+}
+
+void export_onnx(const ExportOptions& options, const Output& output) {
+  const std::map<std::string, kind::OnnxNets> nets{{"all", kind::OnnxNets::kAll},
+                                                   {"decomposition", kind::OnnxNets::kDecomposition},
+                                                   {"restoration", kind::OnnxNets::kRestoration},
+                                                   {"adjustment", kind::OnnxNets::kAdjustment}};
+  check(!options.ratio || options.nets == "all" || options.nets == "adjustment", "--ratio: the ", options.nets,
+        " net has none; leave it out");
+  const kind::OnnxOptions graph{nets.at(options.nets), options.float16, options.ratio, range_of(options)};
+  export_model(options, output,
+               [&](const auto& model, const auto& notes) { return kind::export_onnx(model, graph, notes); });
+}
+
+void export_darktable(const ExportOptions& options, const Output& output) {
+  kind::DarktableOptions package;
+  if (options.ratio) package.ratio = *options.ratio;
+  if (const auto range = range_of(options)) package.range = *range;
+  package.float16 = options.float16;
+  export_model(options, output,
+               [&](const auto& model, const auto& notes) { return kind::export_darktable(model, package, notes); });
+}
+
 // --- The command line
 
-void add_output(CLI::App& verb, Output& output) {
-  verb.add_option("-o,--output", output.path, "The model file to write.")->required()->type_name("MODEL");
-  verb.add_flag("--overwrite", output.overwrite, "Replace MODEL if it exists.");
+void add_output(CLI::App& verb, Output& output, const std::string& what = "model file",
+                const std::string& name = "MODEL") {
+  verb.add_option("-o,--output", output.path, "The " + what + " to write.")->required()->type_name(name);
+  verb.add_flag("--overwrite", output.overwrite, "Replace " + name + " if it exists.");
+}
+
+void add_export(CLI::App& verb, ExportOptions& options, const std::string& ratio, const std::string& range) {
+  verb.add_option("-w,--weights", options.weights, "The model; without it the shipped one.")->type_name("MODEL");
+  verb.add_option("--ratio", options.ratio, ratio)->type_name("R");
+  verb.add_option("--range", options.range, range)->type_name("LOW HIGH")->expected(2);
+  verb.add_flag("--float16", options.float16, "Store the weights as float16; the file is half as large.");
 }
 
 /// Parses the command line; the exit code where --help or --version ends the program.
@@ -353,7 +413,7 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Inspects, merges, converts and imports files of weights.", kProgram);
+  CLI::App app("Inspects, merges, converts, imports and exports files of weights.", kProgram);
   app.set_version_flag(
       "--version", [] { return kind::version_text(kProgram, kind::available_isas(), kind::current_isa(), kind::image_codec_names()); },
       "Print version, kernel sets and picture types.");
@@ -387,6 +447,22 @@ int run(int argc, char** argv) {
   types.require_option(1);
   add_output(convert_verb, output);
 
+  ExportOptions to_export;
+  CLI::App& onnx_verb = *app.add_subcommand("export-onnx", "Write a model as a graph for programs that read ONNX.");
+  onnx_verb.add_option("--nets", to_export.nets, "What is in the graph: all, from picture to result, or one net.")
+      ->type_name("NETS")
+      ->check(CLI::IsMember({"all", "decomposition", "restoration", "adjustment"}));
+  add_export(onnx_verb, to_export, "The ratio, above 0 and at most 100; without it, it is an input of the graph.",
+             "The range of values that is stretched to 0..1; without it the graph measures that of the picture, as the "
+             "model has it.");
+  add_output(onnx_verb, output, "file", "FILE");
+
+  CLI::App& darktable_verb = *app.add_subcommand(
+      "export-darktable", "Write a model as a package for the denoising of darktable's neural restore.");
+  add_export(darktable_verb, to_export, "The ratio, above 0 and at most 100 (default 3).",
+             "The range of values that is stretched to 0..1 (default 0 1).");
+  add_output(darktable_verb, output, "package", "FILE");
+
   app.footer(
       "Exit codes: 0 success; 1 some of the files to inspect could not be read; 2 the command line or a file "
       "is\ninvalid, nothing was written.");
@@ -396,6 +472,8 @@ int run(int argc, char** argv) {
   if (inspect_verb.parsed()) return run_inspect(paths, json);
   if (import_verb.parsed()) import_tensorflow(paths, output);
   if (merge_verb.parsed()) merge(paths, output);
+  if (onnx_verb.parsed()) export_onnx(to_export, output);
+  if (darktable_verb.parsed()) export_darktable(to_export, output);
   if (convert_verb.parsed()) {
     convert(path, output, float16 ? kind::WeightType::kFloat16 : kind::WeightType::kFloat32);
   }

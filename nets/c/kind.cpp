@@ -9,6 +9,7 @@
 #include <limits>
 #include <new>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "core/base/error.h"
@@ -16,9 +17,11 @@
 #include "core/base/parallel.h"
 #include "nets/model_path.h"
 #include "nets/photograph.h"
+#include "nets/pipeline.h"
 
 struct kind_model {
   kind::Model<float> nets;
+  std::string description;
 };
 
 namespace {
@@ -201,6 +204,59 @@ kind::PhotoOptions photo_options(const kind_options& options, const kind_picture
   return photo;
 }
 
+// ---- maps
+
+void check_threads(std::int32_t threads) {
+  require(threads >= 0 && threads <= 1024, "threads: expected 0 to 1024, got ", threads);
+}
+
+/// A map of floats with so many channels, and the sides of `like`.
+void check_map(const char* name, const kind_picture* map, int channels, const kind_picture* like) {
+  check_picture(name, map);
+  require(map->samples == KIND_FLOATS, name, ": samples: expected KIND_FLOATS, got ", map->samples);
+  require(map->channels == channels, name, ": expected ", channels, channels == 1 ? " channel" : " channels", ", got ",
+          map->channels);
+  require(map->width == like->width && map->height == like->height, name, ": expected ", like->width, " x ",
+          like->height, ", as the other maps, got ", map->width, " x ", map->height);
+}
+
+/// [1, c, h, w] of a map's values.
+kind::Tensor<float> tensor_of(const char* name, const kind_picture& map) {
+  kind::Tensor<float> tensor(kind::Shape{1, map.channels, map.height, map.width});
+  const std::int64_t plane = std::int64_t{map.height} * map.width;
+  for (int y = 0; y < map.height; ++y) {
+    const std::uint8_t* const row = row_of(map, y);
+    for (std::int64_t i = 0; i < std::int64_t{map.width} * map.channels; ++i) {
+      float value;
+      std::memcpy(&value, row + static_cast<std::size_t>(i) * sizeof value, sizeof value);
+      require(std::isfinite(value), name, ": there is a value that is not finite in row ", y);
+      tensor[i % map.channels * plane + std::int64_t{y} * map.width + i / map.channels] = value;
+    }
+  }
+  return tensor;
+}
+
+void put_tensor(const kind::Tensor<float>& tensor, const kind_picture& map) {
+  const std::int64_t plane = std::int64_t{map.height} * map.width;
+  for (int y = 0; y < map.height; ++y) {
+    std::uint8_t* const row = row_of(map, y);
+    for (std::int64_t i = 0; i < std::int64_t{map.width} * map.channels; ++i) {
+      const float value = tensor[i % map.channels * plane + std::int64_t{y} * map.width + i / map.channels];
+      std::memcpy(row + static_cast<std::size_t>(i) * sizeof value, &value, sizeof value);
+    }
+  }
+}
+
+/// [1, 3, h, w] in 0..1 of a picture with one or three channels.
+kind::Tensor<float> rgb_of(const kind_picture& picture) {
+  const kind::Tensor<float> values =
+      picture.samples == KIND_FLOATS ? tensor_of("from", picture) : kind::to_tensor(copy_from(picture));
+  if (values.shape()[1] == 3) return values;
+  kind::Tensor<float> rgb(kind::Shape{1, 3, picture.height, picture.width});
+  for (int c = 0; c < 3; ++c) std::copy_n(values.data(), values.size(), rgb.data() + c * values.size());
+  return rgb;
+}
+
 }  // namespace
 
 extern "C" {
@@ -217,7 +273,8 @@ int kind_open(const char* path, kind_model** model) {
     kind::Model<float> nets = kind::load_model<float>(path ? path : kind::find_model("", models_beside_library()));
     check(nets.decomposition && nets.adjustment, path ? path : "the model",
           ": enhancing needs a decomposition and an adjustment net, which this model has not got");
-    *model = new kind_model{std::move(nets)};
+    std::string description = kind::to_json(nets.config).dump();
+    *model = new kind_model{std::move(nets), std::move(description)};
   });
 }
 
@@ -240,6 +297,66 @@ int kind_enhance(const kind_model* model, const kind_picture* from, const kind_p
         kind::enhance_photo(model->nets, copy_from(*from), photo_options(wanted, *from, *to));
     copy_to(enhanced.image, *to);
     if (result) *result = {enhanced.ratio, enhanced.strength};
+  });
+}
+
+const char* kind_describe(const kind_model* model) { return model ? model->description.c_str() : ""; }
+
+int kind_stretch(const kind_model* model, const kind_picture* from, const kind_picture* to, int32_t threads) {
+  return guarded([&] {
+    require(model, "model: expected one from kind_open, got NULL");
+    check_picture("from", from);
+    require(from->channels == 1 || from->channels == 3, "from: expected 1 or 3 channels, got ", from->channels);
+    check_map("to", to, 3, from);
+    check_threads(threads);
+    const kind::OwnThreads own(threads);
+    put_tensor(kind::net_input(rgb_of(*from), model->nets.config.input), *to);
+  });
+}
+
+int kind_decompose(const kind_model* model, const kind_picture* input, const kind_picture* reflectance,
+                   const kind_picture* illumination, int32_t threads) {
+  return guarded([&] {
+    require(model, "model: expected one from kind_open, got NULL");
+    check_picture("input", input);
+    check_map("input", input, 3, input);
+    check_map("reflectance", reflectance, 3, input);
+    check_map("illumination", illumination, 1, input);
+    check_threads(threads);
+    const kind::OwnThreads own(threads);
+    const kind::PictureNets::Parts parts = kind::PictureNets(model->nets).decompose(tensor_of("input", *input));
+    put_tensor(parts.reflectance, *reflectance);
+    put_tensor(parts.illumination, *illumination);
+  });
+}
+
+int kind_restore(const kind_model* model, const kind_picture* reflectance, const kind_picture* illumination,
+                 const kind_picture* restored, int32_t threads) {
+  return guarded([&] {
+    require(model, "model: expected one from kind_open, got NULL");
+    check_picture("reflectance", reflectance);
+    check_map("reflectance", reflectance, 3, reflectance);
+    check_map("illumination", illumination, 1, reflectance);
+    check_map("restored", restored, 3, reflectance);
+    check_threads(threads);
+    const kind::OwnThreads own(threads);
+    kind::Tensor<float> map = tensor_of("reflectance", *reflectance);
+    kind::PictureNets(model->nets).restore_in_place(map, tensor_of("illumination", *illumination));
+    put_tensor(map, *restored);
+  });
+}
+
+int kind_adjust(const kind_model* model, const kind_picture* illumination, double ratio, const kind_picture* adjusted,
+                int32_t threads) {
+  return guarded([&] {
+    require(model, "model: expected one from kind_open, got NULL");
+    check_picture("illumination", illumination);
+    check_map("illumination", illumination, 1, illumination);
+    check_map("adjusted", adjusted, 1, illumination);
+    require(ratio > 0 && ratio <= 100, "ratio: expected a number above 0 and at most 100, got ", ratio);
+    check_threads(threads);
+    const kind::OwnThreads own(threads);
+    put_tensor(kind::PictureNets(model->nets).adjust(tensor_of("illumination", *illumination), ratio), *adjusted);
   });
 }
 

@@ -141,6 +141,39 @@ typedef struct kind_result {
 KIND_API int kind_enhance(const kind_model* model, const kind_picture* from, const kind_picture* to,
                           const kind_options* options, kind_result* result);
 
+/*
+ * The nets one by one, to look into the method or to build upon its parts (since KIND_1, see nets/c/kind.map):
+ *
+ *     input = stretched picture;  R, L = decomposition(input);  R_hat = restoration(R, L);
+ *     L_hat = adjustment(L, ratio);  result = R_hat * L_hat
+ *
+ * Maps are kind_pictures of KIND_FLOATS and of the same sides: R, R_hat and the input have three channels, L and L_hat
+ * one. Values are taken and given as they are, without limits or steps; those that are not finite are refused. Whole maps
+ * are held in memory. They may share memory: all inputs are copied first. After an error nothing has changed. threads: as
+ * kind_options::threads.
+ */
+
+/** The forms of the nets and how they are used, as JSON: the metadata of the model file. Valid as long as the model. */
+KIND_API const char* kind_describe(const kind_model* model);
+
+/**
+ * The picture as decomposition sees it: stretched to 0..1 as the model says, over the picture as it is, without looking
+ * for a frame. from: one or three channels, any samples; to: three channels of floats.
+ */
+KIND_API int kind_stretch(const kind_model* model, const kind_picture* from, const kind_picture* to, int32_t threads);
+
+/** R and L of a stretched picture (three channels). */
+KIND_API int kind_decompose(const kind_model* model, const kind_picture* input, const kind_picture* reflectance,
+                            const kind_picture* illumination, int32_t threads);
+
+/** R_hat; a copy of R where the model has no restoration net. */
+KIND_API int kind_restore(const kind_model* model, const kind_picture* reflectance, const kind_picture* illumination,
+                          const kind_picture* restored, int32_t threads);
+
+/** L_hat for a ratio, above 0 and at most 100. */
+KIND_API int kind_adjust(const kind_model* model, const kind_picture* illumination, double ratio,
+                         const kind_picture* adjusted, int32_t threads);
+
 #ifdef __cplusplus
 }
 #endif

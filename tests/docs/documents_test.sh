@@ -45,7 +45,7 @@ if [ -n "$tool" ]; then
 fi
 
 for program in $programs; do
-  verbs=$([ $program != kind-weights ] || echo inspect import-tensorflow merge convert)
+  verbs=$([ $program != kind-weights ] || echo inspect import-tensorflow merge convert export-onnx export-darktable)
   "$build/$program" --help >"$work/help"
   for verb in $verbs; do "$build/$program" "$verb" --help >>"$work/help"; done
   # Options at the start of a line; what descriptions mention is theirs anyway.
@@ -93,7 +93,8 @@ expect "folder" kind-eval --data ""
 expect "test train validation" kind-eval --split ""
 expect "parallel slurm" kind-train --sweep b.png --emit ""
 expect "folder" kind-report ""
-expect "convert import-tensorflow inspect merge" kind-weights ""
+expect "convert export-darktable export-onnx import-tensorflow inspect merge" kind-weights ""
 expect "merge" kind-weights m
 expect "--float16 --float32" kind-weights convert --fl
+expect "adjustment all decomposition restoration" kind-weights export-onnx --nets ""
 expect "a picture.png" kind-weights inspect --json a

@@ -41,7 +41,16 @@ for program in eval infer report train weights; do
   head -1 "$(find usr/share/zsh -name _kind-$program)" | grep -qx "#compdef kind-$program" || fail "no zsh completion"
 done
 [ "$(nm -D --defined-only "$libkind" | awk '$2 != "A" {print $3}' | sed 's/@.*//' | sort | tr '\n' ' ')" = \
-  "kind_enhance kind_free kind_last_error kind_open kind_version " ] || fail "libkind shows more or less than its API"
+  "kind_adjust kind_decompose kind_describe kind_enhance kind_free kind_last_error kind_open kind_restore kind_stretch kind_version " ] || fail "libkind shows more or less than its API"
+
+# The Python package finds library and model where they are installed.
+if /usr/bin/python3 -c 'import numpy, PIL' 2>/dev/null; then
+  PYTHONPATH=$work/usr/lib/python3/dist-packages PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -c "
+import kind, numpy, PIL.Image
+picture = numpy.array(PIL.Image.open('dark.ppm'))
+assert (kind.enhance(picture, ratio=3) == numpy.array(PIL.Image.open('three.ppm'))).all()
+" || fail "the Python package does not do what kind-infer does"
+fi
 
 usr/bin/kind-infer "$photo" -o auto.png 2>/dev/null >&2
 cmp -s dark.ppm three.ppm && fail "nothing was enhanced"

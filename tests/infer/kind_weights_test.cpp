@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "nets/model.h"
+#include "nets/onnx/darktable.h"
+#include "nets/onnx/onnx_export.h"
 #include "nets/tensorflow/tensorflow_import.h"
 #include "tests/nets/bundle_writer.h"
 #include "tests/nets/tensorflow_names.h"
@@ -324,6 +326,58 @@ TEST_CASE("kind-weights convert: between float32 and float16") {
   CHECK_THAT(failure(dir, "convert --float16 adjust.ckpt.index -o x.st"), Contains("adjust.ckpt.index"));
   CHECK_THAT(failure(dir, "convert --float16 d.st -o ./d.st --overwrite"), Contains("it is an input"));
   CHECK_FALSE(std::filesystem::exists(dir / "x.st"));
+}
+
+TEST_CASE("kind-weights export-onnx: all nets, or one") {
+  const TempDir dir;
+  put_models(dir);
+  success(dir, "merge a.st d.st -o m.st");
+  const Model<float> model = load_model<float>(dir / "m.st");
+  const std::map<std::string, std::string> notes{
+      {"data", "same"}, {"adjustment.seed", "2"}, {"decomposition.seed", "1"}};
+  success(dir, "export-onnx -w m.st -o all.onnx");
+  CHECK(slurp(dir / "all.onnx") == export_onnx(model, {}, notes));
+  success(dir, "export-onnx --weights m.st --ratio 3 --range 0.1 0.6 --float16 -o half.onnx");
+  CHECK(slurp(dir / "half.onnx") ==
+        export_onnx(model, {.float16 = true, .ratio = 3.0, .range = InputRange{0.1f, 0.6f - 0.1f}}, notes));
+  success(dir, "export-onnx -w a.st --nets adjustment --output adjustment.onnx");
+  CHECK(slurp(dir / "adjustment.onnx") == export_onnx(load_model<float>(dir / "a.st"), {.nets = OnnxNets::kAdjustment},
+                                                      {{"data", "same"}, {"seed", "2"}}));
+
+  CHECK_THAT(failure(dir, "export-onnx -w m.st -o all.onnx"), Contains("cannot write all.onnx: it exists"));
+  success(dir, "export-onnx -w m.st -o all.onnx --overwrite --nets decomposition");
+  CHECK(slurp(dir / "all.onnx") == export_onnx(model, {.nets = OnnxNets::kDecomposition}, notes));
+  CHECK_THAT(failure(dir, "export-onnx -w m.st -o m.st --overwrite"), Contains("cannot write m.st: it is an input"));
+  CHECK_THAT(failure(dir, "export-onnx -w none.st -o x.onnx"), Contains("cannot read none.st"));
+  CHECK_THAT(failure(dir, "export-onnx -w a.st -o x.onnx"), Contains("no decomposition net"));
+  CHECK_THAT(failure(dir, "export-onnx -w m.st -o x.onnx --nets restoration"), Contains("no restoration net"));
+  CHECK_THAT(failure(dir, "export-onnx -w m.st -o x.onnx --nets both"), Contains("both"));
+  CHECK_THAT(failure(dir, "export-onnx -w m.st -o x.onnx --ratio 0"), Contains("above 0 and at most 100, got 0"));
+  CHECK_THAT(failure(dir, "export-onnx -w m.st -o x.onnx --ratio 3 --nets decomposition"),
+             Contains("--ratio: the decomposition net has none"));
+  CHECK_THAT(failure(dir, "export-onnx -w m.st -o x.onnx --range 0.5 0.5"), Contains("--range: expected two numbers"));
+  CHECK_THAT(failure(dir, "export-onnx -w m.st -o x.onnx --range 0 nan"), Contains("--range: expected two numbers"));
+  CHECK_THAT(failure(dir, "export-onnx -w m.st -o x.onnx --range 1"), Contains("--range"));
+  CHECK_THAT(failure(dir, "export-onnx -w m.st"), Contains("--output is required"));
+  CHECK_FALSE(std::filesystem::exists(dir / "x.onnx"));
+}
+
+TEST_CASE("kind-weights export-darktable") {
+  const TempDir dir;
+  put_models(dir);
+  success(dir, "merge a.st d.st -o m.st");
+  const Model<float> model = load_model<float>(dir / "m.st");
+  const std::map<std::string, std::string> notes{
+      {"data", "same"}, {"adjustment.seed", "2"}, {"decomposition.seed", "1"}};
+  success(dir, "export-darktable -w m.st -o kind.dtmodel");
+  CHECK(slurp(dir / "kind.dtmodel") == export_darktable(model, {}, notes));
+  success(dir, "export-darktable -w m.st -o half.dtmodel --ratio 2 --range 0 0.5 --float16");
+  CHECK(slurp(dir / "half.dtmodel") == export_darktable(model, {2, {0, 0.5f}, true}, notes));
+  CHECK_THAT(failure(dir, "export-darktable -w m.st -o kind.dtmodel"),
+             Contains("cannot write kind.dtmodel: it exists"));
+  CHECK_THAT(failure(dir, "export-darktable -w m.st -o x.dtmodel --ratio 101"), Contains("at most 100, got 101"));
+  CHECK_THAT(failure(dir, "export-darktable -w d.st -o x.dtmodel"), Contains("no adjustment net"));
+  CHECK_FALSE(std::filesystem::exists(dir / "x.dtmodel"));
 }
 
 }  // namespace

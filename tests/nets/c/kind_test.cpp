@@ -2,9 +2,11 @@
 
 #include <cstring>
 #include <thread>
+#include <tuple>
 
 #include "core/image/image.h"
 #include "nets/photograph.h"
+#include "nets/pipeline.h"
 #include "tests/infer/kind_infer.h"
 #include "tests/support/scopes.h"
 
@@ -330,6 +332,94 @@ TEST_CASE("libkind: options that only a later version knows are refused, unless 
   CHECK(kind_enhance(opened.model, &good, &good, &later.known, nullptr) == KIND_OK);
   later.more = 1;
   CHECK_THAT(refused(opened.model, &good, &good, &later.known), Contains("does not know"));
+}
+
+/// A map of floats in rows that are a little longer than they need to be.
+struct FloatMap {
+  FloatMap(int w, int h, int channels)
+      : values(static_cast<std::size_t>(h * (w * channels + 3)), -7.0f),
+        picture{values.data(), (w * channels + 3) * 4, w, h, channels, KIND_FLOATS} {}
+  FloatMap(const FloatMap&) = delete;
+  FloatMap& operator=(const FloatMap&) = delete;
+
+  float& at(int x, int y, int c) {
+    return values[static_cast<std::size_t>(y * (picture.width * picture.channels + 3) + x * picture.channels + c)];
+  }
+  /// How many values differ from those of a tensor [1, c, h, w], and of those between the rows from what they were.
+  int differences(const Tensor<float>& tensor) {
+    int wrong = 0;
+    for (int y = 0; y < picture.height; ++y) {
+      for (int x = 0; x < picture.width; ++x) {
+        for (int c = 0; c < picture.channels; ++c) {
+          wrong += at(x, y, c) != tensor[(std::int64_t{c} * picture.height + y) * picture.width + x];
+        }
+      }
+      for (int i = 0; i < 3; ++i) wrong += at(picture.width, y, i) != -7;
+    }
+    return wrong;
+  }
+
+  std::vector<float> values;
+  kind_picture picture;
+};
+
+TEST_CASE("libkind: the nets one by one") {
+  const Opened opened(models().whole);
+  const Model<float> model = load_model<float>(models().whole);
+  CHECK(kind_describe(opened.model) == to_json(model.config).dump());
+  CHECK(kind_describe(nullptr) == std::string());
+  Image image = smooth_picture(23, 17, 3);
+  const kind_picture picture = view(image);
+  FloatMap input(23, 17, 3), reflectance(23, 17, 3), illumination(23, 17, 1), restored(23, 17, 3), adjusted(23, 17, 1);
+  REQUIRE(kind_stretch(opened.model, &picture, &input.picture, 0) == KIND_OK);
+  const Tensor<float> seen = net_input(to_tensor(image), model.config.input);
+  CHECK(input.differences(seen) == 0);
+  REQUIRE(kind_decompose(opened.model, &input.picture, &reflectance.picture, &illumination.picture, 1) == KIND_OK);
+  PictureNets nets(model);
+  const PictureNets::Parts parts = nets.decompose(seen);
+  CHECK(reflectance.differences(parts.reflectance) == 0);
+  CHECK(illumination.differences(parts.illumination) == 0);
+  REQUIRE(kind_restore(opened.model, &reflectance.picture, &illumination.picture, &restored.picture, 2) == KIND_OK);
+  CHECK(restored.differences(nets.restore(parts.reflectance, parts.illumination)) == 0);
+  REQUIRE(kind_adjust(opened.model, &illumination.picture, 2.5, &adjusted.picture, 0) == KIND_OK);
+  CHECK(adjusted.differences(nets.adjust(parts.illumination, 2.5)) == 0);
+
+  SECTION("in place, and of gray") {
+    REQUIRE(kind_restore(opened.model, &reflectance.picture, &illumination.picture, &reflectance.picture, 0) ==
+            KIND_OK);
+    CHECK(reflectance.values == restored.values);
+    Image gray(23, 17, 1, 16), rgb(23, 17, 3, 16);
+    for (int i = 0; i < 23 * 17 * 3; ++i) {
+      const int x = i / 3 % 23, y = i / 3 / 23, value = 100 * (x + y) + 7;
+      gray.set_sample(x, y, 0, value);
+      rgb.set_sample(x, y, i % 3, value);
+    }
+    const kind_picture one = view(gray);
+    REQUIRE(kind_stretch(opened.model, &one, &input.picture, 0) == KIND_OK);
+    CHECK(input.differences(net_input(to_tensor(rgb), model.config.input)) == 0);
+  }
+  SECTION("what cannot be") {
+    const std::vector<float> before = restored.values;
+    const auto refused = [](int code) {
+      CHECK(code == KIND_INVALID);
+      return std::string(kind_last_error());
+    };
+    FloatMap small(22, 17, 1);
+    const auto& [m, r, l, to] = std::tie(opened.model, reflectance.picture, illumination.picture, restored.picture);
+    CHECK_THAT(refused(kind_restore(nullptr, &r, &l, &to, 0)), Contains("model: expected one from kind_open"));
+    CHECK_THAT(refused(kind_restore(m, &r, nullptr, &to, 0)), Contains("illumination: expected a picture with pixels"));
+    CHECK_THAT(refused(kind_restore(m, &r, &small.picture, &to, 0)),
+               Contains("illumination: expected 23 x 17, as the other maps, got 22 x 17"));
+    CHECK_THAT(refused(kind_restore(m, &l, &l, &to, 0)), Contains("reflectance: expected 3 channels, got 1"));
+    CHECK_THAT(refused(kind_decompose(m, &picture, &r, &l, 0)),
+               Contains("input: samples: expected KIND_FLOATS, got 8"));
+    CHECK_THAT(refused(kind_adjust(m, &l, 0, &adjusted.picture, 0)), Contains("at most 100, got 0"));
+    CHECK_THAT(refused(kind_adjust(m, &l, 2, &adjusted.picture, 2000)), Contains("threads: expected 0 to 1024"));
+    illumination.at(3, 4, 0) = std::nanf("");
+    CHECK_THAT(refused(kind_restore(m, &r, &l, &to, 0)),
+               Contains("illumination: there is a value that is not finite in row 4"));
+    CHECK(restored.values == before);
+  }
 }
 
 }  // namespace
