@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/image/animation.h"
 #include "core/image/color.h"
 #include "core/image/exif.h"
 #include "core/image/metadata_parts.h"
@@ -67,7 +68,7 @@ void leave_out_chunk(Metadata& metadata, const std::string& type, Bytes data) {
   const bool letters =
       std::all_of(type.begin(), type.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
   if (type != "acTL") return leave_out(metadata, letters ? type + " chunk" : "unknown chunk");
-  if (data.size() >= 4 && big_endian(data, 0, 4) > 1) leave_out(metadata, "further frames of the animation");
+  if (data.size() >= 4 && big_endian(data, 0, 4) > 1) leave_out(metadata, kFurtherFrames);
 }
 
 /// A PNG text that holds other metadata as digits, as ImageMagick and ExifTool write them: a line with the name, one

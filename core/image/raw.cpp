@@ -61,11 +61,11 @@ struct Area {
 /// A file that has been opened.
 struct Source {
   std::unique_ptr<LibRaw> raw;
-  int orientation = 1;      // EXIF's
+  int orientation = 1;        // EXIF's
   bool camera_white = false;  // it says how white the light was
-  bool halved = false;      // LibRaw makes pictures of half the size
-  Area area;                // of what LibRaw makes
-  ImageInfo info;           // of the result
+  bool halved = false;        // LibRaw makes pictures of half the size
+  Area area;                  // of what LibRaw makes
+  ImageInfo info;             // of the result
 };
 
 /// EXIF's number for LibRaw's: 1 mirrors columns, 2 rows, and 4 then makes columns of rows.
@@ -77,8 +77,10 @@ int orientation_of(int flip) {
 /// Throws Error where the pixels lie behind the end of a file like a TIFF: LibRaw makes them black. In the files of Canon and
 /// Olympus any directory's may be those of the sensor.
 void check_strips(const std::string& path, Bytes bytes) {
-  static constexpr std::pair<unsigned, unsigned> kPlaces[] = {{273, 279}, {324, 325}};  // strips and tiles, and their bytes
-  static constexpr std::pair<std::size_t, std::string_view> kAny[] = {{8, "CR\x02"}, {0, "IIRO"}, {0, "IIRS"}, {0, "MMOR"}};
+  static constexpr std::pair<unsigned, unsigned> kPlaces[] = {{273, 279},
+                                                              {324, 325}};  // strips and tiles, and their bytes
+  static constexpr std::pair<std::size_t, std::string_view> kAny[] = {
+      {8, "CR\x02"}, {0, "IIRO"}, {0, "IIRS"}, {0, "MMOR"}};
   constexpr std::uint64_t kMost = std::uint64_t{1} << 22, kNowhere = 0xffffffff;
   const TiffTags tags(bytes);
   const bool all = std::any_of(std::begin(kAny), std::end(kAny), [&](const auto& start) {
@@ -87,7 +89,8 @@ void check_strips(const std::string& path, Bytes bytes) {
   tags.each_directory([&](const std::vector<TiffEntry>& directory) {
     if (!all && !holds_sensor_pixels(tags, directory)) return true;
     const auto numbers = [&](unsigned tag) {
-      const auto entry = std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
+      const auto entry =
+          std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
       if (entry == directory.end()) return std::vector<std::uint64_t>();
       const auto found = tags.numbers(*entry, kMost);
       check(found.has_value(), "cannot read ", path, " as RAW: the file ends early or is damaged");
@@ -96,9 +99,9 @@ void check_strips(const std::string& path, Bytes bytes) {
     for (const auto& [places, sizes] : kPlaces) {
       const std::vector<std::uint64_t> at = numbers(places), count = numbers(sizes);
       for (std::size_t i = 0; i < at.size() && at[i] != kNowhere; ++i) {
-        const std::uint64_t end = at[i] + (i < count.size() ? count[i] : 0);
-        check(end <= bytes.size(), "cannot read ", path, " as RAW: the file ends early, it has ", bytes.size(),
-              " bytes, its pixels go to ", end);
+        const std::uint64_t size = bytes.size(), own = i < count.size() ? count[i] : 0;
+        check(at[i] <= size && own <= size - at[i], "cannot read ", path, " as RAW: the file ends early, it has ", size,
+              " bytes, of its pixels ", own, " begin at ", at[i]);
       }
     }
     return true;
@@ -126,7 +129,8 @@ std::optional<Area> default_crop(Bytes bytes) {
   std::optional<Area> area;
   tags.each_directory([&](const std::vector<TiffEntry>& directory) {
     const auto pair = [&](unsigned tag) -> std::optional<std::pair<int, int>> {
-      const auto entry = std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
+      const auto entry =
+          std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
       if (entry == directory.end() || entry->count != 2) return std::nullopt;
       double values[2];
       for (std::uint64_t i = 0; i < 2; ++i) {
@@ -136,7 +140,8 @@ std::optional<Area> default_crop(Bytes bytes) {
           return tags.number(TiffEntry{tag, part == 2 ? 3u : 4u, 1, entry->at + at, part});
         };
         if (part != 2 && part != 4) return std::nullopt;
-        const auto above = number(i * each), below = entry->type == kRational ? number(i * each + part) : std::optional<std::uint64_t>(1);
+        const auto above = number(i * each),
+                   below = entry->type == kRational ? number(i * each + part) : std::optional<std::uint64_t>(1);
         if (!above || !below || *below == 0) return std::nullopt;
         values[i] = std::min(kMost, static_cast<double>(*above) / static_cast<double>(*below));
       }
@@ -166,7 +171,8 @@ void settle_size(const std::string& path, Bytes bytes, const ReadLimits& limits,
   Area& area = source.area = {0, 0, sizes.iwidth, sizes.iheight};
   const int half = source.halved ? 2 : 1;
   const std::optional<Area> crop = default_crop(bytes);
-  const bool straight = area.width == (plain_width + half - 1) / half && area.height == (plain_height + half - 1) / half;
+  const bool straight =
+      area.width == (plain_width + half - 1) / half && area.height == (plain_height + half - 1) / half;
   if (crop && straight && crop->x < plain_width && crop->y < plain_height) {
     const auto end = [half](int from, int count, int most) { return (std::min(from + count, most) + half - 1) / half; };
     area = {crop->x / half, crop->y / half, 0, 0};
@@ -200,7 +206,8 @@ Source open_source(const std::string& path, Bytes bytes, const ReadLimits& limit
   raw.imgdata.params.max_raw_memory_mb = static_cast<unsigned>(megabytes);
 #endif
   // Only read; the interface lacks the const.
-  require(join("cannot read ", path, " as RAW: "), raw.open_buffer(const_cast<std::uint8_t*>(bytes.data()), bytes.size()));
+  require(join("cannot read ", path, " as RAW: "),
+          raw.open_buffer(const_cast<std::uint8_t*>(bytes.data()), bytes.size()));
   const float* const white = raw.imgdata.color.cam_mul;
   source.camera_white = white[0] > 0 && white[1] > 0 && white[2] > 0;
   settle_size(path, bytes, limits, source);
@@ -271,8 +278,8 @@ Image decode_raw(const std::string& path, Bytes bytes, const ReadLimits& limits)
   int width = 0, height = 0, colors = 0, bits = 0;
   raw.get_mem_image_format(&width, &height, &colors, &bits);
   const Area& area = found.area;
-  check(bits == 16 && (colors == 1 || colors == 3) && width >= area.x + area.width && height >= area.y + area.height, doing,
-        "its pixels are of another size or kind than its header says");
+  check(bits == 16 && (colors == 1 || colors == 3) && width >= area.x + area.width && height >= area.y + area.height,
+        doing, "its pixels are of another size or kind than its header says");
   Image image(width, height, colors, 16);
   require(doing, raw.copy_mem_image(image.data.data(), static_cast<int>(image.row_bytes()), 0));
   raw.recycle();

@@ -25,8 +25,9 @@ constexpr int kUnknownType = Exiv2::kerMemoryContainsUnknownImageType;
 
 /// Tags of a RAW file's first directory that describe the picture and not how it is stored.
 bool is_description(std::uint16_t tag) {
-  constexpr std::uint16_t kTags[] = {0x010d, 0x010e, 0x010f, 0x0110, kOrientation, 0x011a, 0x011b, 0x0128, 0x0131, 0x0132,
-                                     0x013b, 0x013c, 0x8298, 0x4746, 0x4749,       0x9c9b, 0x9c9c, 0x9c9d, 0x9c9e, 0x9c9f};
+  constexpr std::uint16_t kTags[] = {0x010d, 0x010e, 0x010f, 0x0110, kOrientation, 0x011a, 0x011b,
+                                     0x0128, 0x0131, 0x0132, 0x013b, 0x013c,       0x8298, 0x4746,
+                                     0x4749, 0x9c9b, 0x9c9c, 0x9c9d, 0x9c9e,       0x9c9f};
   return std::find(std::begin(kTags), std::end(kTags), tag) != std::end(kTags);
 }
 
@@ -42,7 +43,8 @@ std::string lens_of(const Exiv2::ExifData& exif) {
   const std::string name = lens == exif.end() ? "" : lens->print(&exif);
   // "(23 0 0)" is what exiv2 prints of a lens that it does not know.
   const bool known = std::any_of(name.begin(), name.end(), [](unsigned char c) { return std::isalpha(c) != 0; });
-  return known && name[0] != '(' && name != "n/a" && name != "None" && name.find("nknown") == std::string::npos ? name : "";
+  return known && name[0] != '(' && name != "n/a" && name != "None" && name.find("nknown") == std::string::npos ? name
+                                                                                                                : "";
 }
 
 /// The block for the developed picture.

@@ -392,8 +392,9 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
   constexpr unsigned kNewSubfileType = 254;
   // What cameras put first into their RAW files is a small copy.
   const bool reduced = (tags.number(kNewSubfileType).value_or(0) & 1) != 0 && tags.find(kTiffSubDirectories) != nullptr;
-  check(!reduced, "cannot read ", path, " as TIFF: its first picture is a small copy of another one, as in camera RAW files of "
-        "kinds that are not known: convert it to PNG first");
+  check(!reduced, "cannot read ", path,
+        " as TIFF: its first picture is a small copy of another one, as in camera RAW files of kinds that are not known: "
+        "convert it to PNG first");
   TiffState state;
   state.data = bytes.data();
   state.size = bytes.size();

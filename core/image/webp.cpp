@@ -12,6 +12,7 @@
 #include <functional>
 
 #include "core/base/error.h"
+#include "core/image/animation_codecs.h"
 
 namespace kind {
 namespace {
@@ -42,8 +43,6 @@ WebPBitstreamFeatures read_features(const std::string& path, Bytes bytes, const 
   const VP8StatusCode status = WebPGetFeatures(bytes.data(), bytes.size(), &features);
   check(status == VP8_STATUS_OK, "cannot read ", path, " as WebP: its header is damaged or cut short");
   check_picture_size(path, features.width, features.height, limits);
-  check(features.has_animation == 0, "cannot read ", path,
-        " as WebP: it is an animation, which is not read: save one of its pictures as PNG first");
   return features;
 }
 
@@ -52,12 +51,18 @@ ImageInfo webp_info(const std::string& path, Bytes bytes, const ReadLimits& limi
   return {features.width, features.height, ImageFormat::kWebp};
 }
 
+/// Of an animation, as large as the whole.
+Image first_frame(const std::string& path, Bytes bytes, const ReadLimits& limits) {
+  return decode_webp_animation(path, bytes, limits, 1).frames[0].image;
+}
+
 Image decode_webp(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const WebPBitstreamFeatures features = read_features(path, bytes, limits);
   const bool alpha = features.has_alpha != 0;
   const ImageInfo size{features.width, features.height, ImageFormat::kWebp};
   check_image_bytes(path, size, alpha ? 4 : 3, 8, limits);
   check_file_holds(path, bytes.size(), 8 + little_endian(bytes, 4, 4), size);
+  if (features.has_animation != 0) return first_frame(path, bytes, limits);
   Image image(size.width, size.height, alpha ? 4 : 3);
   const int stride = static_cast<int>(image.row_bytes());
   const std::uint8_t* done =
@@ -69,11 +74,13 @@ Image decode_webp(const std::string& path, Bytes bytes, const ReadLimits& limits
 
 Metadata webp_metadata(const std::string& path, Bytes bytes, std::size_t max_bytes) {
   MetadataParts parts(path, max_bytes);
+  int frames = 0;
   for_each_chunk(bytes, [&](const std::string& name, Bytes content) {
     if (name == "ICCP") return parts.icc(content);
     if (name == "EXIF") return parts.exif(content);
     if (name == "XMP ") return parts.xmp(content);
-    for (const char* image : {"VP8 ", "VP8L", "VP8X", "ALPH"}) {
+    if (name == "ANMF" && ++frames > 1) return leave_out(parts.metadata, kFurtherFrames);
+    for (const char* image : {"VP8 ", "VP8L", "VP8X", "ALPH", "ANIM", "ANMF"}) {
       if (name == image) return;
     }
     leave_out(parts.metadata, "further chunks");

@@ -42,6 +42,7 @@ Picture without_content(Picture picture) {
   picture.job = {};
   picture.claims.clear();
   picture.image = {};
+  picture.animation = {};
   picture.metadata = {};
   picture.maps = {};
   picture.page = {};

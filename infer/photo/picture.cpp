@@ -1,3 +1,5 @@
+// Long because reading, enhancing and describing a picture, or the frames of an animated one, share what is known of it.
+
 #include "infer/photo/picture.h"
 
 #include <sys/stat.h>
@@ -154,6 +156,63 @@ std::string limit_of(const Model<float>& model, const PhotoOptions& photo, const
   return "";
 }
 
+/// Whether the picture's further frames are read: it has some, and its one result can be an animation.
+bool wants_frames(const Options& options, const Picture& picture) {
+  const std::vector<std::string>& dropped = picture.metadata.dropped;
+  const bool alone = picture.job.outputs.size() == 1 && options.ladder.empty() && options.maps.empty() &&
+                     options.compare.empty() && !options.sequence &&
+                     options.photo.light.mode != LightLevel::Mode::kTargetMean;
+  return alone && can_animate(picture.format) && std::find(dropped.begin(), dropped.end(), kFurtherFrames) != dropped.end();
+}
+
+/// Reads the frames by `read`. What is damaged is left out where that is tolerated.
+void read_frames(const Options& options, const std::function<Animation()>& read, Picture& picture) {
+  if (!wants_frames(options, picture)) return;
+  try {
+    picture.animation = read();
+  } catch (const Error& error) {
+    if (!options.tolerant) throw;
+    picture.damage = error.what();
+    return;
+  }
+  picture.frames = picture.animation.frames.size();
+  std::erase(picture.metadata.dropped, kFurtherFrames);
+}
+
+/// The frames of an animated picture, as those of one scene.
+void enhance_animation(const Model<float>& model, const Options& options, const Limits& limits, Picture& picture,
+                       const std::function<void(double)>& progress) {
+  std::vector<Animation::Frame>& frames = picture.animation.frames;
+  const bool gray = picture.image.channels < 3;
+  const ColorReading reading =
+      options.ignore_color ? ColorReading() : read_color(name_of(picture.job), picture.metadata, gray);
+  settle_color(options, false, picture);  // one encoding for all frames
+  std::size_t done = 0;
+  PhotoOptions photo = frame_options(options, limits, picture, [&](double share) {
+    progress((static_cast<double>(done) + share) / static_cast<double>(frames.size()));
+  });
+  if (!image_format(picture.format).gray) check_profile(picture.metadata, false);
+  picture.left_out = find_losses(options, picture, photo);
+  if (photo.max_bytes > 0) {
+    std::uint64_t held = 0;
+    for (const Animation::Frame& frame : frames) held += frame.image.data.size();
+    check(held < photo.max_bytes, name_of(picture.job), ": its ", frames.size(), " frames take ", held >> 20,
+          " MiB of memory, the limit is ", photo.max_bytes >> 20, " MiB");
+    photo.max_bytes -= held;
+  }
+  SequenceEnhancer sequence(model, photo, picture.animation.frames_per_second());
+  for (Animation::Frame& frame : frames) {
+    if (reading.encoding) frame.image = to_srgb(frame.image, *reading.encoding);
+    EnhancedPhoto result = sequence.next(std::exchange(frame.image, {}));
+    frame.image = std::move(result.image);
+    if (done++ == 0) picture.results.push_back({result.ratio, result.strength, {}, limit_of(model, photo, result), {}, {}});
+  }
+  picture.results[0].file = encode_animation(picture.job.outputs[0].string(), picture.animation, picture.format,
+                                             write_options(options, picture));
+  frames.clear();
+  picture.image = {};
+}
+
 void check_maps_memory(const Limits& limits, const Picture& picture) {
   constexpr std::uint64_t kBytesPerPixel = 4 * 48;
   const std::uint64_t needed =
@@ -212,6 +271,23 @@ bool can_read_ahead(const Job& job, const Limits& limits) {
   return std::int64_t{info.width} * info.height <= kReadAheadPixels;
 }
 
+namespace {
+
+/// From the input's format, where that counts, to that of the results.
+void settle_format(const Options& options, Picture& picture) {
+  const Job& job = picture.job;
+  if (options.to_stdout() || is_direct(job)) {
+    picture.format = options.format.value_or(result_format(picture.format));
+  } else if (options.in_place) {
+    check(result_format(picture.format) == picture.format, job.input.string(), ": ", image_format(picture.format).name,
+          " files are only read here, so that --in-place cannot replace it");
+  } else if (!job.outputs.empty()) {
+    picture.format = *image_format_from_extension(job.outputs[0].extension().string());
+  }
+}
+
+}  // namespace
+
 void read_picture(const Options& options, const Limits& limits, const Stopping& stopping, Picture& picture) {
   const Clock clock(picture.read_seconds);
   const Job& job = picture.job;
@@ -226,19 +302,15 @@ void read_picture(const Options& options, const Limits& limits, const Stopping& 
                          : read_pipe(path, read.max_file_bytes, stopping);
     picture.image = decode_image(name, bytes, read, &picture.metadata);
     picture.format = image_format_of(name, bytes).value_or(ImageFormat::kPng);
+    settle_format(options, picture);
+    read_frames(options, [&] { return decode_animation(name, bytes, read); }, picture);
   } else {
     struct stat status {};
     if (options.keep_time && ::stat(path.c_str(), &status) == 0) picture.modified = status.st_mtim;
     picture.image = read_image(path, read, &picture.metadata);
     if (options.to_stdout() || options.in_place || is_direct(job)) picture.format = image_info(path, read).format;
-  }
-  if (options.to_stdout() || is_direct(job)) {
-    picture.format = options.format.value_or(result_format(picture.format));
-  } else if (options.in_place) {
-    check(result_format(picture.format) == picture.format, path, ": ", image_format(picture.format).name,
-          " files are only read here, so that --in-place cannot replace it");
-  } else if (!job.outputs.empty()) {
-    picture.format = *image_format_from_extension(job.outputs[0].extension().string());
+    settle_format(options, picture);
+    read_frames(options, [&] { return read_animation(path, read); }, picture);
   }
   picture.bits = picture.image.bits;
   picture.width = picture.image.width;
@@ -249,6 +321,7 @@ void read_picture(const Options& options, const Limits& limits, const Stopping& 
 void enhance_picture(const Model<float>& model, const Options& options, const Limits& limits, Picture& picture,
                      const std::function<void(double)>& progress) {
   const Clock clock(picture.enhance_seconds);
+  if (!picture.animation.frames.empty()) return enhance_animation(model, options, limits, picture, progress);
   settle_color(options, true, picture);
   const PhotoOptions photo = frame_options(options, limits, picture, progress);
   // Sheets are RGB, and so is all in some formats.
@@ -322,7 +395,8 @@ WriteOptions write_options(const Options& options, const Picture& picture) {
 std::string result_line(const Picture& picture) {
   constexpr std::size_t kMaxName = 4096;
   std::string line =
-      join(printable(name_of(picture.job), kMaxName), ": ", picture.width, "x", picture.height, ", ratio ");
+      join(printable(name_of(picture.job), kMaxName), ": ", picture.width, "x", picture.height,
+           picture.frames > 1 ? join(", ", picture.frames, " frames") : "", ", ratio ");
   for (std::size_t i = 0; i < picture.results.size(); ++i) {
     line += join(i == 0 ? "" : ", ", std::round(picture.results[i].ratio * 100) / 100);
     const double strength = picture.results[i].strength;

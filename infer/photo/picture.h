@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/image/animation.h"
 #include "infer/photo/claim.h"
 #include "infer/photo/plan.h"
 #include "infer/photo/stopping.h"
@@ -27,6 +28,8 @@ struct Picture {
   int width = 0, height = 0;
   Image image;   // empty once it is enhanced
   int bits = 8;  // of the file's samples
+  Animation animation;  // all frames of an animated picture, if its result is to be one; the image is the first of them
+  std::size_t frames = 1;
   Metadata metadata;
   std::shared_ptr<const ColorEncoding> color;  // of the image and the results; null: sRGB
   std::string color_note;                      // what was done about it

@@ -10,6 +10,7 @@
 #include "core/files/file.h"
 #include "core/files/npy.h"
 #include "core/files/safetensors.h"
+#include "core/image/animation.h"
 #include "core/image/image.h"
 #include "core/image/xmp.h"
 #include "core/image/y4m.h"
@@ -132,6 +133,21 @@ void put_written(const Seeds& seeds, const std::string& exif) {
   }
 }
 
+/// Three frames, with and without alpha.
+void put_animations(const Seeds& seeds) {
+  for (const ImageFormat format : {ImageFormat::kPng, ImageFormat::kWebp}) {
+    if (!can_animate(format)) continue;
+    for (const int channels : {3, 4}) {
+      Animation animation;
+      for (int i = 0; i < 3; ++i) animation.frames.push_back({smooth_picture(9 + channels, 7, channels), 1, 10});
+      animation.frames[1].image.set_sample(2, 3, 0, 0);
+      animation.frames[2].image.set_sample(5, 1, channels - 1, 0);
+      seeds.put(join("animation-", image_format(format).id, "-", channels),
+                encode_animation("seed", animation, format, {.jpeg_quality = 100}));
+    }
+  }
+}
+
 /// RAW files of the smallest sensors that LibRaw takes.
 void put_raws(const Seeds& seeds) {
   const Image image = smooth_picture(26, 24, 3);
@@ -203,6 +219,7 @@ void put_pictures(const Seeds& seeds) {
   seeds.put("bmp-gray", encode_image("seed", test_picture(5, 3, 1), ImageFormat::kBmp));
   put_written(seeds, exif);
   put_raws(seeds);
+  put_animations(seeds);
   seeds.put("ppm-8", encode_image("seed", color, ImageFormat::kPpm));
   seeds.put("ppm-16", encode_image("seed", test_picture(3, 5, 3, 16), ImageFormat::kPpm));
   seeds.put("pgm-100", "P5\n# a comment\n 3 2 100\n\1\2\3\4\5\x64"s);

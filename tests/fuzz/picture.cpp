@@ -1,5 +1,6 @@
-// Pictures of all types that are read: decoded, and written again in every type that can hold them.
+// Pictures of all types that are read: decoded, and written again in every type that can hold them; animations likewise.
 
+#include "core/image/animation.h"
 #include "core/image/image.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/png_sums.h"
@@ -40,6 +41,29 @@ Image without_opaque_alpha(const Image& image) {
   return colors;
 }
 
+void try_animation(const std::uint8_t* data, std::size_t size, const ReadLimits& limits) {
+  Animation animation;
+  if (!accepts([&] { animation = decode_animation("input", {data, size}, limits); })) return;
+  promise(!animation.frames.empty(), "there are frames");
+  const Image& first = animation.frames[0].image;
+  for (const Animation::Frame& frame : animation.frames) {
+    check_picture(frame.image, limits);
+    promise(frame.image.width == first.width && frame.image.height == first.height &&
+                frame.image.channels == first.channels && frame.image.bits == first.bits && frame.per_second > 0,
+            "frames are of one kind");
+  }
+  for (const ImageFormat format : {ImageFormat::kPng, ImageFormat::kWebp}) {
+    if (!can_animate(format) || (format == ImageFormat::kWebp && first.bits == 16)) continue;
+    const std::vector<std::uint8_t> file = encode_animation("output", animation, format, {.jpeg_quality = 100});
+    const Animation again = decode_animation("output", file, {});
+    if (format != ImageFormat::kPng) continue;  // WebP joins frames that are equal
+    promise(again.frames.size() == animation.frames.size() && again.plays == animation.plays, "all frames come back");
+    for (std::size_t i = 0; i < again.frames.size(); ++i) {
+      promise(again.frames[i].image.data == animation.frames[i].image.data, "frames come back, bit for bit");
+    }
+  }
+}
+
 }  // namespace
 
 /// Some damaged AV1 streams make Debian's dav1d leak a few bytes of its own.
@@ -48,6 +72,7 @@ extern "C" const char* __lsan_default_suppressions() { return "leak:libdav1d\n";
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ReadLimits limits = small_limits();
+  try_animation(data, size, limits);
   Image image;
   Metadata metadata;
   if (!accepts([&] { image = decode_image("input", {data, size}, limits, &metadata); })) return 0;

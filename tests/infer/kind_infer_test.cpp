@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/files/npy.h"
+#include "core/image/animation.h"
 #include "core/image/color.h"
 #include "nets/pipeline.h"
 #include "tests/infer/kind_infer.h"
@@ -461,6 +462,47 @@ TEST_CASE("kind-infer: camera RAW files are developed and enhanced") {
   CHECK_THAT(failure(dir, "in/b.dng --in-place"), Contains("only read here"));
   CHECK_THAT(failure(dir, "in/a.jpg -o x.dng"), Contains("such files are only read here"));
   CHECK(Catch::StartsWith("\x89PNG").match(run(dir, "in/b.dng -o -").out.substr(0, 4)));
+}
+
+TEST_CASE("kind-infer: all frames of an animated picture are enhanced") {
+  const TempDir dir;
+  Animation animation;
+  animation.plays = 3;
+  for (int i = 0; i < 4; ++i) {
+    Image image = smooth_picture(24, 18, 4);
+    for (int y = 0; y < 18; ++y) {
+      for (int x = 0; x < 24; ++x) image.set_sample(x, y, 3, x < 3 + i ? 0 : 255);
+    }
+    animation.frames.push_back({image, static_cast<std::uint16_t>(5 + i), 100});
+  }
+  dir.put("a.png", encode_animation("a", animation, ImageFormat::kPng));
+  const Result one = run(dir, "a.png -o b.png --ratio 2");
+  CHECK(one.code == 0);
+  CHECK_THAT(one.err, Contains("a.png: 24x18, 4 frames, ratio 2") && !Contains("left out"));
+  const Animation result = read_animation(dir / "b.png");
+  REQUIRE(result.frames.size() == 4);
+  CHECK(result.plays == 3);
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK((result.frames[i].delay == 5 + i && result.frames[i].per_second == 100));
+    const Image& image = result.frames[i].image;
+    REQUIRE((image.channels == 4 && image.bits == 8));
+    CHECK((image.sample(2 + static_cast<int>(i), 9, 3) == 0 && image.sample(3 + static_cast<int>(i), 9, 3) == 255));
+    CHECK(image.sample(12, 9, 1) != animation.frames[i].image.sample(12, 9, 1));
+  }
+  // The first frame is that of the picture alone, here a result that holds no others.
+  CHECK_THAT(run(dir, "a.png -o c.bmp --ratio 2").err, Contains("left out: transparency, further frames of the animation"));
+  CHECK_THAT(run(dir, "a.png -o d.png --ladder 2,3").err, Contains("further frames of the animation"));
+  CHECK(run(dir, "a.png --in-place --ratio 2").code == 0);
+  CHECK(slurp(dir / "a.png") == slurp(dir / "b.png"));
+  if (!can_animate(ImageFormat::kWebp)) return;
+  CHECK(run(dir, "a.png~ -o e.webp --quality 100 --ratio 2").code == 0);
+  const Animation webp = read_animation(dir / "e.webp");
+  REQUIRE(webp.frames.size() == 4);
+  CHECK(webp.plays == 3);
+  CHECK(webp.frames[2].delay * 100 == 7 * webp.frames[2].per_second);
+  CHECK(std::abs(webp.frames[3].image.sample(12, 9, 1) - result.frames[3].image.sample(12, 9, 1)) <= 1);
+  CHECK(run(dir, "e.webp -o out/ --strength 0").code == 0);
+  CHECK(read_animation(dir / "out/e.webp").frames.size() == 4);
 }
 
 TEST_CASE("kind-infer: bad inputs are named, one line each, and the others done") {

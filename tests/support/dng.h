@@ -24,7 +24,7 @@ struct Dng {
   std::array<double, 3> daylight = {0.5, 1, 0.6};
   std::optional<std::array<double, 3>> as_shot = std::array<double, 3>{0.5, 1, 0.6};
   std::optional<std::array<unsigned, 4>> crop = {};  ///< Column, row, width and height.
-  bool preview = false;                              ///< The first directory has a small picture and leads to the sensor's.
+  bool preview = false;  ///< The first directory has a small picture and leads to the sensor's.
   std::string xmp = "", lens = "";
   bool exif = true;
 };
@@ -53,7 +53,8 @@ class Directory {
   void ratios(unsigned tag, const std::vector<double>& values, bool with_sign = false) {
     std::string all;
     for (const double value : values) {
-      all += number(static_cast<std::uint32_t>(static_cast<std::int32_t>(std::lround(value * 10000))), 4) + number(10000, 4);
+      all += number(static_cast<std::uint32_t>(static_cast<std::int32_t>(std::lround(value * 10000))), 4) +
+             number(10000, 4);
     }
     bytes(tag, with_sign ? 10 : 5, values.size(), all);
   }
@@ -98,7 +99,9 @@ class Directory {
 inline constexpr double kToSrgb[3][3] = {
     {3.2404542, -1.5371385, -0.4985314}, {-0.9692660, 1.8760108, 0.0415560}, {0.0556434, -0.2040259, 1.0572252}};
 
-inline double to_light(double value) { return value <= 0.04045 ? value / 12.92 : std::pow((value + 0.055) / 1.055, 2.4); }
+inline double to_light(double value) {
+  return value <= 0.04045 ? value / 12.92 : std::pow((value + 0.055) / 1.055, 2.4);
+}
 
 }  // namespace dng_detail
 
@@ -198,7 +201,8 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
     first.longs(34665, {static_cast<unsigned>(at_exif)});
     first.longs(34853, {static_cast<unsigned>(at_gps)});
   }
-  std::string file = (dng.little ? "II" : "MM") + numbers.number(42, 2) + numbers.number(at_first, 4) + std::string(8, '\x40');
+  std::string file =
+      (dng.little ? "II" : "MM") + numbers.number(42, 2) + numbers.number(at_first, 4) + std::string(8, '\x40');
   file += first.file(at_first);
   if (dng.preview) file += sensor.file(at_sensor);
   if (dng.exif) file += exif.file(at_exif) + gps.file(at_gps);

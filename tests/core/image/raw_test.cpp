@@ -181,7 +181,8 @@ TEST_CASE("raw: EXIF data and XMP are those of the developed picture") {
   for (const char* kept : {"A maker of cameras", "A model", "2026:11:30 12:34:56", "A lens 50mm f/1.8"}) {
     CHECK_THAT(exif, Contains(kept));
   }
-  for (const char* left : {"A maker's model", "private numbers", "note with offsets"}) CHECK_THAT(exif, !Contains(left));
+  for (const char* left : {"A maker's model", "private numbers", "note with offsets"})
+    CHECK_THAT(exif, !Contains(left));
   CHECK(metadata.dropped == std::vector<std::string>{"maker's note"});
   CHECK(exif_orientation(metadata.exif) == 1);
   CHECK_FALSE(exif_is_adobe_rgb(metadata.exif));
@@ -222,7 +223,8 @@ TEST_CASE("raw: files are known by their content, and a plain TIFF stays one") {
     CHECK(is_raw_tiff(file) == true);
     for (const char* name : {"p.dng", "p.tif", "p", "p.jpg"}) {
       if (!can_read_image(ImageFormat::kRaw)) {
-        CHECK_THAT(error_of([&] { read_image(dir.put(name, file)); }), Contains("a camera RAW file, which is not read"));
+        CHECK_THAT(error_of([&] { read_image(dir.put(name, file)); }),
+                   Contains("a camera RAW file, which is not read"));
         continue;
       }
       CHECK(image_info(dir.put(name, file)).format == ImageFormat::kRaw);
@@ -286,13 +288,19 @@ TEST_CASE("raw: kinds that LibRaw does not know are refused with what to do") {
   std::string text = text_of(file);
   REQUIRE(text.find(entry) != std::string::npos);
   text.replace(text.find(entry) + 8, 2, "\x42\xcd");
-  const std::string unknown = "LibRaw [0-9.]+ does not know this camera or kind of file; convert it to DNG or PNG first";
-  CHECK_THAT(error_of([&] { read_image(dir.put("new.dng", text)); }), Catch::Matches("cannot read .* as RAW: " + unknown));
+  const std::string unknown =
+      "LibRaw [0-9.]+ does not know this camera or kind of file; convert it to DNG or PNG first";
+  CHECK_THAT(error_of([&] { read_image(dir.put("new.dng", text)); }),
+             Catch::Matches("cannot read .* as RAW: " + unknown));
   // Nor does it take pictures of less than 22 pixels a side.
   CHECK_THAT(error_of([&] { read_image(dir.put("small.dng", dng_file(scene(21, 30)))); }),
              Catch::Matches("cannot read .* as RAW: " + unknown));
-  const std::string box("\0\0\0\x18" "ftypcrx \0\0\0\1crx isom", 24);
-  CHECK_THAT(error_of([&] { read_image(dir.put("x.cr3", box)); }), Catch::Matches("cannot read .* as RAW: the file ends early or is damaged"));
+  const std::string box(
+      "\0\0\0\x18"
+      "ftypcrx \0\0\0\1crx isom",
+      24);
+  CHECK_THAT(error_of([&] { read_image(dir.put("x.cr3", box)); }),
+             Catch::Matches("cannot read .* as RAW: the file ends early or is damaged"));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// TIFF files of the many kinds that other programs write, made by libtiff.
+// TIFF files of the many kinds that other programs write, made by libtiff. Long because there are so many.
 
 #include <catch2/catch.hpp>
 
