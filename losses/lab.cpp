@@ -7,7 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
-#include "core/ops/reduce.h"
+#include "losses/distance.h"
 
 namespace kind {
 namespace {
@@ -143,7 +143,7 @@ Variable<T> LabDifference::operator()(const Variable<T>& x, const Variable<T>& t
       inputs[k].add_grad(gradient);
     }
   };
-  return mean(Variable<T>::from_op(std::move(values), {x, t}, backward));
+  return batch_mean(Variable<T>::from_op(std::move(values), {x, t}, backward));
 }
 
 template Variable<float> LabDifference::operator()(const Variable<float>&, const Variable<float>&) const;
