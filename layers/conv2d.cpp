@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "core/autograd/batch_part.h"
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/base/sum.h"
 #include "core/kernels/kernels.h"
 
 namespace kind {
@@ -90,14 +92,55 @@ void add_bias(const Tensor<T>& bias, Tensor<T>& y) {
   });
 }
 
-/// Sums of g [n, oc, h, w] over all but the channels, in double and in a fixed order.
+/// The sum over the `pairs` pairs of a batch of n pictures, in the order of merge_pairs, of gradients of this shape;
+/// of_picture(i, to) makes that of picture i.
+template <class T, class OfPicture>
+Tensor<T> sum_over_pairs(const Shape& shape, std::int64_t n, std::int64_t pairs, const OfPicture& of_picture) {
+  std::vector<Tensor<T>> sums;
+  const auto add = [](Tensor<T>& to, const Tensor<T>& from) {
+    parallel_for(to.size(), 32768, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) to.data()[i] += from.data()[i];
+    });
+  };
+  const auto of_pair = [&](std::int64_t pair) {
+    Tensor<T> sum(shape);
+    of_picture(pair, sum.data());
+    for (std::int64_t i = pair + pairs; i < n; i += pairs) {
+      Tensor<T> other(shape);
+      of_picture(i, other.data());
+      add(sum, other);
+    }
+    return sum;
+  };
+  // Depth first, so that few sums are held at once.
+  const auto of_node = [&](const auto& self, std::int64_t first, std::int64_t count) -> Tensor<T> {
+    if (count == 1) return of_pair(first);
+    const std::int64_t half = (count + 1) / 2;
+    Tensor<T> sum = self(self, first, half);
+    add(sum, self(self, first + half, count - half));
+    return sum;
+  };
+  return of_node(of_node, 0, pairs);
+}
+
+/// The gradient to the weight of a convolution of n pictures, summed over pairs.
 template <class T>
-Tensor<T> bias_gradient(const Tensor<T>& g) {
+Tensor<T> weight_gradient(Conv2dGeometry g, std::int64_t pairs, const Shape& weight, const T* x, const T* dy) {
+  const std::int64_t n = g.n, x_size = g.ic * g.h * g.w, y_size = g.oc * g.oh * g.ow;
+  g.n = 1;
+  return sum_over_pairs<T>(weight, n, pairs, [&](std::int64_t i, T* to) {
+    kernels<T>().conv2d_weight_gradient(g, x + i * x_size, dy + i * y_size, to);
+  });
+}
+
+/// Sums of g [n, oc, h, w] over the pixels, in double and in a fixed order, and over the pairs.
+template <class T>
+Tensor<T> bias_gradient(const Tensor<T>& g, std::int64_t pairs) {
   const std::int64_t n = g.shape()[0], oc = g.shape()[1], plane = g.shape()[2] * g.shape()[3];
   Tensor<T> sums(Shape{oc});
   parallel_for(oc, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
-      double sum = 0;
+      std::vector<double> of_pairs(static_cast<std::size_t>(pairs));
       for (std::int64_t i = 0; i < n; ++i) {
         const T* from = g.data() + (i * oc + c) * plane;
         // Four sums at once, since one addition waits for the last.
@@ -107,9 +150,10 @@ Tensor<T> bias_gradient(const Tensor<T>& g) {
           for (int lane = 0; lane < 4; ++lane) part[lane] += static_cast<double>(from[p + lane]);
         }
         for (; p < plane; ++p) part[0] += static_cast<double>(from[p]);
-        sum += (part[0] + part[1]) + (part[2] + part[3]);
+        of_pairs[static_cast<std::size_t>(i % pairs)] += (part[0] + part[1]) + (part[2] + part[3]);
       }
-      sums[c] = static_cast<T>(sum);
+      std::vector<T> rounded(of_pairs.begin(), of_pairs.end());
+      sums[c] = sum_of_pairs(pairs, rounded.data());
     }
   });
   return sums;
@@ -157,18 +201,17 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
                       y.data());
   std::vector<Variable<T>> inputs{x, weight};
   if (bias.defined()) inputs.push_back(bias);
-  return Variable<T>::from_op(std::move(y), inputs, [g](std::vector<Variable<T>>& in, const Tensor<T>& dy) {
+  const std::int64_t pairs = BatchPart::pairs_of(g.n);
+  return Variable<T>::from_op(std::move(y), inputs, [g, pairs](std::vector<Variable<T>>& in, const Tensor<T>& dy) {
     if (in[0].requires_grad()) {
       Tensor<T> dx(in[0].shape());
       kernels<T>().conv2d_input_gradient(g, in[1].value().data(), dy.data(), dx.data());
       in[0].add_grad(dx);
     }
     if (in[1].requires_grad()) {
-      Tensor<T> dweight(in[1].shape());
-      kernels<T>().conv2d_weight_gradient(g, in[0].value().data(), dy.data(), dweight.data());
-      in[1].add_grad(dweight);
+      in[1].add_grad(weight_gradient(g, pairs, in[1].shape(), in[0].value().data(), dy.data()));
     }
-    if (in.size() > 2 && in[2].requires_grad()) in[2].add_grad(bias_gradient(dy));
+    if (in.size() > 2 && in[2].requires_grad()) in[2].add_grad(bias_gradient(dy, pairs));
   });
 }
 
@@ -205,18 +248,17 @@ Variable<T> conv_transpose2d(const Variable<T>& x, const Variable<T>& weight, co
     add_bias(bias.value(), y);
     inputs.push_back(bias);
   }
-  return Variable<T>::from_op(std::move(y), inputs, [g](std::vector<Variable<T>>& in, const Tensor<T>& dy) {
+  const std::int64_t pairs = BatchPart::pairs_of(g.n);
+  return Variable<T>::from_op(std::move(y), inputs, [g, pairs](std::vector<Variable<T>>& in, const Tensor<T>& dy) {
     if (in[0].requires_grad()) {
       Tensor<T> dx(in[0].shape());
       kernels<T>().conv2d(g, dy.data(), in[1].value().data(), nullptr, dx.data());
       in[0].add_grad(dx);
     }
     if (in[1].requires_grad()) {
-      Tensor<T> dweight(in[1].shape());
-      kernels<T>().conv2d_weight_gradient(g, dy.data(), in[0].value().data(), dweight.data());
-      in[1].add_grad(dweight);
+      in[1].add_grad(weight_gradient(g, pairs, in[1].shape(), dy.data(), in[0].value().data()));
     }
-    if (in.size() > 2 && in[2].requires_grad()) in[2].add_grad(bias_gradient(dy));
+    if (in.size() > 2 && in[2].requires_grad()) in[2].add_grad(bias_gradient(dy, pairs));
   });
 }
 

@@ -9,7 +9,7 @@
 #include "core/base/sum.h"
 #include "core/ops/broadcast.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/reduce.h"
+#include "losses/batch_sum.h"
 #include "losses/blur.h"
 
 namespace kind {
@@ -85,7 +85,7 @@ Variable<T> ChromaDifference::operator()(const Variable<T>& x, const Variable<T>
   // Planes and blur are linear, so they are taken of the difference, once.
   const Variable<T> difference = opponent_difference(x, t);
   const Variable<T> blurred = sigma > 0 ? gaussian_blur("chroma", difference, sigma) : difference;
-  return mean(norm == Norm::kL1 ? abs(blurred) : square(blurred));
+  return batch_mean(norm == Norm::kL1 ? abs(blurred) : square(blurred));
 }
 
 template <class T>
@@ -103,10 +103,11 @@ Variable<T> Saturation::operator()(const Variable<T>& x, const Variable<T>& t) c
     whole[at] = color_product(b, b, plane) + e;
     slopes[at] = (color_product(a, b, plane) + e) / whole[at];
   });
-  double sum = 0;
-  for (const double s : slopes) sum += (s - 1) * (s - 1);
+  std::vector<double> squares;
+  for (const double s : slopes) squares.push_back((s - 1) * (s - 1));
+  const double sum = BatchPart::total(squares), all = static_cast<double>(BatchPart::whole(n));
   const auto backward = [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
-    const double share = 2 * static_cast<double>(g.item()) / static_cast<double>(n);
+    const double share = 2 * static_cast<double>(g.item()) / all;
     for (std::size_t k = 0; k < 2; ++k) {
       if (!inputs[k].requires_grad()) continue;
       Tensor<T> gradient(shape);
@@ -130,7 +131,7 @@ Variable<T> Saturation::operator()(const Variable<T>& x, const Variable<T>& t) c
       inputs[k].add_grad(gradient);
     }
   };
-  return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(sum / static_cast<double>(n))), {x, t}, backward);
+  return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(sum / all)), {x, t}, backward);
 }
 
 #define KIND_INSTANTIATE(T)                                                                        \

@@ -5,7 +5,6 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/reduce.h"
 #include "losses/blur.h"
 
 namespace kind {
@@ -40,7 +39,7 @@ Variable<T> ColorDifference::operator()(const Variable<T>& x, const Variable<T>&
   check_same_pictures("color", x.shape(), t.shape());
   // Blurring is linear, so the difference is blurred once.
   const Variable<T> blurred = gaussian_blur("color", x - t, sigma);
-  return mean(norm == Norm::kL1 ? abs(blurred) : square(blurred));
+  return batch_mean(norm == Norm::kL1 ? abs(blurred) : square(blurred));
 }
 
 namespace {
@@ -72,7 +71,7 @@ template <class T>
 Variable<T> EdgeDifference::operator()(const Variable<T>& x, const Variable<T>& t) const {
   check_same_pictures("edge", x.shape(), t.shape());
   const Variable<T> difference = x - t;
-  return mean(abs(Variable<T>::from_op(
+  return batch_mean(abs(Variable<T>::from_op(
       laplacian(difference.value()), {difference},
       [](std::vector<Variable<T>>& inputs, const Tensor<T>& g) { inputs[0].add_grad(laplacian(g)); })));
 }

@@ -8,6 +8,7 @@
 #include "core/base/sum.h"
 #include "core/ops/broadcast.h"
 #include "core/ops/elementwise.h"
+#include "losses/batch_sum.h"
 #include "losses/blur.h"
 
 namespace kind {
@@ -18,10 +19,10 @@ template <class T>
 Variable<T> mean_quotient(const Variable<T>& l, const Variable<T>& i, T floor) {
   const Tensor<T>&vl = l.value(), &vi = i.value();
   const T *pl = vl.data(), *pi = vi.data();
-  const double count = static_cast<double>(vl.size());
+  const double count = whole_count(vl.shape());
   // Written so that a NaN is kept.
   const auto divisor = [floor](T v) { return v < floor ? floor : v; };
-  const double sum = parallel_sum(vl.size(), [=](std::int64_t k) { return pl[k] / divisor(pi[k]); });
+  const double sum = batch_sum(vl.shape(), [=](std::int64_t k) { return pl[k] / divisor(pi[k]); });
   const auto backward = [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
     const T share = static_cast<T>(static_cast<double>(g.item()) / count);
     if (inputs[0].requires_grad()) inputs[0].add_grad(map1(vi, [=](T v) { return share / divisor(v); }));
@@ -39,11 +40,11 @@ Variable<T> mean_quotient(const Variable<T>& l, const Variable<T>& i, T floor) {
 /// mean(m exp(-c m)) with m = a + b, as one operation; both have the derivative (1 - c m) exp(-c m).
 template <class T>
 Variable<T> mean_kept(const Variable<T>& a, const Variable<T>& b, T c) {
-  const double count = static_cast<double>(a.value().size());
+  const double count = whole_count(a.shape());
   const Tensor<T> m = map2("mutual_consistency", a.value(), b.value(), [](T u, T v) { return u + v; });
   const Tensor<T> weight = map1(m, [c](T v) { return std::exp(-c * v); });
   const T *pm = m.data(), *pw = weight.data();
-  const double sum = parallel_sum(m.size(), [=](std::int64_t k) { return pm[k] * pw[k]; });
+  const double sum = batch_sum(m.shape(), [=](std::int64_t k) { return pm[k] * pw[k]; });
   const auto backward = [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
     const T share = static_cast<T>(static_cast<double>(g.item()) / count);
     const Tensor<T> slope = map2("gradient", m, weight, [=](T v, T e) { return share * (1 - c * v) * e; });

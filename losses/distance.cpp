@@ -8,6 +8,7 @@
 #include "core/base/parallel.h"
 #include "core/base/sum.h"
 #include "core/ops/broadcast.h"
+#include "losses/batch_sum.h"
 
 namespace kind {
 
@@ -36,10 +37,10 @@ Variable<T> mean_distance(const char* term, const Variable<T>& a, const Variable
   check_same_pictures(term, a.shape(), b.shape());
   const Tensor<T>&va = a.value(), &vb = b.value();
   const T *pa = va.data(), *pb = vb.data();
-  const double count = static_cast<double>(va.size());
+  const double count = whole_count(va.shape());
   const bool l1 = norm == Norm::kL1;
-  const double sum = l1 ? parallel_sum(va.size(), [=](std::int64_t i) { return std::abs(pa[i] - pb[i]); })
-                        : parallel_sum(va.size(), [=](std::int64_t i) { return (pa[i] - pb[i]) * (pa[i] - pb[i]); });
+  const double sum = l1 ? batch_sum(va.shape(), [=](std::int64_t i) { return std::abs(pa[i] - pb[i]); })
+                        : batch_sum(va.shape(), [=](std::int64_t i) { return (pa[i] - pb[i]) * (pa[i] - pb[i]); });
   const auto backward = [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
     const double share = static_cast<double>(g.item()) / count;
     for (std::size_t i = 0; i < 2; ++i) {
@@ -53,6 +54,19 @@ Variable<T> mean_distance(const char* term, const Variable<T>& a, const Variable
 }
 
 template <class T>
+Variable<T> batch_mean(const Variable<T>& x) {
+  const Shape shape = x.shape();
+  const double count = whole_count(shape);
+  const T* from = x.value().data();
+  const double sum = batch_sum(shape, [=](std::int64_t i) { return from[i]; });
+  return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(sum / count)), {x},
+                              [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
+                                const double share = static_cast<double>(g.item()) / count;
+                                inputs[0].add_grad(Tensor<T>::full(shape, static_cast<T>(share)));
+                              });
+}
+
+template <class T>
 Variable<T> mean_weighted_distance(const char* term, const Variable<T>& a, const Variable<T>& b,
                                    const Tensor<T>& weight, Norm norm) {
   check_same_pictures(term, a.shape(), b.shape());
@@ -61,7 +75,7 @@ Variable<T> mean_weighted_distance(const char* term, const Variable<T>& a, const
   const Shape shape = a.shape();
   const Tensor<T>&va = a.value(), &vb = b.value();
   const std::int64_t planes = shape[0] * shape[1], plane = shape[2] * shape[3];
-  const double count = static_cast<double>(va.size());
+  const double count = whole_count(shape);
   const bool l1 = norm == Norm::kL1;
   // Calls use(plane, values of a, of b, weights) for each plane, shared out among threads.
   const auto each_plane = [=](const auto& use) {
@@ -78,8 +92,9 @@ Variable<T> mean_weighted_distance(const char* term, const Variable<T>& a, const
       return l1 ? std::abs(d) : d * d;
     });
   });
-  double sum = 0;
-  for (const double part : sums) sum += part;
+  std::vector<double> of_pictures(static_cast<std::size_t>(shape[0]));
+  for (std::size_t p = 0; p < sums.size(); ++p) of_pictures[p / static_cast<std::size_t>(shape[1])] += sums[p];
+  const double sum = BatchPart::total(of_pictures);
   const auto backward = [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
     const double share = static_cast<double>(g.item()) / count;
     for (std::size_t k = 0; k < 2; ++k) {
@@ -104,6 +119,8 @@ template Variable<float> mean_weighted_distance(const char*, const Variable<floa
                                                 const Tensor<float>&, Norm);
 template Variable<double> mean_weighted_distance(const char*, const Variable<double>&, const Variable<double>&,
                                                  const Tensor<double>&, Norm);
+template Variable<float> batch_mean(const Variable<float>&);
+template Variable<double> batch_mean(const Variable<double>&);
 template Variable<float> mean_distance(const char*, const Variable<float>&, const Variable<float>&, Norm);
 template Variable<double> mean_distance(const char*, const Variable<double>&, const Variable<double>&, Norm);
 

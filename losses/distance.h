@@ -17,10 +17,15 @@ void norm_field(V& v, Norm& norm) {
                {{"l1", Norm::kL1}, {"l2", Norm::kL2}});
 }
 
-/// The mean distance of two pictures of the same shape [n, c, h, w], as a scalar. Throws Error naming `term` and both
+/// The mean distance, over the whole batch, of two pictures of the same shape [n, c, h, w], as a scalar. Throws Error naming `term` and both
 /// shapes if they differ or are no pictures.
 template <class T>
 Variable<T> mean_distance(const char* term, const Variable<T>& a, const Variable<T>& b, Norm norm);
+
+/// The mean of all elements of x [n, c, h, w] over the whole batch (core/autograd/batch_part.h), as a scalar. Terms take
+/// it, not mean() of core/ops/reduce.h, which would be that of the part of the batch at hand.
+template <class T>
+Variable<T> batch_mean(const Variable<T>& x);
 
 /// The same with every difference multiplied by the weight of its pixel, [n, 1, h, w], before its norm is taken: mean
 /// |w (a - b)| or mean (w (a - b))^2. No gradient flows into the weight. Throws Error if it has another shape, too.

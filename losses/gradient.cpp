@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/autograd/batch_part.h"
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/base/sum.h"
@@ -113,16 +114,33 @@ Variable<T> stretched_difference(const Variable<T>& x, Offset plus, Offset minus
   const Extent whole{shape[2], shape[3]};
   const Tensor<T> signed_map = difference(x.value(), shape, whole, whole, plus, minus);
   const std::pair<T, T> range = absolute_range(signed_map);
-  const T low = range.first, high = range.second, span = high - low + static_cast<T>(1e-4);
+  double least = static_cast<double>(range.first), greatest = static_cast<double>(range.second);
+  BatchPart::extend(least, greatest);
+  const BatchPart* const part = BatchPart::current();
+  const T low = static_cast<T>(least), high = static_cast<T>(greatest), span = high - low + static_cast<T>(1e-4);
   const auto stretched = [=](T d) { return (std::abs(d) - low) / span; };
   return Variable<T>::from_op(
       map1(signed_map, stretched), {x}, [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {
         const T *d = signed_map.data(), *pg = g.data();
-        const std::int64_t count = g.size();
-        const double total = parallel_sum(count, [=](std::int64_t i) { return pg[i]; });
-        const double weighted = parallel_sum(count, [=](std::int64_t i) { return pg[i] * stretched(d[i]); });
-        const double lowest = parallel_sum(count, [=](std::int64_t i) { return std::abs(d[i]) == low ? 1.0 : 0.0; });
-        const double highest = parallel_sum(count, [=](std::int64_t i) { return std::abs(d[i]) == high ? 1.0 : 0.0; });
+        // Over the whole batch: the gradient, the gradient times the map, and how many are the least and the greatest.
+        const BatchScope scope(part);
+        const std::int64_t n = shape[0], size = g.size() / n;
+        std::vector<double> sums(static_cast<std::size_t>(4 * n));
+        parallel_for(n, std::max<std::int64_t>(1, kElementGrain / size), [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t p = begin; p < end; ++p) {
+            const auto put = [&](std::int64_t which, const auto& term) {
+              sums[static_cast<std::size_t>(which * n + p)] =
+                  parallel_sum(size, [&](std::int64_t i) { return term(p * size + i); });
+            };
+            put(0, [=](std::int64_t i) { return pg[i]; });
+            put(1, [=](std::int64_t i) { return pg[i] * stretched(d[i]); });
+            put(2, [=](std::int64_t i) { return std::abs(d[i]) == low ? 1.0 : 0.0; });
+            put(3, [=](std::int64_t i) { return std::abs(d[i]) == high ? 1.0 : 0.0; });
+          }
+        });
+        BatchPart::totals(sums, n);
+        const auto sum = [&](std::int64_t which) { return sums[static_cast<std::size_t>(which * n)]; };
+        const double total = sum(0), weighted = sum(1), lowest = sum(2), highest = sum(3);
         const double s = static_cast<double>(span);
         const T to_low = static_cast<T>((weighted - total) / s / std::max(lowest, 1.0));
         const T to_high = static_cast<T>(-weighted / s / std::max(highest, 1.0));

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/autograd/batch_part.h"
 #include "core/autograd/variable.h"
 #include "core/config/config.h"
 #include "core/ops/elementwise.h"
@@ -45,20 +46,28 @@ double gt_mean_weight(double a, double b, double sigma);
 template <class T>
 std::vector<LevelledPicture<T>> levelled_pictures(double sigma, const Variable<T>& output, const Variable<T>& target);
 
-/// The mean over the pictures of w term(x, t) + (1 - w) term(f x, t), where `term` makes a scalar.
+/// The mean over the pictures of the whole batch of w term(x, t) + (1 - w) term(f x, t), where `term` makes a scalar.
 template <class T, class Term>
 Variable<T> mean_of_levelled(const std::vector<LevelledPicture<T>>& pictures, const Term& term) {
+  const double all = static_cast<double>(BatchPart::whole(static_cast<std::int64_t>(pictures.size())));
   Variable<T> sum;
-  const auto add = [&](const Variable<T>& x, const Variable<T>& t, double share) {
-    if (share <= 0) return;
-    const Variable<T> part = mul(term(x, t), static_cast<T>(share / static_cast<double>(pictures.size())));
-    sum = sum.defined() ? sum + part : part;
-  };
-  for (const LevelledPicture<T>& p : pictures) {
-    add(p.picture, p.target, p.weight);
-    add(p.scaled, p.target, 1 - p.weight);
+  std::vector<double> values;
+  {
+    const BatchScope alone(nullptr);  // a term's batch is one picture
+    for (const LevelledPicture<T>& p : pictures) {
+      values.push_back(0);
+      const auto add = [&](const Variable<T>& x, double share) {
+        if (share <= 0) return;
+        const Variable<T> part = mul(term(x, p.target), static_cast<T>(share / all));
+        values.back() += static_cast<double>(part.value().item());
+        sum = sum.defined() ? sum + part : part;
+      };
+      add(p.picture, p.weight);
+      add(p.scaled, 1 - p.weight);
+    }
   }
-  return sum;
+  return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(BatchPart::total(values))), {sum},
+                              [](std::vector<Variable<T>>& inputs, const Tensor<T>& g) { inputs[0].add_grad(g); });
 }
 
 }  // namespace kind

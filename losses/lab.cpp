@@ -7,7 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
-#include "core/ops/reduce.h"
+#include "losses/distance.h"
 
 namespace kind {
 namespace {
@@ -166,7 +166,7 @@ Variable<T> mean_difference(const char* name, const Variable<T>& x, const Variab
       inputs[k].add_grad(gradient);
     }
   };
-  return mean(Variable<T>::from_op(std::move(values), {x, t}, backward));
+  return batch_mean(Variable<T>::from_op(std::move(values), {x, t}, backward));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "core/base/parallel.h"
 #include "core/base/sum.h"
 #include "core/ops/filter.h"
+#include "losses/batch_sum.h"
 #include "losses/distance.h"
 
 namespace kind {
@@ -104,7 +105,7 @@ struct WindowSlopes {
   Tensor<T> mean_x, mean_y, covariance, variances;
 };
 
-/// The sum of all windows' indices; fills the slopes that have storage.
+/// The sum of all windows' indices over the whole batch; fills the slopes that have storage.
 template <class T>
 double sum_of_windows(const Tensor<T>& x, const Tensor<T>& y, const Tensor<T>& taps, double range,
                       WindowSlopes<T>& slopes) {
@@ -161,9 +162,11 @@ double sum_of_windows(const Tensor<T>& x, const Tensor<T>& y, const Tensor<T>& t
     filter_rows<4>(taps, in, 0, first, last, produce, consume);
     sums[static_cast<std::size_t>(band)] = total;
   });
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
+  std::vector<double> of_pictures(static_cast<std::size_t>(s[0]));
+  for (std::size_t band = 0; band < sums.size(); ++band) {
+    of_pictures[band / (sums.size() / of_pictures.size())] += sums[band];
+  }
+  return BatchPart::total(of_pictures);
 }
 
 /// scale (F'(mean) + other F'(covariance) + 2 own F'(variances)), where F' spreads a window's slope over its pixels:
@@ -216,7 +219,7 @@ Variable<T> ssim(const Variable<T>& x, const Variable<T>& y, const SsimSpec& spe
     if (x.requires_grad()) slopes.mean_x = Tensor<T>(windows);
     if (y.requires_grad()) slopes.mean_y = Tensor<T>(windows);
   }
-  const double count = static_cast<double>(windows.size());
+  const double count = whole_count(windows);
   const double mean = sum_of_windows(x.value(), y.value(), taps, spec.range, slopes) / count;
   return Variable<T>::from_op(Tensor<T>::scalar(static_cast<T>(mean)), {x, y},
                               [slopes, taps, count](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {

@@ -49,10 +49,11 @@ const std::map<std::string, std::set<std::string>>& allowed() {
     lower({"losses", "losses/metrics", "nets", "nets/data", "nets/tensorflow", "nets/onnx"});
     add({{"train/data", {}},
          {"train/stages", {"train/data"}},
-         {"train/trainer", {"train/data", "train/stages"}},
-         {"train/sweep", {"train/data", "train/stages", "train/trainer"}},
-         {"train/report", {"train/data", "train/trainer", "train/sweep"}},
-         {"train", {"train/data", "train/stages", "train/trainer", "train/sweep", "train/report"}}});
+         {"train/parallel", {}},
+         {"train/trainer", {"train/data", "train/stages", "train/parallel"}},
+         {"train/sweep", {"train/data", "train/stages", "train/parallel", "train/trainer"}},
+         {"train/report", {"train/data", "train/parallel", "train/trainer", "train/sweep"}},
+         {"train", {"train/data", "train/stages", "train/parallel", "train/trainer", "train/sweep", "train/report"}}});
     add({{"infer/photo", {}}, {"infer/eval", {}}, {"infer", {"infer/photo", "infer/eval"}}});
     return r;
   }();

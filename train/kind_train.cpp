@@ -16,6 +16,7 @@
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
+#include "train/parallel/communicator.h"
 #include "train/sweep/branch.h"
 #include "train/sweep/sweep_run.h"
 #include "train/trainer/checkpoint.h"
@@ -132,9 +133,22 @@ int profile(const Options& options, const TrainConfig& config) {
   return kExitDone;
 }
 
-int run(const Options& options) {
+/// The signal that asks any rank to stop, 0 for none.
+int signal_of(Communicator& ranks) {
+  const int mine = stop_signal;
+  std::vector<int> all(static_cast<std::size_t>(ranks.size()));
+  ranks.gather(&mine, sizeof mine, all.data());
+  return *std::max_element(all.begin(), all.end());
+}
+
+int run(const Options& options, Communicator& ranks) {
   if (options.threads > 0) set_num_threads(options.threads);
-  const TrainConfig config = read_config(options);
+  TrainConfig config;
+  together(ranks, [&] {
+    check(ranks.size() == 1 || !(options.dry_run || options.profile || !options.export_to.empty()),
+          "only training itself runs on several ranks; start this without mpirun");
+    config = read_config(options);
+  });
   if (options.dry_run) {
     const std::string plan = plan_training(config);
     std::cout << to_json(config).dump(2) << std::endl;
@@ -161,34 +175,42 @@ int run(const Options& options) {
   listen_to_signals();
   bool finished = false;
   try {
-    if (!options.branch_from.empty()) branch_run(config, options.branch_from, out);
-    if (options.resume) std::filesystem::remove(out + "/failed.json");
-    finished = train(config, out, options.resume, callbacks, options.share_maps);
+    on_first(ranks, [&] {
+      if (!options.branch_from.empty()) branch_run(config, options.branch_from, out);
+      if (options.resume) std::filesystem::remove(out + "/failed.json");
+    });
+    finished = train(config, out, options.resume, callbacks, options.share_maps, ranks);
   } catch (const NotFinite& error) {
     console.close();
-    put_failure(out, error.what());
+    if (ranks.rank() == 0) put_failure(out, error.what());
     throw;
   } catch (...) {
     console.close();
     throw;
   }
   console.close();
+  // Which signal it was is told to all, since only some ranks may have got it.
+  const int signal = signal_of(ranks);
+  if (ranks.rank() > 0) return finished || signal == 0 ? kExitDone : 128 + signal;
   if (finished) {
     std::cout << out << "/model.safetensors" << std::endl;
     return kExitDone;
   }
-  if (stop_signal == 0) {
+  if (signal == 0) {
     const nlohmann::json reason{{"minutes", options.minutes}, {"step", Checkpoints(out).newest().value_or(0)}};
     write_file_atomic(out + "/stopped.json", reason.dump() + "\n");
     console.message(join("stopped after ", options.minutes, " minutes; go on with --resume"));
     return kExitDone;
   }
   console.message("stopped; go on with --resume");
-  return 128 + stop_signal;
+  return 128 + signal;
 }
 
 /// --sweep: lists, writes a script for, or carries out many runs.
 int sweep(const Options& options) {
+  check(!started_as_ranks(),
+        "a sweep runs on one machine; start it without mpirun, or write scripts for a cluster with "
+        "--emit");
   if (options.threads > 0) set_num_threads(options.threads);
   const SweepPlan plan = plan_sweep(options.sweep, options.set, options.data);
   const std::string out = options.out.empty() ? "runs/" + plan.name : options.out;
@@ -291,8 +313,21 @@ void add_options(CLI::App& app, Options& options) {
   add_documents(app);
 }
 
+/// The exit code, once all that was printed has arrived.
+int finish(int code) {
+  check(static_cast<bool>(std::cout), "cannot write to the standard output");
+  return code;
+}
+
+/// Ends a rank that has failed, other than one that has told the others: prints, and ends all.
+void end_ranks(Communicator* ranks, const std::string& line, int code) {
+  // Where all know, the first one speaks.
+  if (!ranks || !ranks->failed() || ranks->rank() == 0) std::cerr << line << std::endl;
+  if (ranks && ranks->size() > 1 && !ranks->failed()) ranks->abort(code);
+}
+
 /// What the command line, parsed, asks for; returns the exit code.
-int carry_out(const CLI::App& app, const Options& options) {
+int carry_out(const CLI::App& app, const Options& options, std::unique_ptr<Communicator>& ranks) {
   if (options.reference) {
     std::cout << describe_config<TrainConfig>("Config reference");
     return kExitDone;
@@ -310,9 +345,9 @@ int carry_out(const CLI::App& app, const Options& options) {
       check(!value.empty(), name, ": expected a value, got an empty one");
     }
   }
-  const int code = options.sweep.empty() ? run(options) : sweep(options);
-  check(static_cast<bool>(std::cout), "cannot write to the standard output");
-  return code;
+  if (!options.sweep.empty()) return finish(sweep(options));
+  ranks = started_ranks();
+  return finish(run(options, *ranks));
 }
 
 }  // namespace
@@ -320,23 +355,28 @@ int carry_out(const CLI::App& app, const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app("Trains KinD's nets from pairs of dark and bright pictures.", "kind-train");
   Options options;
+  std::unique_ptr<Communicator> ranks;
   try {
     app.set_version_flag(
-        "--version", [] { return version_text("kind-train", available_isas(), current_isa(), image_codec_names()); },
-        "Print version, kernel sets and picture types");
+        "--version",
+        [] {
+          return version_text("kind-train", available_isas(), current_isa(), image_codec_names()) +
+                 "\nMPI: " + mpi_version();
+        },
+        "Print version, kernel sets, picture types and MPI");
     add_options(app, options);
     app.parse(argc, argv);
-    return carry_out(app, options);
+    return carry_out(app, options, ranks);
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
     std::cerr << "kind-train: " << error.what() << "; see kind-train --help" << std::endl;
     return kExitError;
   } catch (const NotFinite& error) {
-    std::cerr << error_line("kind-train", error) << std::endl;
+    end_ranks(ranks.get(), error_line("kind-train", error), kExitSomeFailed);
     return kExitSomeFailed;
   } catch (const std::exception& error) {
-    std::cerr << error_line("kind-train", error) << std::endl;
+    end_ranks(ranks.get(), error_line("kind-train", error), kExitError);
     return kExitError;
   }
 }

@@ -40,4 +40,24 @@ double parallel_sum(std::int64_t count, const Term& term) {
   return total;
 }
 
+/// The order in which sums over the pairs of a batch are added, a binary tree: the sum of the first ceil(count / 2) pairs
+/// plus that of the others, and so within both. Calls merge(into, from) for every addition, where the sum of some pairs
+/// lies at the place of the first of them; the sum of all ends up at `first`. The tree of some pairs depends only on
+/// their number, so programs that hold one node of it each get the same bits as one that holds them all.
+template <class Merge>
+void merge_pairs(std::int64_t first, std::int64_t count, const Merge& merge) {
+  if (count < 2) return;
+  const std::int64_t half = (count + 1) / 2;
+  merge_pairs(first, half, merge);
+  merge_pairs(first + half, count - half, merge);
+  merge(first, first + half);
+}
+
+/// The same for numbers, which are overwritten: `stride` apart, the sum of all is the first one.
+template <class T>
+T sum_of_pairs(std::int64_t count, T* values, std::int64_t stride = 1) {
+  merge_pairs(0, count, [=](std::int64_t into, std::int64_t from) { values[into * stride] += values[from * stride]; });
+  return count > 0 ? values[0] : T(0);
+}
+
 }  // namespace kind

@@ -134,9 +134,12 @@ void block_pack(const float* x, std::int64_t x_image, std::int64_t channels, std
                 const BlockMap& y, std::int64_t y0, std::int64_t y1, std::int64_t first_row = 0);
 
 /// dweight [oc, ic, kernel, kernel] (kernel 1 or 3, SAME) and, unless null, dbias [oc] of a convolution from x to dy.
+/// Each is the sum over the `pairs` pairs of the batch, in the order of merge_pairs (core/base/sum.h); image i belongs to
+/// pair i % pairs, so `pairs` divides n. A pair's share depends only on the pair.
 void block_weight_gradient(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel,
-                           const BlockParts& x, const BlockMap& dy, float* dweight, float* dbias);
-/// dweight [ic, oc, 2, 2] of block_up.
-void block_up_weight_gradient(const BlockKernels& kernels, const BlockMap& x, const BlockMap& dy, float* dweight);
+                           const BlockParts& x, const BlockMap& dy, std::int64_t pairs, float* dweight, float* dbias);
+/// dweight [ic, oc, 2, 2] of block_up, summed in the same way.
+void block_up_weight_gradient(const BlockKernels& kernels, const BlockMap& x, const BlockMap& dy, std::int64_t pairs,
+                              float* dweight);
 
 }  // namespace kind

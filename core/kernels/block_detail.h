@@ -94,6 +94,6 @@ void winograd_conv(const BlockKernels& kernels, const WinogradKernels& f, const 
                    std::int64_t y1, const float* prepared);
 /// block_weight_gradient's sum by Winograd's algorithm, kernel 3, whole blocks of channels.
 void winograd_weight_gradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
-                              const BlockMap& dy, float* dweight);
+                              const BlockMap& dy, std::int64_t pairs, float* dweight);
 
 }  // namespace kind

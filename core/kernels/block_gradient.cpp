@@ -3,6 +3,7 @@
 
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
+#include "core/base/sum.h"
 #include "core/kernels/block_detail.h"
 
 namespace kind {
@@ -10,9 +11,11 @@ namespace {
 
 // Pixels of one strip: the rows of one input block and two output blocks stay in the first-level cache.
 constexpr std::int64_t kStripPixels = 512;
-// The sum over strips is cut into parts that different threads can take; where it is cut depends on the sizes alone.
+// A pair's sum over strips is cut into parts that different threads can take; where it is cut depends on the sizes alone.
 constexpr std::int64_t kMostParts = 16;
 constexpr std::int64_t kPartFloats = 512 * 1024;
+// Sums of several pairs that are held at once.
+constexpr std::int64_t kHeldFloats = 16 * 1024 * 1024;
 
 /// The weight gradient of `taps` x `taps` kernels, or of the 2x2 stride-2 transposed convolution, as sums over strips.
 struct StripSums {
@@ -23,6 +26,7 @@ struct StripSums {
   std::int64_t taps;       // columns that one strip makes: 1 or 3
   std::int64_t positions;  // (tap row, tap column group) pairs
   std::int64_t ic, oc;
+  std::int64_t pairs;  // image i belongs to pair i % pairs
 
   std::int64_t lanes() const { return kernels.lanes; }
   std::int64_t inputs() const { return strip_inputs(taps); }
@@ -35,8 +39,8 @@ struct StripSums {
   std::int64_t block_floats() const { return positions * columns() * input_groups() * strip_floats(); }
   bool transposed() const { return tap_rows == 2; }
 
-  /// Adds the rows r0 <= r < r1 (image and row of x) to `sums`.
-  void add_rows(std::int64_t block, std::int64_t r0, std::int64_t r1, float* sums) const {
+  /// Adds the rows r0 <= r < r1 of a pair (its images' rows, one image after the other) to `sums`.
+  void add_rows(std::int64_t pair_number, std::int64_t block, std::int64_t r0, std::int64_t r1, float* sums) const {
     const std::int64_t h = x[0].h;
     std::vector<const float*> from, to0, to1;
     for (std::int64_t position = 0; position < positions; ++position) {
@@ -46,7 +50,7 @@ struct StripSums {
         to0.clear();
         to1.clear();
         for (std::int64_t r = r0; r < r1; ++r) {
-          const std::int64_t in = r / h, y = r % h;
+          const std::int64_t in = pair_number + r / h * pairs, y = r % h;
           if (transposed()) {
             const std::int64_t dy_row = 2 * y + position / 2;
             if (dy_row >= dy.h) continue;
@@ -89,48 +93,81 @@ struct StripSums {
     }
   }
 
-  template <class Store>
-  void run(const Store& store) const {
-    const std::int64_t rows = x[0].n * x[0].h, strip = std::max<std::int64_t>(1, kStripPixels / x[0].w);
+  /// Sums of all blocks over `count` pairs from pair `first` on.
+  void sum_pairs(std::int64_t first, std::int64_t count, float* to) const {
+    const std::int64_t all = x.blocks() * block_floats();
+    if (count > 1 && count * all > kHeldFloats) {
+      const std::int64_t half = (count + 1) / 2;  // as merge_pairs halves them
+      Buffer<float> others(all);
+      sum_pairs(first, half, to);
+      sum_pairs(first + half, count - half, others.data());
+      const float* from = others.data();
+      parallel_for(all, 32768, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) to[i] += from[i];
+      });
+      return;
+    }
+    const std::int64_t rows = x[0].n / pairs * x[0].h, strip = std::max<std::int64_t>(1, kStripPixels / x[0].w);
     const std::int64_t strips = ceil_div(rows, strip), blocks = x.blocks();
-    const std::int64_t parts =
-        std::clamp<std::int64_t>(std::min(kPartFloats / (blocks * block_floats()), strips / 4), 1, kMostParts);
-    Buffer<float> sums(parts * blocks * block_floats());
-    parallel_for(parts * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t parts = std::clamp<std::int64_t>(std::min(kPartFloats / all, strips / 4), 1, kMostParts);
+    Buffer<float> sums(count * parts * all);  // [pair][part][block]
+    parallel_for(count * parts * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t task = begin; task < end; ++task) {
-        const std::int64_t part = task / blocks, block = task % blocks;
-        float* to = sums.data() + task * block_floats();
-        std::fill(to, to + block_floats(), 0.0f);
+        const std::int64_t part = task / blocks % parts;
+        float* own = sums.data() + task * block_floats();
+        std::fill(own, own + block_floats(), 0.0f);
         for (std::int64_t s = strips * part / parts; s < strips * (part + 1) / parts; ++s) {
-          add_rows(block, s * strip, std::min(rows, (s + 1) * strip), to);
+          add_rows(first + task / blocks / parts, task % blocks, s * strip, std::min(rows, (s + 1) * strip), own);
         }
       }
     });
     parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t block = begin; block < end; ++block) {
-        float* to = sums.data() + block * block_floats();
-        for (std::int64_t part = 1; part < parts; ++part) {
-          const float* from = to + part * blocks * block_floats();
-          for (std::int64_t i = 0; i < block_floats(); ++i) to[i] += from[i];
+        const auto at = [&](std::int64_t pair, std::int64_t part) {
+          return sums.data() + ((pair * parts + part) * blocks + block) * block_floats();
+        };
+        const auto add = [&](float* into, const float* from) {
+          for (std::int64_t i = 0; i < block_floats(); ++i) into[i] += from[i];
+        };
+        for (std::int64_t pair = 0; pair < count; ++pair) {
+          for (std::int64_t part = 1; part < parts; ++part) add(at(pair, 0), at(pair, part));
         }
-        scatter(block, to, store);
+        merge_pairs(0, count, [&](std::int64_t into, std::int64_t from) { add(at(into, 0), at(from, 0)); });
+        std::copy_n(at(0, 0), block_floats(), to + block * block_floats());
+      }
+    });
+  }
+
+  template <class Store>
+  void run(const Store& store) const {
+    Buffer<float> sums(x.blocks() * block_floats());
+    sum_pairs(0, pairs, sums.data());
+    parallel_for(x.blocks(), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t block = begin; block < end; ++block) {
+        scatter(block, sums.data() + block * block_floats(), store);
       }
     });
   }
 };
 
-void bias_gradient(const BlockKernels& kernels, const BlockMap& dy, float* dbias) {
+void bias_gradient(const BlockKernels& kernels, const BlockMap& dy, std::int64_t pairs, float* dbias) {
   parallel_for(dy.blocks(), ceil_div(16384, dy.n * dy.h * dy.w), [&](std::int64_t begin, std::int64_t end) {
     alignas(kAlignment) float row[kMostLanes];
+    Buffer<float> of_pairs(pairs * dy.lanes);
     for (std::int64_t block = begin; block < end; ++block) {
-      double sums[kMostLanes] = {};
-      for (std::int64_t r = 0; r < dy.n * dy.h; ++r) {
-        std::fill(row, row + kMostLanes, 0.0f);
-        kernels.sum_row(dy.row(r / dy.h, block, r % dy.h), dy.w, row);
-        for (std::int64_t lane = 0; lane < dy.lanes; ++lane) sums[lane] += static_cast<double>(row[lane]);
+      for (std::int64_t pair = 0; pair < pairs; ++pair) {
+        double sums[kMostLanes] = {};
+        for (std::int64_t r = 0; r < dy.n / pairs * dy.h; ++r) {
+          std::fill(row, row + kMostLanes, 0.0f);
+          kernels.sum_row(dy.row(pair + r / dy.h * pairs, block, r % dy.h), dy.w, row);
+          for (std::int64_t lane = 0; lane < dy.lanes; ++lane) sums[lane] += static_cast<double>(row[lane]);
+        }
+        for (std::int64_t lane = 0; lane < dy.lanes; ++lane) {
+          of_pairs[pair * dy.lanes + lane] = static_cast<float>(sums[lane]);
+        }
       }
       for (std::int64_t lane = 0; lane < std::min(dy.lanes, dy.channels - block * dy.lanes); ++lane) {
-        dbias[block * dy.lanes + lane] = static_cast<float>(sums[lane]);
+        dbias[block * dy.lanes + lane] = sum_of_pairs(pairs, of_pairs.data() + lane, dy.lanes);
       }
     }
   });
@@ -139,22 +176,24 @@ void bias_gradient(const BlockKernels& kernels, const BlockMap& dy, float* dbias
 }  // namespace
 
 void block_weight_gradient(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t kernel,
-                           const BlockParts& x, const BlockMap& dy, float* dweight, float* dbias) {
-  if (dbias) bias_gradient(kernels, dy, dbias);
+                           const BlockParts& x, const BlockMap& dy, std::int64_t pairs, float* dweight, float* dbias) {
+  if (dbias) bias_gradient(kernels, dy, pairs, dbias);
   // F(4x4) whatever the convolution takes: the larger tile's rounding errors add up over all tiles.
-  if (algorithm != ConvAlgorithm::kDirect) return winograd_weight_gradient(kernels, kernels.f4, x, dy, dweight);
+  if (algorithm != ConvAlgorithm::kDirect) return winograd_weight_gradient(kernels, kernels.f4, x, dy, pairs, dweight);
   const std::int64_t ic = x.channels(), oc = dy.channels;
-  StripSums{kernels, x, dy, kernel, kernel, kernel, ic, oc}.run(
+  StripSums{kernels, x, dy, kernel, kernel, kernel, ic, oc, pairs}.run(
       [&](std::int64_t in, std::int64_t out, std::int64_t position, std::int64_t tap, float sum) {
         dweight[((out * ic + in) * kernel + position) * kernel + tap] = sum;
       });
 }
 
-void block_up_weight_gradient(const BlockKernels& kernels, const BlockMap& x, const BlockMap& dy, float* dweight) {
+void block_up_weight_gradient(const BlockKernels& kernels, const BlockMap& x, const BlockMap& dy, std::int64_t pairs,
+                              float* dweight) {
   const std::int64_t ic = x.channels, oc = dy.channels;
-  StripSums{kernels, x, dy, 2, 1, 4, ic, oc}.run([&](std::int64_t in, std::int64_t out, std::int64_t position,
-                                                     std::int64_t,
-                                                     float sum) { dweight[(in * oc + out) * 4 + position] = sum; });
+  StripSums{kernels, x, dy, 2, 1, 4, ic, oc, pairs}.run(
+      [&](std::int64_t in, std::int64_t out, std::int64_t position, std::int64_t, float sum) {
+        dweight[(in * oc + out) * 4 + position] = sum;
+      });
 }
 
 void block_up_input_gradient(const BlockKernels& kernels, const BlockMap& dy, const float* weight,

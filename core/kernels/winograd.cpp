@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
+#include "core/base/sum.h"
 #include "core/kernels/block_detail.h"
 
 namespace kind {
@@ -249,50 +250,43 @@ class WinogradConv {
   const Buffer<float> bias_;
 };
 
-// Sums of one part of the tiles, for all points: what different parts may hold together.
+// Sums of one part of a pair's tiles, for all points: what different parts may hold together.
 constexpr std::int64_t kPartFloats = 4 * 1024 * 1024;
 constexpr std::int64_t kMostParts = 16;
 // Tiles that are worth the memory of a part.
 constexpr std::int64_t kLeastTiles = 96;
 
 /// The gradient to a 3x3 weight by the transposes of the same transforms: dU = V^T (A dy A^T) at each point, summed
-/// over the tiles, and dw = G^T dU G.
+/// over the tiles of a pair, and dw = G^T dU G, summed over the pairs in the order of merge_pairs.
 class WinogradWeightGradient {
  public:
-  WinogradWeightGradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x, const BlockMap& dy)
+  WinogradWeightGradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x, const BlockMap& dy,
+                         std::int64_t pairs)
       : kernels_(kernels),
         f_(f),
         grid_(kernels, f, x, 0, dy.h),
         dy_(dy),
-        tiles_(grid_.size()),
+        pairs_(pairs),
+        of_picture_(grid_.rows * grid_.columns),
+        of_pair_(of_picture_ * (dy.n / pairs)),
         ic_(x.channels()),
         groups_(ceil_div(dy.blocks(), 2)) {}
 
-  void run(float* dweight) {
-    const std::int64_t sums = groups_ * group_floats();
+  void run(float* dweight) const {
+    // By the sizes of one pair alone, since its share must not depend on the others.
     const std::int64_t parts =
-        std::clamp<std::int64_t>(std::min(kPartFloats / sums, tiles_ / kLeastTiles), 1, kMostParts);
-    Buffer<float> du(parts * sums);
+        std::clamp<std::int64_t>(std::min(kPartFloats / sums(), of_pair_ / kLeastTiles), 1, kMostParts);
     if (parts > 1) {
-      run_parts(parts, du.data());
+      run_parts(parts, dweight);
     } else {
-      run_points(du.data());
+      run_blocks(dweight);
     }
-    parallel_for(groups_, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t g = begin; g < end; ++g) {
-        float* to = du.data() + g * group_floats();
-        for (std::int64_t part = 1; part < parts; ++part) {
-          const float* from = to + part * sums;
-          for (std::int64_t i = 0; i < group_floats(); ++i) to[i] += from[i];
-        }
-        transform_weights(g, to, dweight);
-      }
-    });
   }
 
  private:
   // [point][input channel][width]
   std::int64_t group_floats() const { return f_.points * ic_ * kernels_.width; }
+  std::int64_t sums() const { return groups_ * group_floats(); }
 
   /// d[point][group][capacity][width] of tiles first <= t < end, at tile `to` of d.
   void transform_gradient(std::int64_t first, std::int64_t end, std::int64_t to, std::int64_t capacity,
@@ -308,75 +302,143 @@ class WinogradWeightGradient {
     grid_.for_each_run(first, end, run);
   }
 
-  /// Adds `count` tiles' share of one point and group.
-  void add(std::int64_t p, std::int64_t g, std::int64_t count, std::int64_t capacity, const float* v, const float* d,
-           float* du) const {
-    const float* from = v + p * grid_.input_stride(capacity);
-    const float* gradient = d + p * grid_.output_stride(capacity, groups_) + g * capacity * kernels_.width;
-    float* to = du + g * group_floats() + p * ic_ * kernels_.width;
-    for (std::int64_t block = 0; block < grid_.x.blocks(); ++block) {
-      kernels_.accumulate(count, from + block * capacity * kernels_.lanes, gradient,
-                          to + block * kernels_.lanes * kernels_.width);
+  /// Calls use(first, end) for the tiles of the grid that are tiles first <= t < end of a pair.
+  template <class Use>
+  void for_each_picture(std::int64_t pair, std::int64_t first, std::int64_t end, const Use& use) const {
+    while (first < end) {
+      const std::int64_t next = std::min(end, (first / of_picture_ + 1) * of_picture_);
+      const std::int64_t at = (pair + first / of_picture_ * pairs_) * of_picture_ + first % of_picture_;
+      use(at, at + next - first);
+      first = next;
     }
   }
 
-  // Few channels: every thread sums whole parts of the tiles.
-  void run_parts(std::int64_t parts, float* du) const {
-    const std::int64_t sums = groups_ * group_floats();
+  /// Adds tiles from..from+count of what is transformed to one point's sums of one input block and one group.
+  void add(std::int64_t point, std::int64_t block, std::int64_t g, std::int64_t from, std::int64_t count,
+           std::int64_t capacity, const float* v, const float* d, float* du) const {
+    kernels_.accumulate(count, v + point * grid_.input_stride(capacity) + (block * capacity + from) * kernels_.lanes,
+                        d + point * grid_.output_stride(capacity, groups_) + (g * capacity + from) * kernels_.width,
+                        du);
+  }
+
+  // Few channels: every thread sums whole parts of the tiles of a pair.
+  void run_parts(std::int64_t parts, float* dweight) const {
+    const std::int64_t leaf = ic_ * 9 * kernels_.width;  // of a pair and a group
+    Buffer<float> leaves(pairs_ * groups_ * leaf);
+    const std::int64_t at_once = std::clamp<std::int64_t>(2 * kPartFloats / (parts * sums()), 1, pairs_);
+    Buffer<float> du(at_once * parts * sums());
+    for (std::int64_t first = 0; first < pairs_; first += at_once) {
+      const std::int64_t count = std::min(at_once, pairs_ - first);
+      sum_parts(first, count, parts, du.data());
+      parallel_for(count * groups_, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          float* to = du.data() + i / groups_ * parts * sums() + i % groups_ * group_floats();
+          for (std::int64_t part = 1; part < parts; ++part) {
+            const float* from = to + part * sums();
+            for (std::int64_t k = 0; k < group_floats(); ++k) to[k] += from[k];
+          }
+          transform_sums(to, ic_, ic_ * kernels_.width, leaves.data() + (first * groups_ + i) * leaf);
+        }
+      });
+    }
+    parallel_for(groups_, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t g = begin; g < end; ++g) {
+        store(g, 0, ic_, merged(leaves.data() + g * leaf, groups_ * leaf, leaf), dweight);
+      }
+    });
+  }
+
+  void sum_parts(std::int64_t first_pair, std::int64_t pairs, std::int64_t parts, float* du) const {
     const std::int64_t per_tile = f_.points * (ic_ + groups_ * kernels_.width);
     const std::int64_t capacity = std::clamp<std::int64_t>(kBlockFloats / per_tile, 8, 64);
-    parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(pairs * parts, 1, [&](std::int64_t begin, std::int64_t end) {
       Buffer<float> v(f_.points * grid_.input_stride(capacity));
       Buffer<float> d(f_.points * grid_.output_stride(capacity, groups_));
-      for (std::int64_t part = begin; part < end; ++part) {
-        float* to = du + part * sums;
-        std::fill(to, to + sums, 0.0f);
-        const std::int64_t last = tiles_ * (part + 1) / parts;
-        for (std::int64_t t = tiles_ * part / parts; t < last; t += capacity) {
+      for (std::int64_t task = begin; task < end; ++task) {
+        const std::int64_t part = task % parts;
+        float* to = du + task * sums();
+        std::fill(to, to + sums(), 0.0f);
+        const std::int64_t last = of_pair_ * (part + 1) / parts;
+        for (std::int64_t t = of_pair_ * part / parts; t < last; t += capacity) {
           const std::int64_t count = std::min(capacity, last - t);
-          grid_.transform_input(t, t + count, 0, capacity, capacity, v.data());
-          transform_gradient(t, t + count, 0, capacity, d.data());
+          std::int64_t at = 0;
+          for_each_picture(first_pair + task / parts, t, t + count, [&](std::int64_t from, std::int64_t next) {
+            grid_.transform_input(from, next, at, capacity, capacity, v.data());
+            transform_gradient(from, next, at, capacity, d.data());
+            at += next - from;
+          });
           for (std::int64_t p = 0; p < f_.points; ++p) {
-            for (std::int64_t g = 0; g < groups_; ++g) add(p, g, count, capacity, v.data(), d.data(), to);
+            for (std::int64_t g = 0; g < groups_; ++g) {
+              for (std::int64_t block = 0; block < grid_.x.blocks(); ++block) {
+                float* sum = to + g * group_floats() + (p * ic_ + block * kernels_.lanes) * kernels_.width;
+                add(p, block, g, 0, count, capacity, v.data(), d.data(), sum);
+              }
+            }
           }
         }
       }
     });
   }
 
-  // Many channels: the tiles are transformed once for all threads, which then take the points.
-  void run_points(float* du) const {
-    const std::int64_t capacity = std::min(kSliceTiles, tiles_), sums = groups_ * group_floats();
-    Buffer<float> v(f_.points * grid_.input_stride(capacity));
-    Buffer<float> d(f_.points * grid_.output_stride(capacity, groups_));
-    parallel_for(sums, 65536, [&](std::int64_t begin, std::int64_t end) { std::fill(du + begin, du + end, 0.0f); });
-    for (std::int64_t first = 0; first < tiles_; first += capacity) {
-      const std::int64_t count = std::min(capacity, tiles_ - first);
-      parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
-        grid_.transform_input(first + begin, first + end, begin, capacity, capacity, v.data());
-        transform_gradient(first + begin, first + end, begin, capacity, d.data());
-      });
-      parallel_for(f_.points * groups_, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          add(i / groups_, i % groups_, count, capacity, v.data(), d.data(), du);
+  // Many channels: the tiles are transformed once for all threads, which then take some input blocks of a group, so few
+  // that the sums of a pair stay in the cache until they are transformed.
+  void run_blocks(float* dweight) const {
+    const std::int64_t tiles = grid_.size(), lanes = kernels_.lanes, width = kernels_.width;
+    const std::int64_t blocks = grid_.x.blocks(), point = TileGrid::odd_lines(lanes * width);
+    const std::int64_t block_sums = f_.points * point, leaf = lanes * 9 * width;
+    Buffer<float> v(f_.points * grid_.input_stride(tiles));
+    Buffer<float> d(f_.points * grid_.output_stride(tiles, groups_));
+    parallel_for(tiles, 4, [&](std::int64_t begin, std::int64_t end) {
+      grid_.transform_input(begin, end, begin, tiles, tiles, v.data());
+      transform_gradient(begin, end, begin, tiles, d.data());
+    });
+    const std::int64_t most = std::min(kBlockFloats / block_sums, blocks * groups_ / (2 * num_threads()));
+    const std::int64_t some = std::clamp<std::int64_t>(most, 1, blocks), tasks = ceil_div(blocks, some);
+    parallel_for(groups_ * tasks, 1, [&](std::int64_t begin, std::int64_t end) {
+      Buffer<float> du(some * block_sums), leaves(pairs_ * some * leaf);
+      for (std::int64_t task = begin; task < end; ++task) {
+        const std::int64_t g = task / tasks, first = task % tasks * some, count = std::min(some, blocks - first);
+        for (std::int64_t pair = 0; pair < pairs_; ++pair) {
+          std::fill(du.data(), du.data() + count * block_sums, 0.0f);
+          for_each_picture(pair, 0, of_pair_, [&](std::int64_t from, std::int64_t next) {
+            for (std::int64_t p = 0; p < f_.points; ++p) {
+              for (std::int64_t b = 0; b < count; ++b) {
+                add(p, first + b, g, from, next - from, tiles, v.data(), d.data(),
+                    du.data() + b * block_sums + p * point);
+              }
+            }
+          });
+          for (std::int64_t b = 0; b < count; ++b) {
+            transform_sums(du.data() + b * block_sums, lanes, point, leaves.data() + (pair * some + b) * leaf);
+          }
         }
-      });
-    }
+        store(g, first * lanes, count * lanes, merged(leaves.data(), some * leaf, count * leaf), dweight);
+      }
+    });
   }
 
-  /// One group's sums to dweight [oc, ic, 3, 3].
-  void transform_weights(std::int64_t g, const float* du, float* dweight) const {
-    constexpr std::int64_t kDepth = 32;
+  /// dw[k][9][width] = G^T du G of k < count input channels of one group.
+  void transform_sums(const float* du, std::int64_t count, std::int64_t stride, float* dw) const {
+    std::fill(dw, dw + count * 9 * kernels_.width, 0.0f);
+    f_.weight_gradient(du, count, stride, dw);
+  }
+
+  /// The sum of all pairs' leaves of `floats` numbers, `stride` apart; they are overwritten.
+  const float* merged(float* leaves, std::int64_t stride, std::int64_t floats) const {
+    merge_pairs(0, pairs_, [=](std::int64_t into, std::int64_t from) {
+      float* to = leaves + into * stride;
+      const float* add = leaves + from * stride;
+      for (std::int64_t i = 0; i < floats; ++i) to[i] += add[i];
+    });
+    return leaves;
+  }
+
+  /// One group's sums [k][9][width] of input channels first <= k < first + count to dweight [oc, ic, 3, 3].
+  void store(std::int64_t g, std::int64_t first, std::int64_t count, const float* dw, float* dweight) const {
     const std::int64_t width = kernels_.width, lanes = std::min(width, dy_.channels - g * width);
-    Buffer<float> dw(kDepth * 9 * width);
-    for (std::int64_t k = 0; k < ic_; k += kDepth) {
-      const std::int64_t depth = std::min(kDepth, ic_ - k);
-      std::fill(dw.data(), dw.data() + depth * 9 * width, 0.0f);
-      f_.weight_gradient(du + k * width, depth, ic_ * width, dw.data());
-      for (std::int64_t j = 0; j < lanes; ++j) {
-        float* to = dweight + ((g * width + j) * ic_ + k) * 9;
-        for (std::int64_t i = 0; i < depth * 9; ++i) to[i] = dw[i * width + j];
-      }
+    for (std::int64_t j = 0; j < lanes; ++j) {
+      float* to = dweight + ((g * width + j) * ic_ + first) * 9;
+      for (std::int64_t i = 0; i < count * 9; ++i) to[i] = dw[i * width + j];
     }
   }
 
@@ -384,7 +446,9 @@ class WinogradWeightGradient {
   const WinogradKernels& f_;
   const TileGrid grid_;
   const BlockMap& dy_;
-  const std::int64_t tiles_, ic_, groups_;
+  const std::int64_t pairs_;
+  const std::int64_t of_picture_, of_pair_;  // tiles
+  const std::int64_t ic_, groups_;
 };
 
 }  // namespace
@@ -411,8 +475,8 @@ void winograd_conv(const BlockKernels& kernels, const WinogradKernels& f, const 
 }
 
 void winograd_weight_gradient(const BlockKernels& kernels, const WinogradKernels& f, const BlockParts& x,
-                              const BlockMap& dy, float* dweight) {
-  WinogradWeightGradient(kernels, f, x, dy).run(dweight);
+                              const BlockMap& dy, std::int64_t pairs, float* dweight) {
+  WinogradWeightGradient(kernels, f, x, dy, pairs).run(dweight);
 }
 
 }  // namespace kind

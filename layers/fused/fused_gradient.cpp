@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "core/autograd/batch_part.h"
+
 namespace kind {
 
 FusedGradient::FusedGradient(const FusedNet& net, const std::vector<Variable<float>>& inputs)
@@ -11,12 +13,15 @@ FusedGradient::FusedGradient(const FusedNet& net, const std::vector<Variable<flo
       n_(inputs[0].shape()[0]),
       h_(inputs[0].shape()[2]),
       w_(inputs[0].shape()[3]),
+      pairs_(BatchPart::pairs_of(n_)),
       recompute_(net.options().recompute),
       maps_(net.values_.size()),
       memory_(net.values_.size()),
       readers_(net.values_.size(), 0),
       used_(net.layers_.size()) {
-  for (const auto& layer : net.layers_) algorithms_.push_back(net.algorithm(*layer, n_, h_, w_));
+  // That of the whole batch, so that a part of it has the same bits.
+  const std::int64_t whole = BatchPart::whole(n_);
+  for (const auto& layer : net.layers_) algorithms_.push_back(net.algorithm(*layer, whole, h_, w_));
   // From the end, so that all readers of a value come before its layer.
   for (std::size_t i = net.layers_.size(); i-- > 0;) {
     const FusedLayer& layer = *net.layers_[i];

@@ -25,6 +25,8 @@ class FusedGradient {
 
   const BlockKernels& kernels() const { return kernels_; }
   float slope() const { return net_.slope_; }
+  /// Pairs of the batch at hand: image i belongs to pair i % pairs().
+  std::int64_t pairs() const { return pairs_; }
   ConvAlgorithm algorithm() const { return algorithms_[current_]; }
   const std::vector<BlockMap>& maps() const { return maps_; }
   const BlockMap& map(Value v) const { return maps_[index(v)]; }
@@ -58,7 +60,7 @@ class FusedGradient {
 
   const FusedNet net_;  // its own, since the graph may outlive the caller's
   const BlockKernels& kernels_;
-  const std::int64_t n_, h_, w_;
+  const std::int64_t n_, h_, w_, pairs_;
   const bool recompute_;
   std::vector<ConvAlgorithm> algorithms_;
   std::vector<Tensor<float>> inputs_;

@@ -78,8 +78,8 @@ void ConvLayer::backward_from(FusedGradient& pass, const BlockMap& dy) const {
   Variable<float>&dw = pass.weight(), &db = pass.bias();
   if (dw.requires_grad() || db.requires_grad()) {
     Tensor<float> dweight(weight.shape()), dbias(bias.shape());
-    block_weight_gradient(pass.kernels(), pass.algorithm(), kernel(), parts(pass.maps()), dy, dweight.data(),
-                          dbias.data());
+    block_weight_gradient(pass.kernels(), pass.algorithm(), kernel(), parts(pass.maps()), dy, pass.pairs(),
+                          dweight.data(), dbias.data());
     dw.add_grad(dweight);
     db.add_grad(dbias);
   }
@@ -197,7 +197,7 @@ void UpLayer::backward(FusedGradient& pass) const {
   const BlockMap& dy = pass.gradient(y);
   if (pass.weight().requires_grad()) {
     Tensor<float> dweight(weight.shape());
-    block_up_weight_gradient(pass.kernels(), pass.map(x[0]), dy, dweight.data());
+    block_up_weight_gradient(pass.kernels(), pass.map(x[0]), dy, pass.pairs(), dweight.data());
     pass.weight().add_grad(dweight);
   }
   block_up_input_gradient(pass.kernels(), dy, weight.value().data(), pass.share(x[0]));

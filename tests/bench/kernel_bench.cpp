@@ -256,7 +256,7 @@ Work conv_work(const Conv2dGeometry& g, Entry entry, ConvAlgorithm algorithm) {
     }
     case Entry::kWeightGradient:
       once = [=]() mutable {
-        block_weight_gradient(*block_kernels(), algorithm, g.kh, *x, *y, weight.data(), bias.data());
+        block_weight_gradient(*block_kernels(), algorithm, g.kh, *x, *y, g.n, weight.data(), bias.data());
       };
       break;
   }
@@ -289,7 +289,7 @@ Work up_work(const Conv2dGeometry& g, Entry entry) {
       case Entry::kInputGradient:
         return block_up_input_gradient(*block_kernels(), *large, weight.data(), BlockTarget{*small});
       case Entry::kWeightGradient:
-        return block_up_weight_gradient(*block_kernels(), *small, *large, weight.data());
+        return block_up_weight_gradient(*block_kernels(), *small, *large, small->n, weight.data());
     }
   };
   return {once, gigaflop_of(g), operands(g), true};

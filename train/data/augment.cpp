@@ -158,13 +158,17 @@ void make_gray(Tensor<float>& sample, std::int64_t pictures) {
   }
 }
 
-void mix_samples(Tensor<float>& batch, double share, Random& random) {
+void mix_samples(Tensor<float>& batch, double share, Random& random, std::int64_t first,
+                 std::optional<std::int64_t> whole) {
   constexpr double kShape = 1.2;
   const std::int64_t n = batch.shape()[0], size = batch.size() / std::max<std::int64_t>(1, n);
   const Tensor<float> before = batch.clone();
-  for (std::int64_t i = 0; i < n; ++i) {
+  // What is drawn for a sample depends on all samples before it.
+  for (std::int64_t number = 0; number < whole.value_or(n); ++number) {
     if (random.uniform() >= share) continue;
     const float own = static_cast<float>(symmetric_beta(kShape, random));
+    const std::int64_t i = number - first;
+    if (i < 0 || i >= n) continue;
     const float *x = before.data() + i * size, *y = before.data() + (i + 1) % n * size;
     float* const to = batch.data() + i * size;
     for (std::int64_t k = 0; k < size; ++k) to[k] = own * x[k] + (1 - own) * y[k];

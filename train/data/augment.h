@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "core/base/random.h"
 #include "core/tensor/tensor.h"
@@ -32,7 +33,9 @@ void make_gray(Tensor<float>& sample, std::int64_t pictures);
 
 /// mixup (Zhang, Cisse, Dauphin and Lopez-Paz, ICLR 2018): each sample of the batch [n, planes, h, w] becomes, with
 /// probability `share`, m x + (1 - m) y in all planes, where y is the next sample before mixing (cyclically) and m is
-/// drawn from Beta(1.2, 1.2).
-void mix_samples(Tensor<float>& batch, double share, Random& random);
+/// drawn from Beta(1.2, 1.2). If `batch` holds samples `first`, first + 1 ... of a batch of `whole` samples, all but the
+/// last of them become what they would become there.
+void mix_samples(Tensor<float>& batch, double share, Random& random, std::int64_t first = 0,
+                 std::optional<std::int64_t> whole = {});
 
 }  // namespace kind

@@ -60,6 +60,18 @@ std::vector<Place> places_of(const StageConfig& config, const Pairs& pairs, std:
   return places;
 }
 
+/// The places of the samples that a part of a batch is made from: with mixup one more than it has, which its last one is
+/// mixed with.
+std::vector<Place> needed_places(const StageConfig& config, const std::vector<Place>& all, const SampleRange& range) {
+  const std::int64_t batch = config.batch;
+  const bool one_more = config.augment.mixup > 0 && range.count < batch;
+  std::vector<Place> needed;
+  for (std::int64_t i = 0; i < range.count + (one_more ? 1 : 0); ++i) {
+    needed.push_back(all[static_cast<std::size_t>((range.first + i) % batch)]);
+  }
+  return needed;
+}
+
 }  // namespace
 
 std::int64_t epoch_steps(const StageConfig& config, std::size_t pairs) {
@@ -71,15 +83,21 @@ std::int64_t total_steps(const StageConfig& config, std::size_t pairs) {
 }
 
 void prepare_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
-                   std::uint64_t stage, std::int64_t step) {
-  for (const Place& place : places_of(config, pairs, seed, stage, step)) sampler.prepare(place.pair, place.draw);
+                   std::uint64_t stage, std::int64_t step, std::optional<SampleRange> range) {
+  const std::vector<Place> all = places_of(config, pairs, seed, stage, step);
+  for (const Place& place : needed_places(config, all, range.value_or(SampleRange{0, config.batch}))) {
+    sampler.prepare(place.pair, place.draw);
+  }
 }
 
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
-                         std::uint64_t stage, std::int64_t step) {
+                         std::uint64_t stage, std::int64_t step, std::optional<SampleRange> range) {
+  const SampleRange part = range.value_or(SampleRange{0, config.batch});
+  const std::vector<Place> places = needed_places(config, places_of(config, pairs, seed, stage, step), part);
+  const std::int64_t made = static_cast<std::int64_t>(places.size());
   Tensor<float> batch;
   std::int64_t b = 0;
-  for (const Place& place : places_of(config, pairs, seed, stage, step)) {
+  for (const Place& place : places) {
     Random random(seed, {kSampleStream, of_source(stage, place.source), place.epoch, place.sample});
     const Pairs::Pair& size = pairs.all()[place.pair];
     const auto start = [&](int side) {
@@ -88,14 +106,17 @@ Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSam
     const std::int64_t y = start(size.height), x = start(size.width);
     const int mode = static_cast<int>(random.below(8));
     const Tensor<float> planes = flip_rotate(sampler.sample(place.pair, y, x, config.patch, random, place.draw), mode);
-    if (!batch.defined()) batch = Tensor<float>(Shape{config.batch, planes.shape()[0], config.patch, config.patch});
+    if (!batch.defined()) batch = Tensor<float>(Shape{made, planes.shape()[0], config.patch, config.patch});
     put_planes(planes, batch, b++ * planes.shape()[0]);
   }
   if (config.augment.mixup > 0) {
     Random random(seed, {kMixStream, stage, static_cast<std::uint64_t>(step)});
-    mix_samples(batch, config.augment.mixup, random);
+    mix_samples(batch, config.augment.mixup, random, part.first, config.batch);
   }
-  return batch;
+  if (made == part.count) return batch;
+  Tensor<float> own(batch.shape().with(0, part.count));
+  std::copy_n(batch.data(), own.size(), own.data());
+  return own;
 }
 
 }  // namespace kind

@@ -1,8 +1,15 @@
 #pragma once
 
+#include <optional>
+
 #include "train/stages/stage.h"
 
 namespace kind {
+
+/// Some samples of a batch: at least one.
+struct SampleRange {
+  std::int64_t first = 0, count = 1;
+};
 
 /// The batch of a step: `batch` samples of [c, patch, patch], stacked. An epoch takes floor(pairs / batch) steps, at
 /// least one, and visits the pairs in an order of its own; sample i of epoch e (its pair, crop, flip and augmentation)
@@ -15,12 +22,14 @@ namespace kind {
 /// through its own pairs, in a new order each time; sample i of cycle e depends only on (seed, stage, source, e, i).
 ///
 /// With `mixup`, samples of a batch are then mixed, with draws from (seed, stage, step).
+///
+/// With a `range`, only samples first .. first + count - 1 of the batch, and of the pairs only those that these need.
 Tensor<float> make_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
-                         std::uint64_t stage, std::int64_t step);
+                         std::uint64_t stage, std::int64_t step, std::optional<SampleRange> range = {});
 
-/// Calls sampler.prepare for the pairs of a step's batch.
+/// Calls sampler.prepare for the pairs that make_batch needs.
 void prepare_batch(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
-                   std::uint64_t stage, std::int64_t step);
+                   std::uint64_t stage, std::int64_t step, std::optional<SampleRange> range = {});
 
 /// Steps of a stage: config.steps, or its epochs times the steps of one.
 std::int64_t total_steps(const StageConfig& config, std::size_t pairs);

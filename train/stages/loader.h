@@ -11,9 +11,9 @@ namespace kind {
 /// a pure function of seed, stage and step, so making it early changes nothing.
 class BatchLoader {
  public:
-  /// Makes batches of steps below `total`. All references must outlive it.
+  /// Makes batches of steps below `total`, or the given part of each. All references must outlive it.
   BatchLoader(const StageConfig& config, const Pairs& pairs, StageSampler& sampler, std::uint64_t seed,
-              std::uint64_t stage, std::int64_t total);
+              std::uint64_t stage, std::int64_t total, std::optional<SampleRange> range = {});
   ~BatchLoader() { wait(); }
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -31,6 +31,7 @@ class BatchLoader {
   StageSampler& sampler_;
   std::uint64_t seed_, stage_;
   std::int64_t total_;
+  std::optional<SampleRange> range_;
   std::int64_t ahead_ = -1;  // the step whose batch is, or is being, made
   std::future<Tensor<float>> batch_;
 };

@@ -1,5 +1,6 @@
 #include "train/stages/stage.h"
 
+#include "core/autograd/batch_part.h"
 #include "core/base/error.h"
 #include "train/stages/stage_kinds.h"
 
@@ -29,6 +30,9 @@ Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, con
   const Shape& shape = batch.shape();
   check(shape.rank() == 4 && shape[1] == stage_planes(config), "stage ", config.name, ": expected a batch of ",
         stage_planes(config), " planes, got ", shape);
+  // Unless the caller has only a part of the batch, it is whole, and its samples are its pairs.
+  const BatchPart whole(shape[0], shape[0]);
+  const BatchScope scope(BatchPart::current() ? BatchPart::current() : &whole);
   return kind_of(config.net).loss(config, model, batch);
 }
 

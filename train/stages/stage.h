@@ -16,7 +16,8 @@ namespace kind {
 Parameters<float> stage_parameters(const StageConfig& config, const Model<float>& model);
 
 /// The loss of a batch [n, c, size, size] of a stage, its planes as StageSampler makes them; throws Error if the
-/// batch has other planes or the model lacks the stage's net.
+/// batch has other planes or the model lacks the stage's net. If it is a part of a batch (BatchScope), the loss is that
+/// of the whole batch, and its gradients are the part's share of them.
 Loss<float> stage_loss(const StageConfig& config, const Model<float>& model, const Tensor<float>& batch);
 
 /// The ratios upwards of illuminations [n, 1, h, w], dark and bright, each above 0, with their gradients: [n, 1, 1, 1].

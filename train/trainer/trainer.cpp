@@ -3,6 +3,7 @@
 #include "train/trainer/trainer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -14,9 +15,11 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/base/random.h"
 #include "core/files/file.h"
 #include "core/kernels/kernels.h"
 #include "nets/model_path.h"
+#include "train/parallel/batch_share.h"
 #include "train/stages/loader.h"
 #include "train/trainer/checkpoint.h"
 #include "train/trainer/optimizer.h"
@@ -156,6 +159,43 @@ class Metrics {
   std::ofstream out_;
 };
 
+/// What a run on several ranks does on all of them: on rank 0 `callbacks` are as given, on others they say nothing.
+TrainCallbacks callbacks_of(const Communicator& ranks, const TrainCallbacks& callbacks) {
+  if (ranks.rank() == 0) return callbacks;
+  return {[](const TrainProgress&) {}, [](const std::string&) {}, callbacks.stop};
+}
+
+/// Runs `work` on rank 0, and returns its result on all.
+bool result_of_first(Communicator& ranks, const std::function<bool()>& work) {
+  char result = 0;
+  on_first(ranks, [&] { result = work() ? 1 : 0; });
+  ranks.broadcast(&result, 1);
+  return result != 0;
+}
+
+/// A hash of all bits of the parameters.
+std::string hash_of(const Parameters<float>& parameters) {
+  std::uint64_t hash = 0;
+  for (const Parameter<float>& parameter : parameters) {
+    const Tensor<float>& value = parameter.variable.value();
+    for (std::int64_t i = 0; i < value.size(); ++i) hash = mix64(hash ^ std::bit_cast<std::uint32_t>(value[i]));
+  }
+  return hexadecimal(hash);
+}
+
+/// Throws Error unless all ranks run the same program.
+void check_same_program(Communicator& ranks, const TrainConfig& config) {
+  if (ranks.size() == 1) return;
+  std::uint64_t program = 0;
+  together(ranks, [&] {
+    for (const std::uint8_t byte : read_file("/proc/self/exe")) program = mix64(program ^ byte);
+  });
+  check_same(ranks, "the program's hash", hexadecimal(program), "install the same build on all machines");
+  check_same(ranks, "the kernel set", current_isa(),
+             "name one that all have, with KIND_ISA in the environment (mpirun -x KIND_ISA=avx2)");
+  check_same(ranks, "the config", comparable(config).dump(), "start all ranks with the same config and options");
+}
+
 /// Exchanges averaged and trained weights for a scope.
 class UseAverages {
  public:
@@ -175,11 +215,12 @@ class UseAverages {
 class Run {
  public:
   Run(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
-      const std::string& shared_maps = "")
+      const std::string& shared_maps, Communicator& ranks)
       : config_(config),
         out_(out),
         shared_maps_(shared_maps),
-        callbacks_(callbacks),
+        ranks_(ranks),
+        callbacks_(callbacks_of(ranks, callbacks)),
         checkpoints_(out),
         seed_(static_cast<std::uint64_t>(config.seed)),
         pairs_(config.data, largest_patch(config), seed_) {
@@ -190,19 +231,18 @@ class Run {
     check_inits();
   }
 
+  /// All ranks together.
   bool run() {
-    open_folder();
+    check_same(ranks_, "the hash of the pictures", state_.data, "give all ranks the same --data");
+    check_same(ranks_, "the step to go on from", std::to_string(state_.step),
+               "--out must be on a file system that all machines share");
+    on_first(ranks_, [&] { open_folder(); });
     for (; state_.stage < static_cast<std::int64_t>(config_.stages.size()); ++state_.stage) {
       if (!run_stage(config_.stages[static_cast<std::size_t>(state_.stage)])) return false;
       state_.stage_step = 0;
       state_.best.reset();
     }
-    // A run that was killed right after its last checkpoint still has the ones before.
-    if (!config_.stages.empty()) checkpoints_.keep_last(config_.stages.back().checkpoints.keep_last);
-    if (config_.fit_light && !fit_light_rule()) return false;
-    save_model(out_ + "/model.safetensors", model_);
-    callbacks_.message("finished: " + out_ + "/model.safetensors");
-    return true;
+    return result_of_first(ranks_, [&] { return finish(); });
   }
 
   std::string plan() const {
@@ -215,6 +255,15 @@ class Run {
   }
 
  private:
+  bool finish() {
+    // A run that was killed right after its last checkpoint still has the ones before.
+    if (!config_.stages.empty()) checkpoints_.keep_last(config_.stages.back().checkpoints.keep_last);
+    if (config_.fit_light && !fit_light_rule()) return false;
+    save_model(out_ + "/model.safetensors", model_);
+    callbacks_.message("finished: " + out_ + "/model.safetensors");
+    return true;
+  }
+
   static std::int64_t largest_patch(const TrainConfig& config) {
     std::int64_t largest = 1;
     for (const StageConfig& stage : config.stages) largest = std::max(largest, stage.patch);
@@ -285,20 +334,26 @@ class Run {
 
   FrozenDecomposition& frozen() {
     if (!frozen_) {
+      // Rank 0 alone writes to the output folder.
+      const std::string folder = ranks_.rank() == 0 ? out_ : fs::temp_directory_path().string();
       frozen_ = std::make_unique<FrozenDecomposition>(
-          model_, pairs_, static_cast<std::size_t>(config_.data.memory_mb) << 20, out_, shared_maps_);
+          model_, pairs_, static_cast<std::size_t>(config_.data.memory_mb) << 20, folder, shared_maps_);
     }
     return *frozen_;
   }
 
   bool run_stage(const StageConfig& stage) {
-    if (!loaded_) begin_stage(stage, seed_, model_);
+    if (!loaded_) together(ranks_, [&] { begin_stage(stage, seed_, model_); });
+    check_same(ranks_, "the hash of the weights", hash_of(model_.parameters()),
+               "the files of \"init\" and of the checkpoint must be the same on all machines");
     const bool trains_decomposition = stage.net.decomposition.has_value();
     if (trains_decomposition) frozen_.reset();
     const std::unique_ptr<StageSampler> sampler = make_sampler(stage, model_, pairs_, frozen());
     const Parameters<float> parameters = stage_parameters(stage, model_);
+    BatchShare share(ranks_, stage.batch);
     BatchLoader loader(stage, pairs_, *sampler, seed_, static_cast<std::uint64_t>(state_.stage),
-                       total_steps(stage, pairs_.train().size()));
+                       total_steps(stage, pairs_.train().size()),
+                       SampleRange{share.range().first, share.range().count});
     Optimizer optimizer(stage.optimizer, parameters);
     std::unique_ptr<WeightAverage> average;
     if (stage.ema) average = std::make_unique<WeightAverage>(*stage.ema, parameters);
@@ -319,10 +374,13 @@ class Run {
       if (state_.validation_due) {
         loader.wait();
         const auto before = std::chrono::steady_clock::now();
-        if (!validate_step(stage, trains_decomposition ? nullptr : &frozen(), average.get())) {
+        const bool done = result_of_first(
+            ranks_, [&] { return validate_step(stage, trains_decomposition ? nullptr : &frozen(), average.get()); });
+        if (!done) {
           if (changed) save_checkpoint(stage, optimizer, average.get());
           return false;
         }
+        state_.validation_due = false;
         changed = true;
         paused += std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
       }
@@ -331,17 +389,19 @@ class Run {
         changed = false;
       }
       if (last) break;
-      if (callbacks_.stop()) {
+      if (any_rank(ranks_, callbacks_.stop())) {
         if (changed) save_checkpoint(stage, optimizer, average.get());
         return false;
       }
-      TrainProgress progress = train_step(stage, loader, parameters, optimizer, average.get(), total);
+      TrainProgress progress = train_step(stage, share, loader, parameters, optimizer, average.get(), total);
       changed = true;
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
       const double per_step = (elapsed.count() - paused) / static_cast<double>(state_.stage_step - first);
       progress.images_per_s = static_cast<double>(stage.batch) / std::max(per_step, 1e-9);
       progress.seconds_left = per_step * static_cast<double>(total - state_.stage_step);
-      if (state_.stage_step % stage.log_every == 0 || state_.stage_step == total) log_step(progress);
+      if (state_.stage_step % stage.log_every == 0 || state_.stage_step == total) {
+        on_first(ranks_, [&] { log_step(progress); });
+      }
       callbacks_.progress(progress);
       const std::int64_t every = stage.validation.every;
       state_.validation_due =
@@ -351,22 +411,18 @@ class Run {
     return true;
   }
 
-  TrainProgress train_step(const StageConfig& stage, BatchLoader& loader, const Parameters<float>& parameters,
-                           Optimizer& optimizer, WeightAverage* average, std::int64_t total) {
+  TrainProgress train_step(const StageConfig& stage, BatchShare& share, BatchLoader& loader,
+                           const Parameters<float>& parameters, Optimizer& optimizer, WeightAverage* average,
+                           std::int64_t total) {
     TrainProgress progress;
     const double factor = schedule_factor(stage.schedule, state_.stage_step, total);
     for (const Parameter<float>& parameter : parameters) Variable<float>(parameter.variable).zero_grad();
-    {
-      const Tensor<float> batch = loader.take(state_.stage_step);
-      Loss<float> loss = stage_loss(stage, model_, batch);
-      progress.total_loss = static_cast<double>(loss.total.value().item());
-      for (const LossTerm& term : loss.terms) check_finite(stage, state_.step + 1, "loss term " + term.name, term.raw);
-      check_finite(stage, state_.step + 1, "the loss", progress.total_loss);
-      progress.terms = std::move(loss.terms);
-      loss.total.backward();
-    }
+    add_gradients(stage, share, loader, progress);
+    share.add_up(parameters);
     const double norm = gradient_norm(parameters);
-    check_finite(stage, state_.step + 1, "the gradient's norm", norm);
+    if (!std::isfinite(norm)) {  // it is the same on all ranks
+      together(ranks_, [&] { check_finite(stage, state_.step + 1, "the gradient's norm", norm); });
+    }
     if (stage.clip_norm && norm > *stage.clip_norm) {
       scale_gradients(parameters, static_cast<float>(*stage.clip_norm / norm));
     }
@@ -379,6 +435,35 @@ class Run {
     progress.step = ++state_.step;
     progress.learning_rate = stage.optimizer.learning_rate * factor;
     return progress;
+  }
+
+  /// The loss of the batch, and the gradients of this rank's share of it.
+  void add_gradients(const StageConfig& stage, const BatchShare& share, BatchLoader& loader, TrainProgress& progress) {
+    Tensor<float> batch;
+    together(ranks_, [&] {
+      if (share.part()) batch = loader.take(state_.stage_step);
+    });
+    // Ranks exchange sums while they compute, so they cannot tell one another of errors meanwhile, other than of losses
+    // that are not finite, which are the same on all that have pairs.
+    std::optional<NotFinite> failure;
+    if (share.part()) {
+      const BatchScope scope(share.part());
+      try {
+        Loss<float> loss = stage_loss(stage, model_, batch);
+        progress.total_loss = static_cast<double>(loss.total.value().item());
+        for (const LossTerm& term : loss.terms) {
+          check_finite(stage, state_.step + 1, "loss term " + term.name, term.raw);
+        }
+        check_finite(stage, state_.step + 1, "the loss", progress.total_loss);
+        progress.terms = std::move(loss.terms);
+        loss.total.backward();
+      } catch (const NotFinite& error) {
+        failure = error;
+      }
+    }
+    together(ranks_, [&] {
+      if (failure) throw *failure;
+    });
   }
 
   void check_finite(const StageConfig& stage, std::int64_t step, std::string_view what, double value) const {
@@ -462,6 +547,10 @@ class Run {
   }
 
   void save_checkpoint(const StageConfig& stage, const Optimizer& optimizer, WeightAverage* average) {
+    on_first(ranks_, [&] { write_checkpoint(stage, optimizer, average); });
+  }
+
+  void write_checkpoint(const StageConfig& stage, const Optimizer& optimizer, WeightAverage* average) {
     // A last step may have spoilt them, and no loss has seen them since.
     for (const Parameter<float>& parameter : model_.parameters()) {
       const Tensor<float>& value = parameter.variable.value();
@@ -535,7 +624,8 @@ class Run {
 
   const TrainConfig& config_;
   std::string out_, shared_maps_;
-  const TrainCallbacks& callbacks_;
+  Communicator& ranks_;
+  const TrainCallbacks callbacks_;
   Checkpoints checkpoints_;
   std::uint64_t seed_;
   Pairs pairs_;
@@ -551,17 +641,29 @@ class Run {
 
 bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
            const std::string& shared_maps) {
-  std::error_code ignored;
-  for (const char* name : {"config.json", "metrics.jsonl", "checkpoints"}) {
-    check(resume || !fs::exists(fs::path(out) / name, ignored), out,
-          ": there is a run in it; go on with it with --resume, or name another folder with --out");
-  }
-  return Run(config, out, resume, callbacks, shared_maps).run();
+  const std::unique_ptr<Communicator> alone = one_process();
+  return train(config, out, resume, callbacks, shared_maps, *alone);
+}
+
+bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
+           const std::string& shared_maps, Communicator& ranks) {
+  check_same_program(ranks, config);
+  on_first(ranks, [&] {
+    std::error_code ignored;
+    for (const char* name : {"config.json", "metrics.jsonl", "checkpoints"}) {
+      check(resume || !fs::exists(fs::path(out) / name, ignored), out,
+            ": there is a run in it; go on with it with --resume, or name another folder with --out");
+    }
+  });
+  std::optional<Run> run;
+  together(ranks, [&] { run.emplace(config, out, resume, callbacks, shared_maps, ranks); });
+  return run->run();
 }
 
 std::string plan_training(const TrainConfig& config) {
   const TrainCallbacks silent{[](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }};
-  return Run(config, "", false, silent).plan();
+  const std::unique_ptr<Communicator> alone = one_process();
+  return Run(config, "", false, silent, "", *alone).plan();
 }
 
 }  // namespace kind

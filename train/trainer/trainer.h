@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "train/parallel/communicator.h"
 #include "train/trainer/config.h"
 
 namespace kind {
@@ -46,8 +47,15 @@ struct TrainCallbacks {
 /// or gradient is NaN or infinite; the last checkpoint stays.
 ///
 /// If the folder `shared_maps` is given, outputs of the frozen decomposition are kept there for other runs.
+///
+/// With several `ranks`, all call it with the same arguments, and each computes its share of every batch; the model has
+/// the same bits for any number of them, and resuming may use another. Rank 0 alone writes to `out`, validates, and calls
+/// `message` and `progress`; a resumed run is read from `out` by all. `stop` on any rank stops all. Throws Error if the
+/// ranks do not run the same program with the same kernel set, config and pictures.
 bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
            const std::string& shared_maps = "");
+bool train(const TrainConfig& config, const std::string& out, bool resume, const TrainCallbacks& callbacks,
+           const std::string& shared_maps, Communicator& ranks);
 
 /// Performs the initial checks of train without training: pairs, sizes, frozen nets. Returns a few lines that describe
 /// the run.

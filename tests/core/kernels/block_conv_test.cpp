@@ -806,7 +806,7 @@ TEST_CASE("block_up_weight_gradient", "[isa]") {
       for (const int threads : kThreadCounts) {
         const ThreadScope scope(threads);
         const Tensor<float> dw =
-            guarded(p.weight.shape(), [&](float* to) { block_up_weight_gradient(kernels, x, dy, to); });
+            guarded(p.weight.shape(), [&](float* to) { block_up_weight_gradient(kernels, x, dy, p.x.shape()[0], to); });
         if (!first.defined()) first = dw;
         CHECK(same_bits(dw, first));
       }
@@ -843,10 +843,10 @@ void check_weight_gradient(std::int64_t kernel, const Shape& size, const std::ve
         const auto run = [&](const Maps& of, bool with_bias) {
           return guarded(shape, [&](float* dw) {
             if (!with_bias) {
-              return block_weight_gradient(kernels, algorithm, kernel, of.parts(), gradient, dw, nullptr);
+              return block_weight_gradient(kernels, algorithm, kernel, of.parts(), gradient, size[0], dw, nullptr);
             }
             dbias = guarded(Shape{oc}, [&](float* db) {
-              block_weight_gradient(kernels, algorithm, kernel, of.parts(), gradient, dw, db);
+              block_weight_gradient(kernels, algorithm, kernel, of.parts(), gradient, size[0], dw, db);
             });
           });
         };

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/autograd/batch_part.h"
+#include "layers/module.h"
+#include "train/parallel/communicator.h"
+
+namespace kind {
+
+/// A rank's pairs of a batch.
+struct PairRange {
+  std::int64_t first = 0, count = 0;
+};
+
+/// Divides a batch of `pairs` pairs among `ranks` ranks: every rank gets one node of the tree in which pairs are added
+/// (merge_pairs), so that sums within the ranks and among them are parts of the same tree. Both halves of the ranks get
+/// the halves of the pairs, and so on; ranks beyond the number of pairs get none. With a power of two of ranks the shares
+/// differ by one pair at most; with others, some ranks have up to twice as many pairs as the rest.
+std::vector<PairRange> divide_pairs(std::int64_t pairs, int ranks);
+
+/// What a rank does of every batch of a stage, and the sums over the whole batch. Used by the thread that made it.
+class BatchShare {
+ public:
+  /// Collective.
+  BatchShare(Communicator& ranks, std::int64_t pairs);
+
+  /// Empty if there are more ranks than pairs, for the last ones.
+  const PairRange& range() const { return range_; }
+  /// For BatchScope; null if range() is empty.
+  const BatchPart* part() const { return part_.get(); }
+
+  /// Replaces the gradients of this rank's pairs by those of the whole batch, on every rank: added in the order of
+  /// merge_pairs, so they have the same bits for any number of ranks. A gradient that rank 0 does not have is left out.
+  /// Each rank sends and receives each gradient about twice, whatever the number of ranks. Collective.
+  void add_up(const Parameters<float>& parameters);
+
+ private:
+  std::vector<Variable<float>> shared_gradients(const Parameters<float>& parameters);
+  std::vector<Communicator::Piece> pieces(std::int64_t floats) const;
+
+  Communicator& ranks_;
+  int active_;  // the first ranks, which have pairs
+  PairRange range_;
+  std::unique_ptr<Communicator> active_ranks_;
+  std::unique_ptr<BatchPart> part_;
+};
+
+}  // namespace kind
