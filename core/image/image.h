@@ -58,7 +58,7 @@ struct ReadLimits {
   std::uint64_t max_image_bytes = std::uint64_t{1} << 32;
   /// Of all EXIF, XMP, colour profiles and texts of a file, decompressed.
   std::size_t max_metadata_bytes = std::size_t{1} << 26;
-  /// Unless null, JPEG and PNG pictures whose pixel data are damaged or cut short are read as far as they can be decoded,
+  /// Unless null, JPEG, PNG and RAW pictures whose pixel data are damaged or cut short are read as far as they can be decoded,
   /// and this is set to what was wrong; it is left alone where nothing was. Rows that are missing are 0.
   std::string* damage = nullptr;
   /// RAW files alone: pictures of half the width and height, in a fraction of the time, since no colours are interpolated.

@@ -25,7 +25,7 @@ using namespace std::string_view_literals;
 
 /// Neither of LibRaw's own callbacks, which print: for errors of memory (1; gone in 0.21) and of data (2).
 constexpr unsigned kNoCallbacks = 3;
-/// Bits of a file that at least each 64 pixels have, whatever packs them.
+/// Whatever packs a sensor's pixels, each so many take at least one bit.
 constexpr std::uint64_t kPixelsPerBit = 64;
 
 /// "0.20.2".
@@ -157,7 +157,8 @@ std::optional<Area> default_crop(Bytes bytes) {
   return area;
 }
 
-/// What of it is read, from the picture's sides and those of the sensor.
+/// Finds how the picture lies in what LibRaw makes, and checks its sides, its memory and the file's size. LibRaw can only be
+/// asked for it once it is open, and not go on from there.
 void settle_size(const std::string& path, Bytes bytes, const ReadLimits& limits, Source& source) {
   LibRaw& raw = *source.raw;
   const libraw_image_sizes_t& sizes = raw.imgdata.sizes;
@@ -225,7 +226,7 @@ void limit_threads() {
   if (set != nullptr) set(num_threads());
 }
 
-/// As dcraw does for prints: linear light of the sensor to sRGB, clipped where a colour is full.
+/// From the sensor's light to sRGB, clipped where a colour is full, and nothing else.
 void set_output(libraw_output_params_t& params, bool camera_white) {
   constexpr int kSrgb = 1, kAhd = 3, kClip = 0;
   params.output_color = kSrgb;
@@ -262,7 +263,6 @@ Image cut_out(Image image, const Area& area, bool halve) {
 
 Image decode_raw(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const std::string doing = join("cannot read ", path, " as RAW: ");
-  // What is settled about the size is not what LibRaw can go on from.
   const Source found = open_source(path, bytes, limits);
   const Silence silence;
   LibRaw& raw = *found.raw;
@@ -272,7 +272,7 @@ Image decode_raw(const std::string& path, Bytes bytes, const ReadLimits& limits)
   require(doing, raw.unpack());
   const bool damaged = raw.error_count() > 0;
   check(!damaged || limits.damage != nullptr, doing, "the file ends early or its pixels are damaged");
-  if (damaged) *limits.damage = "some of its pixels";
+  if (damaged) *limits.damage = "its pixels are damaged or cut short";
   set_output(raw.imgdata.params, found.camera_white);
   require(doing, raw.dcraw_process());
   int width = 0, height = 0, colors = 0, bits = 0;

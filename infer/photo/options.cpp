@@ -283,7 +283,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->check(CLI::Range(1, 64))
       ->type_name("N");
   app.add_flag("--tolerant", options.tolerant,
-               "Enhance what can be decoded of damaged JPEG and PNG files; the exit code is then 1");
+               "Enhance what can be decoded of damaged JPEG, PNG and RAW files; the exit code is then 1");
   app.add_option("--report", options.report, "Write the outcome of every picture as JSON")->type_name("FILE");
   for (const char* name : {"--recursive", "--overwrite", "--skip-existing", "--dry-run", "--jobs", "--tolerant",
                            "--report"}) {
