@@ -255,6 +255,8 @@ constexpr std::int64_t kPartFloats = 4 * 1024 * 1024;
 constexpr std::int64_t kMostParts = 16;
 // Tiles that are worth the memory of a part.
 constexpr std::int64_t kLeastTiles = 96;
+// Sums of all points that stay in the second-level cache while a pair's tiles pass them.
+constexpr std::int64_t kCachedFloats = 192 * 1024;
 
 /// The gradient to a 3x3 weight by the transposes of the same transforms: dU = V^T (A dy A^T) at each point, summed
 /// over the tiles of a pair, and dw = G^T dU G, summed over the pairs in the order of merge_pairs.
@@ -276,7 +278,7 @@ class WinogradWeightGradient {
     // By the sizes of one pair alone, since its share must not depend on the others.
     const std::int64_t parts =
         std::clamp<std::int64_t>(std::min(kPartFloats / sums(), of_pair_ / kLeastTiles), 1, kMostParts);
-    if (parts > 1) {
+    if (parts > 1 || sums() <= kCachedFloats) {
       run_parts(parts, dweight);
     } else {
       run_blocks(dweight);

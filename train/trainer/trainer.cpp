@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -183,14 +184,33 @@ std::string hash_of(const Parameters<float>& parameters) {
   return hexadecimal(hash);
 }
 
+/// A hash of the running program's file, which identifies its version and build.
+std::string hash_of_program() {
+  std::uint64_t hash = 0;
+  std::ifstream file("/proc/self/exe", std::ios::binary);
+  std::vector<char> piece(1 << 20);
+  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0) {
+    const auto read = static_cast<std::size_t>(file.gcount());
+    std::fill(piece.begin() + static_cast<std::ptrdiff_t>(read), piece.end(), '\0');
+    for (std::size_t i = 0; i < read; i += sizeof hash) {
+      std::uint64_t word;
+      std::memcpy(&word, piece.data() + i, sizeof word);
+      hash = mix64(hash ^ word);
+    }
+  }
+  check(file.eof(), "/proc/self/exe: cannot be read");
+  return hexadecimal(hash);
+}
+
 /// Throws Error unless all ranks run the same program.
 void check_same_program(Communicator& ranks, const TrainConfig& config) {
   if (ranks.size() == 1) return;
-  std::uint64_t program = 0;
+  std::string program;
   together(ranks, [&] {
-    for (const std::uint8_t byte : read_file("/proc/self/exe")) program = mix64(program ^ byte);
+    static const std::string once = hash_of_program();
+    program = once;
   });
-  check_same(ranks, "the program's hash", hexadecimal(program), "install the same build on all machines");
+  check_same(ranks, "the program's hash", program, "install the same build on all machines");
   check_same(ranks, "the kernel set", current_isa(),
              "name one that all have, with KIND_ISA in the environment (mpirun -x KIND_ISA=avx2)");
   check_same(ranks, "the config", comparable(config).dump(), "start all ranks with the same config and options");

@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/base/memory.h"
+#include "core/base/sum.h"
 #include "core/kernels/ref/conv2d.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/scopes.h"
@@ -885,6 +886,52 @@ TEST_CASE("block_weight_gradient: many tiles, and many channels", "[isa]") {
   check_weight_gradient(3, {1, 1, 45, 60}, {3}, 32, 11020);
   check_weight_gradient(3, {1, 1, 5, 6}, {256}, 256, 11030);     // all points at once
   check_weight_gradient(3, {1, 1, 1, 1100}, {256}, 240, 11040);  // more tiles than are transformed together
+}
+
+/// The pictures of one pair.
+Tensor<float> of_pair(const Tensor<float>& x, std::int64_t pairs, std::int64_t pair) {
+  const std::int64_t n = x.shape()[0] / pairs, size = x.size() / x.shape()[0];
+  Tensor<float> part(x.shape().with(0, n));
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::copy_n(x.data() + (pair + i * pairs) * size, size, part.data() + i * size);
+  }
+  return part;
+}
+
+TEST_CASE("block_weight_gradient: the pairs' gradients, added in the order of merge_pairs", "[isa]") {
+  constexpr std::int64_t kPairs = 3;
+  struct Case {
+    std::int64_t kernel, channels, oc, h, w;
+  };
+  std::uint64_t seed = 12000;
+  // Strips, parts of the tiles, all channels at once; as a transposed convolution.
+  for (const Case& c : {Case{1, 32, 3, 20, 21}, {3, 4, 32, 40, 30}, {3, 32, 32, 90, 61}, {3, 256, 128, 5, 9}}) {
+    const Tensor<float> x = random_tensor<float>(Shape{2 * kPairs, c.channels, c.h, c.w}, seed++),
+                        dy = random_tensor<float>(Shape{2 * kPairs, c.oc, c.h, c.w}, seed++);
+    const Shape shape{c.oc, c.channels, c.kernel, c.kernel};
+    on_each_isa([&](const BlockKernels& kernels) {
+      for (const ConvAlgorithm algorithm : {ConvAlgorithm::kDirect, ConvAlgorithm::kWinograd6}) {
+        if (algorithm != ConvAlgorithm::kDirect && (c.kernel == 1 || c.channels % 16 != 0)) continue;
+        INFO(c.channels << " channels, " << c.h << "x" << c.w << ", " << name_of(algorithm));
+        const auto gradient = [&](const Tensor<float>& from, const Tensor<float>& to, std::int64_t pairs) {
+          Tensor<float> both(Shape{shape.size() + c.oc});
+          const Maps maps(kernels, from, {c.channels});
+          block_weight_gradient(kernels, algorithm, c.kernel, maps.parts(), Map(kernels, to), pairs, both.data(),
+                                both.data() + shape.size());
+          return both;
+        };
+        std::vector<Tensor<float>> sums;
+        for (std::int64_t p = 0; p < kPairs; ++p) {
+          sums.push_back(gradient(of_pair(x, kPairs, p), of_pair(dy, kPairs, p), 1));
+        }
+        merge_pairs(0, kPairs, [&](std::int64_t into, std::int64_t from) {
+          Tensor<float>& to = sums[static_cast<std::size_t>(into)];
+          for (std::int64_t i = 0; i < to.size(); ++i) to[i] += sums[static_cast<std::size_t>(from)][i];
+        });
+        CHECK(same_bits(gradient(x, dy, kPairs), sums[0]));
+      }
+    });
+  }
 }
 
 // --- Pooling and packing ---------------------------------------------------------------------------------------------

@@ -1,0 +1,159 @@
+#include "train/parallel/batch_share.h"
+
+#include <catch2/catch.hpp>
+#include <numeric>
+
+#include "core/base/random.h"
+#include "core/base/sum.h"
+#include "tests/support/thread_ranks.h"
+
+namespace kind::testing {
+namespace {
+
+/// The tree of sums over leaves first .. first + count - 1, written down.
+std::string written(std::int64_t first, std::int64_t count) {
+  std::vector<std::string> texts;
+  for (std::int64_t i = 0; i < count; ++i) texts.push_back(std::to_string(first + i));
+  merge_pairs(0, count, [&](std::int64_t into, std::int64_t from) {
+    texts[static_cast<std::size_t>(into)] =
+        "(" + texts[static_cast<std::size_t>(into)] + "+" + texts[static_cast<std::size_t>(from)] + ")";
+  });
+  return texts[0];
+}
+
+TEST_CASE("merge_pairs: the first half, rounded up, plus the second") {
+  CHECK(written(0, 1) == "0");
+  CHECK(written(0, 2) == "(0+1)");
+  CHECK(written(0, 3) == "((0+1)+2)");
+  CHECK(written(0, 5) == "(((0+1)+2)+(3+4))");
+  CHECK(written(0, 7) == "(((0+1)+(2+3))+((4+5)+6))");
+}
+
+TEST_CASE("divide_pairs: each rank has one node of the tree, in order") {
+  for (std::int64_t pairs = 1; pairs <= 40; ++pairs) {
+    for (int ranks = 1; ranks <= 17; ++ranks) {
+      INFO(pairs << " pairs, " << ranks << " ranks");
+      const std::vector<PairRange> ranges = divide_pairs(pairs, ranks);
+      REQUIRE(ranges.size() == static_cast<std::size_t>(ranks));
+      std::vector<std::string> nodes;
+      std::int64_t next = 0, least = pairs, most = 0;
+      for (const PairRange& range : ranges) {
+        if (range.count == 0) continue;
+        REQUIRE(range.first == next);
+        next += range.count;
+        least = std::min(least, range.count);
+        most = std::max(most, range.count);
+        nodes.push_back(written(range.first, range.count));
+      }
+      CHECK(next == pairs);
+      CHECK(static_cast<std::int64_t>(nodes.size()) == std::min<std::int64_t>(pairs, ranks));
+      if ((ranks & (ranks - 1)) == 0) CHECK(most - least <= 1);
+      std::int64_t power = 1;
+      while (2 * power <= ranks) power *= 2;
+      CHECK(most <= (pairs + power - 1) / power);
+      merge_pairs(0, static_cast<std::int64_t>(nodes.size()), [&](std::int64_t into, std::int64_t from) {
+        nodes[static_cast<std::size_t>(into)] =
+            "(" + nodes[static_cast<std::size_t>(into)] + "+" + nodes[static_cast<std::size_t>(from)] + ")";
+      });
+      CHECK(nodes[0] == written(0, pairs));
+    }
+  }
+}
+
+/// A number for each pair, far enough apart that the order of additions shows.
+std::vector<float> numbers(std::int64_t pairs, std::uint64_t seed) {
+  std::vector<float> all;
+  Random random(seed);
+  for (std::int64_t i = 0; i < pairs; ++i) all.push_back(static_cast<float>(std::exp(random.uniform(-8, 8))));
+  return all;
+}
+
+TEST_CASE("BatchShare: sums, extremes and gradients of the whole batch, on every rank") {
+  constexpr std::int64_t kPairs = 7, kFloats = 13;
+  std::vector<std::vector<float>> gradients;  // of each element, by pair
+  for (std::int64_t i = 0; i < kFloats; ++i) gradients.push_back(numbers(kPairs, static_cast<std::uint64_t>(i + 1)));
+  const auto sum_of = [&](std::int64_t i, PairRange range) {
+    std::vector<float> own(gradients[static_cast<std::size_t>(i)].begin() + range.first,
+                           gradients[static_cast<std::size_t>(i)].begin() + range.first + range.count);
+    return sum_of_pairs(range.count, own.data());
+  };
+  std::vector<double> doubles(gradients[0].begin(), gradients[0].end());
+  const double expected_total = sum_of_pairs(kPairs, doubles.data());
+  for (const int count : {1, 2, 3, 4, 7, 8, 11}) {
+    INFO(count << " ranks");
+    std::vector<int> right(static_cast<std::size_t>(count));
+    const auto errors = on_ranks(count, [&](Communicator& ranks) {
+      BatchShare share(ranks, kPairs);
+      Variable<float> used(Tensor<float>::zeros(Shape{kFloats}), true), unused(Tensor<float>::zeros(Shape{2}), true);
+      bool fine = true;
+      if (share.part()) {
+        const BatchScope scope(share.part());
+        const PairRange own = share.range();
+        Tensor<float> gradient(Shape{kFloats});
+        for (std::int64_t i = 0; i < kFloats; ++i) gradient[i] = sum_of(i, own);
+        used.add_grad(gradient);
+        std::vector<double> mine(gradients[0].begin() + own.first, gradients[0].begin() + own.first + own.count);
+        double least = *std::min_element(mine.begin(), mine.end()),
+               greatest = *std::max_element(mine.begin(), mine.end());
+        BatchPart::extend(least, greatest);
+        fine = fine && least == static_cast<double>(*std::min_element(gradients[0].begin(), gradients[0].end()));
+        fine = fine && greatest == static_cast<double>(*std::max_element(gradients[0].begin(), gradients[0].end()));
+        fine = fine && BatchPart::total(mine) == expected_total;
+        fine = fine && BatchPart::whole(own.count) == kPairs && BatchPart::pairs_of(2 * own.count) == own.count;
+      }
+      share.add_up({{"used", used}, {"unused", unused}});
+      for (std::int64_t i = 0; i < kFloats; ++i) fine = fine && used.grad()[i] == sum_of(i, {0, kPairs});
+      right[static_cast<std::size_t>(ranks.rank())] = fine && !unused.grad().defined();
+    });
+    for (const std::string& error : errors) CHECK(error == "");
+    CHECK(std::accumulate(right.begin(), right.end(), 0) == count);
+  }
+}
+
+TEST_CASE("BatchPart: pictures that the pairs do not divide are refused") {
+  struct Part : BatchPart {
+    using BatchPart::BatchPart;
+  } const part(2, 4);
+  const BatchScope scope(&part);
+  CHECK(BatchPart::whole(6) == 12);
+  CHECK_THROWS_AS(BatchPart::pairs_of(5), Error);
+  {
+    const BatchScope none(nullptr);
+    CHECK(BatchPart::pairs_of(5) == 5);
+  }
+  CHECK_THROWS_AS((Part{0, 4}), Error);
+  CHECK_THROWS_AS((Part{5, 4}), Error);
+}
+
+TEST_CASE("together: an error on one rank is thrown on all") {
+  std::vector<int> told(3);
+  const auto errors = on_ranks(3, [&](Communicator& ranks) {
+    together(ranks, [] {});
+    on_first(ranks, [&] { check(ranks.rank() == 0, "only rank 0 runs this"); });
+    try {
+      together(ranks, [&] { check(ranks.rank() != 1, "the disk failed"); });
+    } catch (const Error&) {
+      told[static_cast<std::size_t>(ranks.rank())] = ranks.failed();
+      throw;
+    }
+  });
+  CHECK(errors == std::vector<std::string>{"rank 1 (thread): the disk failed", "the disk failed",
+                                           "rank 1 (thread): the disk failed"});
+  CHECK(told == std::vector<int>{1, 1, 1});
+}
+
+TEST_CASE("check_same, any_rank") {
+  std::vector<int> any(3);
+  const auto errors = on_ranks(3, [&](Communicator& ranks) {
+    any[static_cast<std::size_t>(ranks.rank())] = any_rank(ranks, ranks.rank() == 2) && !any_rank(ranks, false);
+    check_same(ranks, "the step", "12", "start again");
+    check_same(ranks, "the kernel set", ranks.rank() == 2 ? "avx2" : "avx512", "name one");
+  });
+  CHECK(any == std::vector<int>{1, 1, 1});
+  for (const std::string& error : errors) {
+    CHECK(error == "the kernel set differs: 'avx2' on rank 2 (thread), 'avx512' on rank 0 (thread); name one");
+  }
+}
+
+}  // namespace
+}  // namespace kind::testing
