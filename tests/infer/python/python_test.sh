@@ -9,4 +9,4 @@ if ! "$python" -c 'import numpy' 2>/dev/null; then
 fi
 export PYTHONPATH=$source/infer/python PYTHONDONTWRITEBYTECODE=1
 export KIND_LIBRARY=$library KIND_INFER_PROGRAM=$infer KIND_MODEL=$source/nets/pretrained/kind.safetensors
-exec "$python" -m unittest "$source/tests/infer/python/kind_test.py"
+exec "$python" "$source/tests/infer/python/kind_test.py"

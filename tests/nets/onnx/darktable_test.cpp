@@ -165,11 +165,12 @@ Tensor<float> dark_sample(const std::string& name) {
   return dark;
 }
 
-TEST_CASE("darktable: tiles leave no seams", "[slow]") {
+TEST_CASE("darktable: tiles differ little from a picture in one piece", "[slow]") {
   const Seam seam = seam_of(padded_model(), dark_sample("cup.jpg"), 3, 256);
   CAPTURE(seam.largest, seam.mean);
-  CHECK(seam.mean < 0.1);
-  CHECK(seam.largest < 4);
+  CHECK(seam.mean < 0.03);  // half of what it is without the padding of tiles
+  CHECK(seam.largest < 8);
+  CHECK(seam.largest > 0);  // else it was one tile
 }
 
 TEST_CASE("darktable: seams by size of the tiles", "[.seams]") {
