@@ -1,4 +1,4 @@
-// Long because it has four verbs, each with its options and its work.
+// Long because it has five verbs, each with its options and its work.
 // kind-weights: looks into files of weights and makes model files from others.
 
 #include <CLI/CLI.hpp>
@@ -10,6 +10,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
@@ -312,6 +313,32 @@ void merge(const std::vector<std::string>& paths, const Output& output) {
   kind::write_safetensors(output.path, content);
 }
 
+// --- drop
+
+/// Takes nets out of a model, and the rule for the light level with the decomposition that it belongs to.
+void drop(const std::string& path, const std::vector<std::string>& names, const Output& output) {
+  check_output(output, {path});
+  Source source = read_source(path);
+  kind::ModelConfig config = source.model.config;
+  const std::set<std::string> dropped(names.begin(), names.end());
+  const auto take = [&](const char* name, auto& net) {
+    if (!dropped.count(name)) return;
+    check(net.has_value(), path, ": there is no ", name, " net in it to drop");
+    net.reset();
+  };
+  take("decomposition", config.decomposition);
+  take("restoration", config.restoration);
+  take("adjustment", config.adjustment);
+  check(config.decomposition || config.restoration || config.adjustment, path, ": nothing would be left of it");
+  if (!config.decomposition) config.light.reset();
+  std::erase_if(source.content.tensors, [&](const auto& tensor) {
+    return dropped.count(tensor.first.substr(0, tensor.first.find('.'))) > 0;
+  });
+  source.content.metadata[kDescriptionKey] = kind::to_json(config).dump();
+  source.content.source = output.path;
+  kind::write_safetensors(output.path, source.content);
+}
+
 // --- The other two
 
 void import_tensorflow(const std::vector<std::string>& paths, const Output& output) {
@@ -353,7 +380,7 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Inspects, merges, converts and imports files of weights.", kProgram);
+  CLI::App app("Inspects, merges, takes apart, converts and imports files of weights.", kProgram);
   app.set_version_flag(
       "--version", [] { return kind::version_text(kProgram, kind::available_isas(), kind::current_isa(), kind::image_codec_names()); },
       "Print version, kernel sets and picture types.");
@@ -387,6 +414,15 @@ int run(int argc, char** argv) {
   types.require_option(1);
   add_output(convert_verb, output);
 
+  CLI::App& drop_verb = *app.add_subcommand("drop", "Make a model without one or more of its nets.");
+  std::vector<std::string> nets;
+  drop_verb.add_option("model", path, "The model to read.")->required()->type_name("MODEL");
+  drop_verb.add_option("nets", nets, "The nets to leave out.")
+      ->required()
+      ->check(CLI::IsMember({"decomposition", "restoration", "adjustment"}))
+      ->type_name("NET");
+  add_output(drop_verb, output);
+
   app.footer(
       "Exit codes: 0 success; 1 some of the files to inspect could not be read; 2 the command line or a file "
       "is\ninvalid, nothing was written.");
@@ -396,6 +432,7 @@ int run(int argc, char** argv) {
   if (inspect_verb.parsed()) return run_inspect(paths, json);
   if (import_verb.parsed()) import_tensorflow(paths, output);
   if (merge_verb.parsed()) merge(paths, output);
+  if (drop_verb.parsed()) drop(path, nets, output);
   if (convert_verb.parsed()) {
     convert(path, output, float16 ? kind::WeightType::kFloat16 : kind::WeightType::kFloat32);
   }

@@ -39,6 +39,15 @@ struct Report {
 /// point's name or label, or empty for the first one; throws Error if there is no such point.
 Report make_report(Records records, const std::string& reference);
 
+/// Something that the runs of a report should have in common: base config, budget, data, split, protocol, program.
+struct ReportFact {
+  std::string name, text;
+  bool differs = false;  // the text then has every value, with the runs that have it
+};
+
+/// Those that are known, of the runs that have begun. Throws Error if a run's config.json is not kind-train's.
+std::vector<ReportFact> report_facts(const Records& records);
+
 /// "+" better than the reference, "-" worse, "*" different where neither is better, "" otherwise.
 std::string mark_of(const ReportColumn& column, const ReportCell& cell);
 /// "3 done", "2 done, 1 failed".

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <set>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/files/html.h"
 #include "core/image/image.h"
@@ -594,6 +595,16 @@ std::string runs_section(const Report& report) {
          html + "</tbody></table></div>\n";
 }
 
+std::string facts_section(const Report& report) {
+  std::string html;
+  for (const ReportFact& fact : report_facts(report.records)) {
+    html += "<tr><td>" + html_text(fact.name) + "</td><td class=\"reason\">" +
+            (fact.differs ? "<b>Warning: not the same for all runs.</b> " : "") + html_text(fact.text) + "</td></tr>\n";
+  }
+  if (html.empty()) return "";
+  return "<div class=\"w\"><table class=\"left\"><tbody>\n" + html + "</tbody></table></div>\n";
+}
+
 }  // namespace
 
 std::string report_page(const Report& report, const PageOptions& options) {
@@ -607,8 +618,8 @@ std::string report_page(const Report& report, const PageOptions& options) {
                      "content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" +
                      html_text(records.title) + "</title>\n<style>" + kStyle + store.style() +
                      "</style></head><body>\n<h1>" + html_text(records.title) + "</h1>\n<p class=\"s\">" +
-                     join(records.points.size(), " points, ", records.runs.size(), " runs, ", done, " of them done") +
-                     "</p>\n";
+                     join(counted(records.points.size(), "point"), ", ", counted(records.runs.size(), "run"), ", ", done, " of them done") +
+                     "</p>\n" + facts_section(report);
   html +=
       "<h2>Figures</h2>\n<p>Means over seeds ± half of the 95% interval, of each run's last validation. Bold: best. " +
       std::string(
