@@ -1,3 +1,4 @@
+// Long because one input and several are scored by the same steps, and the options of both are listed here.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/files/file.h"
@@ -16,8 +18,10 @@
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
 #include "core/program/program.h"
+#include "infer/eval/eval_inputs.h"
 #include "infer/eval/eval_page.h"
 #include "infer/eval/eval_report.h"
+#include "infer/eval/eval_table.h"
 #include "nets/data/pair_folder.h"
 #include "nets/model_path.h"
 
@@ -27,7 +31,9 @@ using namespace kind;
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string model, results, data, split, out, niqe_model, fit_niqe, output;
+  std::string model, results, data, split, split_file, out, niqe_model, fit_niqe, output, reference;
+  std::vector<std::string> inputs;
+  bool csv = false, markdown = false, latex = false;
   std::vector<std::string> protocols, metrics = default_metrics();
   bool stages = false;
   int threads = 0;
@@ -75,16 +81,16 @@ bool wants(const Options& options, const char* metric) {
   return std::find(options.metrics.begin(), options.metrics.end(), metric) != options.metrics.end();
 }
 
-std::vector<std::size_t> chosen_pairs(const PairFolder& folder, const std::string& name) {
+std::vector<std::size_t> chosen_pairs(const PairFolder& folder, const std::string& name, const std::string& file) {
   std::vector<std::size_t> all(folder.pairs.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   if (name.empty()) return all;
-  const std::optional<Split> split = read_split(folder);
+  const std::optional<Split> split = file.empty() ? read_split(folder) : read_split_file(folder, file);
   check(split.has_value(), "--split: there is no split.json in ", folder.root);
   const std::vector<std::size_t>& pairs = name == "train"        ? split->train
                                           : name == "validation" ? split->validation
                                                                  : split->test;
-  check(!pairs.empty(), "--split: split.json in ", folder.root, " has no pairs for ", name);
+  check(!pairs.empty(), "--split: ", file.empty() ? "split.json in " + folder.root : file, " has no pairs for ", name);
   return pairs;
 }
 
@@ -111,7 +117,7 @@ std::vector<Files> find_files(const Options& options) {
   const PairFolder folder = needs_low ? find_pairs(options.data) : find_bright(options.data);
   check_no_problems(folder.root, folder.problems);
   std::vector<Files> chosen;
-  for (const std::size_t i : chosen_pairs(folder, options.split)) {
+  for (const std::size_t i : chosen_pairs(folder, options.split, options.split_file)) {
     chosen.push_back({folder.pairs[i].stem, folder.pairs[i].low, folder.pairs[i].high, ""});
   }
   std::vector<std::string> problems;
@@ -152,7 +158,7 @@ EvalReport plan(const Options& options, std::optional<Model<float>>& model, std:
     niqe = parse_config<NiqeModel>(read_json_file(options.niqe_model), options.niqe_model);
     for (Metric& metric : report.metrics) {
       if (metric.name == "niqe") {
-        metric.what += join("; model ", options.niqe_model, " of ", niqe->pictures.size(), " photographs");
+        metric.what += join("; model ", options.niqe_model, " of ", counted(niqe->pictures.size(), "photograph"));
       }
     }
   }
@@ -215,23 +221,18 @@ void write_files(const std::string& folder, const EvalReport& report, const Eval
   for (const char* name : kFiles) std::cerr << (fs::path(folder) / name).string() << "\n";
 }
 
-int evaluate(const Options& options) {
-  check(!options.data.empty(), "expected --data DIR, a folder of low/ and high/; see kind-eval --help");
-  std::optional<Model<float>> model;
-  std::optional<NiqeModel> niqe;
-  EvalReport report = plan(options, model, niqe);
-  const std::vector<Files> pairs = find_files(options);
+/// Scores every pair, with a call of done(row) for each line; `page`, if there is one, gets the pictures.
+template <class Done>
+void score(const std::optional<Model<float>>& model, const std::optional<NiqeModel>& niqe,
+           const std::vector<Files>& pairs, EvalReport& report, EvalPage* page, const Done& done) {
   for (const Files& files : pairs) report.pairs.push_back(files.stem);
-  if (!options.out.empty()) prepare_folder(options.out);
-  EvalPage page;
-  std::fputs(heading_line(report).c_str(), stdout);
   for (const Files& files : pairs) {
     const Tensor<float> high = to_tensor(read_image(files.high)), target = rounded(high);
     Tensor<float> low, low_values;
     if (!files.low.empty()) {
       low = to_tensor(read_image(files.low));
       low_values = rounded(low);
-      if (!options.out.empty()) page.add(files.stem, "dark picture", "", low_values);
+      if (page) page->add(files.stem, "dark picture", "", low_values);
     }
     Outputs outputs = model ? Outputs(*model, low, high) : Outputs(to_tensor(read_image(files.result)), high);
     for (const Way& way : report.ways) {
@@ -240,17 +241,68 @@ int evaluate(const Options& options) {
       Scored scored{output, target, low_values.defined() ? &low_values : nullptr, niqe ? &*niqe : nullptr};
       for (const Metric& metric : report.metrics) row.values.push_back(metric.measure(scored));
       report.rows.push_back(row);
-      if (!options.out.empty()) page.add(files.stem, way.name, way.name, output);
-      std::fputs(row_line(report, row).c_str(), stdout);
-      std::fflush(stdout);
+      if (page) page->add(files.stem, way.name, way.name, output);
+      done(report.rows.back());
     }
-    if (!options.out.empty()) page.add(files.stem, "bright picture", "", target);
+    if (page) page->add(files.stem, "bright picture", "", target);
   }
+}
+
+int evaluate(const Options& options) {
+  check(!options.data.empty(), "expected --data DIR, a folder of low/ and high/; see kind-eval --help");
+  std::optional<Model<float>> model;
+  std::optional<NiqeModel> niqe;
+  EvalReport report = plan(options, model, niqe);
+  const std::vector<Files> pairs = find_files(options);
+  for (const Files& files : pairs) report.pairs.push_back(files.stem);  // as wide as its column has to be
+  if (!options.out.empty()) prepare_folder(options.out);
+  EvalPage page;
+  std::fputs(heading_line(report).c_str(), stdout);
+  report.pairs.clear();
+  score(model, niqe, pairs, report, options.out.empty() ? nullptr : &page, [&report](const EvalRow& row) {
+    std::fputs(row_line(report, row).c_str(), stdout);
+    std::fflush(stdout);
+  });
   // First of all to where nothing but a closed pipe is in the way: a full disk must not cost hours of work.
   std::fputs(means_text(report).c_str(), stdout);
   const bool printed = std::fflush(stdout) == 0 && !std::ferror(stdout);
   if (!options.out.empty()) write_files(options.out, report, page);
   check(printed, "cannot write to the standard output");
+  return kExitDone;
+}
+
+/// Scores several inputs on the same pairs, and prints one table of them.
+int compare(const Options& options) {
+  check(!options.data.empty(), "expected --data DIR, a folder of low/ and high/; see kind-eval --help");
+  std::vector<std::string> left_out;
+  const std::vector<EvalInput> inputs = eval_inputs(options.inputs, left_out);
+  for (const std::string& line : left_out) std::cerr << "kind-eval: " << line << std::endl;
+  const bool results = std::any_of(inputs.begin(), inputs.end(), [](const EvalInput& input) { return input.results; });
+  const auto own_options = [&](const EvalInput& input) {
+    Options own = options;
+    (input.results ? own.results : own.model) = input.path;
+    // What folders of results have, too, where nothing else is asked for.
+    if (own.protocols.empty() && results) own.protocols = {"none", "gt-mean"};
+    return own;
+  };
+  // All that the files' headers show to be wrong is found before the first picture is scored.
+  std::vector<std::vector<Files>> files;
+  for (const EvalInput& input : inputs) files.push_back(find_files(own_options(input)));
+  std::vector<EvalEntry> entries;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    std::optional<Model<float>> model;
+    std::optional<NiqeModel> niqe;
+    EvalEntry entry{inputs[i].name, inputs[i].seed, plan(own_options(inputs[i]), model, niqe)};
+    score(model, niqe, files[i], entry.report, nullptr, [](const EvalRow&) {});
+    std::cerr << join(i + 1, " of ", inputs.size(), ": ", inputs[i].path) << std::endl;
+    entries.push_back(std::move(entry));
+  }
+  const EvalTable table = make_eval_table(std::move(entries), options.reference);
+  const EvalTableFormat format = options.markdown ? EvalTableFormat::kMarkdown
+                                 : options.latex  ? EvalTableFormat::kLatex
+                                                  : EvalTableFormat::kText;
+  std::fputs((options.csv ? eval_table_csv(table) : eval_table_text(table, format)).c_str(), stdout);
+  check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to the standard output");
   return kExitDone;
 }
 
@@ -292,10 +344,28 @@ int run_command_line(int argc, char** argv) {
                                         "with high/ by name without extension; protocols none and gt-mean")
                              ->excludes(model)
                              ->type_name("DIR");
+  CLI::Option* inputs = app.add_option("inputs", options.inputs,
+                                       "Several models, run folders, sweep folders and folders of results, to be "
+                                       "compared in one table")
+                            ->excludes(model)
+                            ->excludes(results)
+                            ->type_name("SCORED");
+  CLI::Option* csv = app.add_flag("--csv", options.csv, "Print the comparison as CSV, with every seed and picture");
+  CLI::Option* markdown = app.add_flag("--markdown", options.markdown, "Print the comparison as Markdown")->excludes(csv);
+  CLI::Option* latex = app.add_flag("--latex", options.latex, "Print the comparison as LaTeX tables")
+                           ->excludes(csv)
+                           ->excludes(markdown);
+  CLI::Option* reference = app.add_option("--reference", options.reference,
+                                          "Row of the comparison that the others are compared with (default: the first)")
+                               ->type_name("NAME");
+  for (CLI::Option* option : {csv, markdown, latex, reference}) option->needs(inputs);
   app.add_option("--data", options.data, "Folder with low/ and high/ (with --results only high/ is needed)")
       ->type_name("DIR");
   app.add_option("--split", options.split, "Only the pairs that split.json lists under this name")
       ->check(CLI::IsMember({"train", "validation", "test"}));
+  app.add_option("--split-file", options.split_file, "Split file to use instead of the folder's split.json")
+      ->needs("--split")
+      ->type_name("FILE");
   CLI::Option* protocol = app.add_option("--protocol", options.protocols, protocol_help())
                               ->delimiter(',')
                               ->check(CLI::IsMember(protocol_names()));
@@ -326,7 +396,7 @@ int run_command_line(int argc, char** argv) {
   }
   // What comes from an unset variable of a script is no wish for the default.
   for (const char* name :
-       {"--model", "--results", "--data", "--split", "--out", "--niqe-model", "--fit-niqe", "--output"}) {
+       {"--model", "--results", "--data", "--split", "--split-file", "--reference", "--out", "--niqe-model", "--fit-niqe", "--output"}) {
     const CLI::Option* option = app.get_option(name);
     check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
   }
@@ -337,7 +407,9 @@ int run_command_line(int argc, char** argv) {
     return fit_niqe_model(options);
   }
   check(options.output.empty(), "-o is for --fit-niqe; results are written with --out DIR");
-  return evaluate(options);
+  check(options.inputs.empty() || (options.out.empty() && !options.stages),
+        "--out and --stages are for one input, named with --model or --results");
+  return options.inputs.empty() ? evaluate(options) : compare(options);
 }
 
 }  // namespace

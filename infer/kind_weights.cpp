@@ -1,4 +1,4 @@
-// Long because it has six verbs, each with its options and its work.
+// Long because it has seven verbs, each with its options and its work.
 // kind-weights: looks into files of weights, makes model files from others, and exports them to other programs.
 
 #include <CLI/CLI.hpp>
@@ -10,6 +10,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
@@ -316,6 +317,32 @@ void merge(const std::vector<std::string>& paths, const Output& output) {
   kind::write_safetensors(output.path, content);
 }
 
+// --- drop
+
+/// Takes nets out of a model, and the rule for the light level with the decomposition that it belongs to.
+void drop(const std::string& path, const std::vector<std::string>& names, const Output& output) {
+  check_output(output, {path});
+  Source source = read_source(path);
+  kind::ModelConfig config = source.model.config;
+  const std::set<std::string> dropped(names.begin(), names.end());
+  const auto take = [&](const char* name, auto& net) {
+    if (!dropped.count(name)) return;
+    check(net.has_value(), path, ": there is no ", name, " net in it to drop");
+    net.reset();
+  };
+  take("decomposition", config.decomposition);
+  take("restoration", config.restoration);
+  take("adjustment", config.adjustment);
+  check(config.decomposition || config.restoration || config.adjustment, path, ": nothing would be left of it");
+  if (!config.decomposition) config.light.reset();
+  std::erase_if(source.content.tensors, [&](const auto& tensor) {
+    return dropped.count(tensor.first.substr(0, tensor.first.find('.'))) > 0;
+  });
+  source.content.metadata[kDescriptionKey] = kind::to_json(config).dump();
+  source.content.source = output.path;
+  kind::write_safetensors(output.path, source.content);
+}
+
 // --- The other two
 
 void import_tensorflow(const std::vector<std::string>& paths, const Output& output) {
@@ -413,7 +440,7 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Inspects, merges, converts, imports and exports files of weights.", kProgram);
+  CLI::App app("Inspects, merges, takes apart, converts, imports and exports files of weights.", kProgram);
   app.set_version_flag(
       "--version", [] { return kind::version_text(kProgram, kind::available_isas(), kind::current_isa(), kind::image_codec_names()); },
       "Print version, kernel sets and picture types.");
@@ -463,6 +490,15 @@ int run(int argc, char** argv) {
              "The range of values that is stretched to 0..1 (default 0 1).");
   add_output(darktable_verb, output, "package", "FILE");
 
+  CLI::App& drop_verb = *app.add_subcommand("drop", "Make a model without one or more of its nets.");
+  std::vector<std::string> nets;
+  drop_verb.add_option("model", path, "The model to read.")->required()->type_name("MODEL");
+  drop_verb.add_option("nets", nets, "The nets to leave out.")
+      ->required()
+      ->check(CLI::IsMember({"decomposition", "restoration", "adjustment"}))
+      ->type_name("NET");
+  add_output(drop_verb, output);
+
   app.footer(
       "Exit codes: 0 success; 1 some of the files to inspect could not be read; 2 the command line or a file "
       "is\ninvalid, nothing was written.");
@@ -474,6 +510,7 @@ int run(int argc, char** argv) {
   if (merge_verb.parsed()) merge(paths, output);
   if (onnx_verb.parsed()) export_onnx(to_export, output);
   if (darktable_verb.parsed()) export_darktable(to_export, output);
+  if (drop_verb.parsed()) drop(path, nets, output);
   if (convert_verb.parsed()) {
     convert(path, output, float16 ? kind::WeightType::kFloat16 : kind::WeightType::kFloat32);
   }

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/files/file.h"
 #include "core/image/image.h"
@@ -42,11 +43,15 @@ int run(const Options& options) {
   if (!options.out.empty()) {
     const std::string page = report_page(report, options.page);
     write_file_atomic(options.out, page);
-    std::cerr << options.out << ": " << report.records.points.size() << " points, " << report.records.runs.size()
-              << " runs, " << page.size() << " bytes" << std::endl;
+    std::cerr << options.out << ": " << counted(report.records.points.size(), "point") << ", "
+              << counted(report.records.runs.size(), "run") << ", " << page.size() << " bytes" << std::endl;
   }
   if (options.csv) std::cout << report_csv(report) << std::flush;
   if (options.markdown) std::cout << report_markdown(report) << std::flush;
+  for (const ReportFact& fact : report_facts(report.records)) {
+    if (fact.differs)
+      std::cerr << "kind-report: warning: runs differ in " << fact.name << ": " << fact.text << std::endl;
+  }
   bool done = false, begun = false;
   for (const RunRecord& each : report.records.runs) {
     done = done || each.state == RunRecord::State::kDone;

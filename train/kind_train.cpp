@@ -20,8 +20,10 @@
 #include "train/sweep/branch.h"
 #include "train/sweep/sweep_run.h"
 #include "train/trainer/checkpoint.h"
+#include "train/trainer/estimate.h"
 #include "train/trainer/export_pairs.h"
 #include "train/trainer/profile.h"
+#include "train/trainer/run_config.h"
 #include "train/trainer/trainer.h"
 
 namespace {
@@ -47,28 +49,20 @@ void listen_to_signals() {
 struct Options {
   std::string config, out;
   std::vector<std::string> set, data;
-  bool resume = false, dry_run = false, reference = false, sweep_reference = false, profile = false;
+  bool no_estimate = false, retry_failed = false, resume = false, dry_run = false, reference = false, sweep_reference = false, profile = false;
   std::int64_t seed = -1, batches = 8;
   int threads = 0, jobs = 1;
   std::string sweep, emit, branch_from, share_maps, export_to;
   double minutes = 0;  // 0: as long as it takes
 };
 
-TrainConfig read_config(const Options& options) {
-  nlohmann::json json = read_json_file(options.config);
-  const SetScope scope{field_names<TrainConfig>(), "stages", field_names<StageConfig>()};
-  for (const std::string& assignment : options.set) set_path(json, assignment, scope);
-  set_data(json, options.data);
-  TrainConfig config = parse_config<TrainConfig>(json, options.config);
+/// `missing`: the paths of the config that are nowhere.
+TrainConfig read_config(const Options& options, MissingPlaces& missing) {
+  RunConfigFile file = read_run_config(options.config);
+  missing = std::move(file.missing);
+  TrainConfig config = parse_run_config(file.config, {options.set, options.data}, options.config);
   if (options.seed >= 0) config.seed = options.seed;
   return config;
-}
-
-std::string duration(double seconds) {
-  const long total = std::lround(std::clamp(seconds, 0.0, 1e8));
-  char text[32];
-  std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", total / 3600, total / 60 % 60, total % 60);
-  return text;
 }
 
 std::string progress_line(const TrainProgress& p) {
@@ -84,7 +78,7 @@ std::string progress_line(const TrainProgress& p) {
   }
   char tail[96];
   std::snprintf(tail, sizeof tail, "  lr %.3g  %.1f images/s  ETA %s", p.learning_rate, p.images_per_s,
-                duration(p.seconds_left).c_str());
+                duration_text(p.seconds_left).c_str());
   return line + tail;
 }
 
@@ -141,16 +135,16 @@ int signal_of(Communicator& ranks) {
   return *std::max_element(all.begin(), all.end());
 }
 
-int run(const Options& options, Communicator& ranks) {
+int run(const Options& options, MissingPlaces& missing, Communicator& ranks) {
   if (options.threads > 0) set_num_threads(options.threads);
   TrainConfig config;
   together(ranks, [&] {
     check(ranks.size() == 1 || !(options.dry_run || options.profile || !options.export_to.empty()),
           "only training itself runs on several ranks; start this without mpirun");
-    config = read_config(options);
+    config = read_config(options, missing);
   });
   if (options.dry_run) {
-    const std::string plan = plan_training(config);
+    const std::string plan = plan_training(config, true);
     std::cout << to_json(config).dump(2) << std::endl;
     std::cerr << plan << std::endl;
     return kExitDone;
@@ -171,7 +165,7 @@ int run(const Options& options, Communicator& ranks) {
   };
   const TrainCallbacks callbacks{[&](const TrainProgress& p) { console.progress(p); },
                                  [&](const std::string& text) { console.message(text); },
-                                 [&] { return stop_signal != 0 || out_of_time(); }};
+                                 [&] { return stop_signal != 0 || out_of_time(); }, !options.no_estimate};
   listen_to_signals();
   bool finished = false;
   try {
@@ -199,7 +193,7 @@ int run(const Options& options, Communicator& ranks) {
   if (signal == 0) {
     const nlohmann::json reason{{"minutes", options.minutes}, {"step", Checkpoints(out).newest().value_or(0)}};
     write_file_atomic(out + "/stopped.json", reason.dump() + "\n");
-    console.message(join("stopped after ", options.minutes, " minutes; go on with --resume"));
+    console.message(join("stopped after ", options.minutes, options.minutes == 1 ? " minute" : " minutes", "; go on with --resume"));
     return kExitDone;
   }
   console.message("stopped; go on with --resume");
@@ -207,13 +201,17 @@ int run(const Options& options, Communicator& ranks) {
 }
 
 /// --sweep: lists, writes a script for, or carries out many runs.
-int sweep(const Options& options) {
+int sweep(const Options& options, MissingPlaces& missing) {
   check(!started_as_ranks(),
         "a sweep runs on one machine; start it without mpirun, or write scripts for a cluster with "
         "--emit");
   if (options.threads > 0) set_num_threads(options.threads);
-  const SweepPlan plan = plan_sweep(options.sweep, options.set, options.data);
+  SweepPlan plan = plan_sweep(options.sweep, options.set, options.data);
+  missing = plan.missing;
   const std::string out = options.out.empty() ? "runs/" + plan.name : options.out;
+  if (std::error_code ignored; std::filesystem::exists(out + "/sweep.json", ignored)) {
+    adopt_names(plan, read_json_file(out + "/sweep.json"), out + "/sweep.json");
+  }
   if (options.dry_run) {
     std::cout << list_sweep(plan, out) << std::flush;
     std::cerr << summary_of(plan) << std::endl;
@@ -224,6 +222,7 @@ int sweep(const Options& options) {
                          options.jobs,
                          num_threads(),
                          options.resume,
+                         options.retry_failed,
                          [](const std::string& text) { std::cerr << text << std::endl; },
                          [] { return stop_signal.load(); }};
   if (!options.emit.empty()) {
@@ -233,7 +232,7 @@ int sweep(const Options& options) {
   }
   listen_to_signals();
   const SweepOutcome outcome = run_sweep(plan, how);
-  std::cerr << join(outcome.done, " runs are done, ", outcome.failed, " failed, ", outcome.left, " left") << std::endl;
+  std::cerr << join(outcome.done, outcome.done == 1 ? " run is done, " : " runs are done, ", outcome.failed, " failed, ", outcome.left, " left") << std::endl;
   if (stop_signal != 0) {
     std::cerr << "stopped; go on with --resume" << std::endl;
     return 128 + stop_signal;
@@ -261,7 +260,14 @@ void add_options(CLI::App& app, Options& options) {
       ->allow_extra_args(false);
   app.add_flag("--resume", options.resume,
                "Continue from the last checkpoint in the run's folder; start if there is none");
-  app.add_option("--seed", options.seed, "Seed of all random numbers")->check(CLI::NonNegativeNumber)->type_name("N");
+  app.add_option("--seed", options.seed, "Seed of all random numbers")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+            return digits && text.size() <= 18 ? std::string() : "expected an integer of at least 0, got " + text;
+          },
+          ""))
+      ->type_name("N");
   add_threads_option(app, options.threads);
   app.add_flag("--dry-run,--list", options.dry_run,
                "Do not train: check everything and print the resolved config, or the runs of a sweep");
@@ -280,6 +286,7 @@ void add_options(CLI::App& app, Options& options) {
       ->excludes("--resume")
       ->excludes("--dry-run")
       ->excludes("--out");
+  app.add_flag("--no-estimate", options.no_estimate, "Do not time steps first to say how long the run will take");
   app.add_option("--minutes", options.minutes, "Save and exit after N minutes, as with SIGTERM")
       ->check(CLI::PositiveNumber)
       ->excludes(profile_flag);
@@ -301,6 +308,9 @@ void add_options(CLI::App& app, Options& options) {
       ->needs(sweep_option)
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
+  app.add_flag("--retry-failed", options.retry_failed, "Try the failed runs of a sweep again, with --resume")
+      ->needs(sweep_option)
+      ->needs("--resume");
   app.add_option("--emit", options.emit,
                  "Write a script that carries out the sweep on other machines, and "
                  "print its path")
@@ -345,9 +355,16 @@ int carry_out(const CLI::App& app, const Options& options, std::unique_ptr<Commu
       check(!value.empty(), name, ": expected a value, got an empty one");
     }
   }
-  if (!options.sweep.empty()) return finish(sweep(options));
-  ranks = started_ranks();
-  return finish(run(options, *ranks));
+  MissingPlaces missing;
+  try {
+    if (!options.sweep.empty()) return finish(sweep(options, missing));
+    ranks = started_ranks();
+    return finish(run(options, missing, *ranks));
+  } catch (const NotFinite&) {
+    throw;
+  } catch (const Error& error) {
+    throw Error(with_places(error.what(), missing));
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "core/config/config_file.h"
 #include "core/files/file.h"
 
 namespace kind {
@@ -80,7 +81,9 @@ bool names_nan_or_infinity(std::string word) {
 /// depth) and for messages of ours.
 class StrictChecker : public nlohmann::json_sax<json> {
  public:
-  StrictChecker(const std::string& text, const std::string& source) : text_(text), source_(source), in_(text) {}
+  /// `original`: what `text` was before comments and such became spaces, byte for byte; positions are counted in it.
+  StrictChecker(const std::string& text, const std::string& original, const std::string& source)
+      : text_(text), original_(original), source_(source), in_(text) {}
 
   void run() {
     const std::size_t nul = text_.find('\0');  // nlohmann's lexer takes it for the end of the text
@@ -142,21 +145,16 @@ class StrictChecker : public nlohmann::json_sax<json> {
     if (names_nan_or_infinity({first, std::find_if_not(first, text_.end(), is_word)})) {
       return " (NaN and infinity are not allowed)";
     }
-    return first != text_.end() && (*first == '/' || *first == '#') ? " (comments are not allowed)" : "";
+    if (first == text_.end() || (*first != '/' && *first != '#')) return "";
+    return &text_ == &original_ ? " (comments are not allowed)" : " (comments are // to the end of a line, or /* */)";
   }
 
   [[noreturn]] void fail_text(std::size_t offset, const std::string& message) const {
-    std::size_t line = 1;
-    std::size_t column = 1;
-    for (std::size_t i = 0; i < offset; ++i) {
-      const bool starts_character = (static_cast<unsigned char>(text_[i]) & 0xC0) != 0x80;
-      column = text_[i] == '\n' ? 1 : column + (starts_character ? 1 : 0);
-      line += text_[i] == '\n' ? 1 : 0;
-    }
-    fail(source_, ": line ", line, ", column ", column, ": ", message);
+    config_detail::fail_in_text(original_, offset, source_, message);
   }
 
   const std::string& text_;
+  const std::string& original_;
   const std::string& source_;
   std::istringstream in_;
   std::vector<std::set<std::string>> keys_;  // of each object (unused: array) that is open
@@ -240,8 +238,7 @@ std::string key_path(const std::string& path, const std::string& key) {
 }
 
 json parse_json(const std::string& text, const std::string& source) {
-  StrictChecker(text, source).run();
-  return json::parse(text);
+  return config_detail::parse_spaced_json(text, text, source);
 }
 
 json read_json_file(const std::string& path) {
@@ -305,6 +302,22 @@ void check_known_keys(const json& object, const std::vector<std::string>& names,
 }
 
 namespace config_detail {
+
+json parse_spaced_json(const std::string& text, const std::string& original, const std::string& source) {
+  StrictChecker(text, original, source).run();
+  return json::parse(text);
+}
+
+void fail_in_text(const std::string& text, std::size_t offset, const std::string& source, const std::string& message) {
+  std::size_t line = 1;
+  std::size_t column = 1;
+  for (std::size_t i = 0; i < offset; ++i) {
+    const bool starts_character = (static_cast<unsigned char>(text[i]) & 0xC0) != 0x80;
+    column = text[i] == '\n' ? 1 : column + (starts_character ? 1 : 0);
+    line += text[i] == '\n' ? 1 : 0;
+  }
+  fail(source, ": line ", line, ", column ", column, ": ", message);
+}
 
 void fail_at(const std::string& path, const std::string& message) { fail(path, path.empty() ? "" : ": ", message); }
 

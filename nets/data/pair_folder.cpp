@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <sstream>
 #include <system_error>
 
 #include "core/base/error.h"
@@ -84,7 +85,77 @@ fs::path find_folder(const fs::path& root, const std::vector<std::string>& names
   return {};
 }
 
-fs::path bright_folder(const fs::path& root) { return find_folder(root, {"high", "High", "Normal", "normal"}); }
+fs::path bright_folder(const fs::path& root) {
+  return find_folder(root, {"high", "High", "Normal", "normal", "gt", "GT", "target"});
+}
+
+fs::path dark_folder(const fs::path& root) { return find_folder(root, {"low", "Low", "lq", "LQ", "input"}); }
+
+/// The fields of a line of a CSV file, as RFC 4180 has them but for fields of several lines.
+std::vector<std::string> csv_fields(std::string line, const std::string& where) {
+  if (!line.empty() && line.back() == '\r') line.pop_back();
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (quoted) {
+      if (line[i] != '"') {
+        fields.back() += line[i];
+      } else if (i + 1 < line.size() && line[i + 1] == '"') {
+        fields.back() += line[++i];
+      } else {
+        quoted = false;
+      }
+    } else if (line[i] == '"' && fields.back().empty()) {
+      quoted = true;
+    } else if (line[i] == ',') {
+      fields.emplace_back();
+    } else {
+      fields.back() += line[i];
+    }
+  }
+  check(!quoted, where, ": a quoted field has no end");
+  return fields;
+}
+
+constexpr const char* kListName = "pairs.csv";
+
+/// The pairs that a CSV file lists.
+PairFolder read_list(const std::string& file) {
+  constexpr std::uint64_t kMaxListBytes = std::uint64_t{64} << 20;
+  const fs::path base = fs::path(file).parent_path();
+  PairFolder folder{base.empty() ? "." : base.string(), {}, {}};
+  const std::vector<std::uint8_t> bytes = read_file(file, kMaxListBytes);
+  std::istringstream lines(std::string(bytes.begin(), bytes.end()));
+  std::map<std::string, PairFolder::Pair, NaturalOrder> pairs;
+  std::size_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string where = join(file, ": line ", ++number);
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::vector<std::string> fields = csv_fields(line, where);
+    if (number == 1 && fields[0] == "low") continue;  // a heading
+    check(fields.size() == 2 || fields.size() == 3, where, ": expected LOW,HIGH or LOW,HIGH,NAME, got ", fields.size(),
+          fields.size() == 1 ? " field" : " fields");
+    check(!fields[0].empty() && !fields[1].empty(), where, ": expected the files of a dark and a bright picture");
+    const std::string stem = fields.size() == 3 ? fields[2] : fs::path(fields[0]).stem().string();
+    check(!stem.empty() && stem.find('/') == std::string::npos, where, ": expected a name without slashes, got \"", stem,
+          "\"");
+    const PairFolder::Pair pair{stem, (base / fields[0]).string(), (base / fields[1]).string()};
+    if (!pairs.emplace(stem, pair).second) {
+      folder.problems.push_back(stem + ": two pairs have this name; give them others in the third column");
+    }
+  }
+  for (const auto& [stem, pair] : pairs) folder.pairs.push_back(pair);
+  check(!folder.pairs.empty(), "data: there are no pairs in ", file);
+  return folder;
+}
+
+/// The list of pairs that `root` is, or has in it; empty: none.
+std::string list_of(const std::string& root) {
+  std::error_code error;
+  if (fs::is_regular_file(root, error) && fs::path(root).extension() == ".csv") return root;
+  const fs::path inside = fs::path(root) / kListName;
+  return fs::is_regular_file(inside, error) ? inside.string() : "";
+}
 
 void check_folder(const std::string& root) {
   check(is_folder(root), "data: there is no folder ", root,
@@ -96,10 +167,12 @@ void check_folder(const std::string& root) {
 }  // namespace
 
 PairFolder find_pairs(const std::string& root) {
+  if (const std::string list = list_of(root); !list.empty()) return read_list(list);
   check_folder(root);
-  const fs::path low_folder = find_folder(root, {"low", "Low"}), high_folder = bright_folder(root);
-  check(!low_folder.empty() && !high_folder.empty(), "data: expected folders low/ and high/ (or Low/ and Normal/) in ",
-        root, low_folder.empty() ? ", found no dark one" : ", found no bright one",
+  const fs::path low_folder = dark_folder(root), high_folder = bright_folder(root);
+  check(!low_folder.empty() && !high_folder.empty(),
+        "data: expected folders low/ and high/ (or Low/ and Normal/, lq/ and gt/, input/ and target/) or a list ",
+        kListName, " in ", root, low_folder.empty() ? ", found no dark one" : ", found no bright one",
         "; bright photographs alone train with \"synthesize\" in data");
   PairFolder folder{root, {}, {}};
   // Twins of the very same name are no matter of prefixes: low-light-1.png in both folders.

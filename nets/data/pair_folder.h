@@ -9,8 +9,8 @@
 
 namespace kind {
 
-/// A folder of pictures of the same scenes, dark and bright: low/ and high/, or Low/ and Normal/ as LOL v2 names them.
-/// Files are matched by stem; stems without a match are compared without LOL v2's prefixes low, normal or high.
+/// Pairs of a dark and a bright picture: low/ and high/, Low/ and Normal/, lq/ and gt/, input/ and target/, matched by
+/// stem (then without LOL v2's prefixes low, normal, high), or pairs.csv with lines LOW,HIGH or LOW,HIGH,NAME (docs/training.md).
 struct PairFolder {
   struct Pair {
     std::string stem;

@@ -243,6 +243,49 @@ TEST_CASE("kind-eval: results of another program, by the same code") {
              Contains("2: 5x6 result and 26x19 bright") && Contains("results/9.png has no bright picture"));
 }
 
+TEST_CASE("kind-eval: several inputs in one table, on a split of its own") {
+  const Fixture fixture;
+  const std::string results = fixture.dir / "results";
+  fs::create_directories(results);
+  for (const int i : {1, 2, 3}) {
+    write_image(results + "/" + std::to_string(i) + ".png", to_image(to_tensor(scene(i, 0.2))), ImageFormat::kPng);
+  }
+  fs::create_directories(fixture.dir / "run");
+  fs::copy(fixture.model_path, fixture.dir / "run/model.safetensors");
+  fixture.dir.put("run/config.json", std::string(R"({"seed": 5})"));
+  fixture.dir.put("mine.json", std::string(R"({"test": ["1", "3"]})"));
+  const auto compare = [&](const std::string& arguments) {
+    const std::string command = "cd '" + fixture.dir.path() + "' && timeout 120 '" KIND_EVAL_PROGRAM "' " + arguments +
+                                " --data '" + fixture.data + "' >out 2>err </dev/null";
+    const int status = std::system(command.c_str());
+    const std::vector<std::uint8_t> out = slurp(fixture.dir / "out"), err = slurp(fixture.dir / "err");
+    return std::tuple{WIFEXITED(status) ? WEXITSTATUS(status) : -1, std::string(out.begin(), out.end()),
+                      std::string(err.begin(), err.end())};
+  };
+  const std::string split = " --split test --split-file mine.json --metrics psnr";
+  const auto [code, text, said] = compare("run results" + split);
+  INFO(text << said);
+  CHECK(code == 0);
+  CHECK_THAT(text, Contains("protocol none, 2 pairs of ") && Contains("split test") && Contains("protocol gt-mean") &&
+                       Contains("difference from run, paired") && Contains("\nresults  "));
+  // Every figure is the one that the input alone has.
+  const std::string alone = fixture.run("--split test --split-file '" + (fixture.dir / "mine.json") + "' --metrics psnr --protocol none").second;
+  const auto [csv_code, csv, csv_said] = compare("run results --csv" + split);
+  CHECK(csv_code == 0);
+  const std::size_t row = csv.find("row,run,,,none,psnr,");
+  REQUIRE(row != std::string::npos);
+  CHECK(std::stod(csv.substr(row + 20)) == Approx(figure(alone, "none", "psnr")).margin(0.006));
+  CHECK_THAT(csv, Contains("picture,run,5,3,none,psnr,") && Contains("seed,results,0,,gt-mean,psnr,"));
+  CHECK(std::get<0>(compare("run --latex --protocol input" + split)) == 0);
+  for (const char* wrong : {"run none", "run results --protocol gt-ratio", "run --out x", "run --csv --latex",
+                            "run --reference nobody", "--csv", "run run"}) {
+    const auto [wrong_code, out, err] = compare(wrong + split);
+    INFO(wrong << ": " << err);
+    CHECK(wrong_code == 2);
+    CHECK(out.empty());
+  }
+}
+
 TEST_CASE("kind-eval: reference metrics", "[golden]") {
   const auto folder = reference_dir();
   if (!folder) return;

@@ -295,6 +295,29 @@ TEST_CASE("kind-weights merge: nets of several files") {
   CHECK_FALSE(std::filesystem::exists(dir / "x.st"));
 }
 
+TEST_CASE("kind-weights drop: a model without a net") {
+  const TempDir dir;
+  put_models(dir);
+  success(dir, "merge a.st d.st -o m.st");
+  success(dir, "drop m.st decomposition -o left.st");
+  const SafeTensors left = read_safetensors(dir / "left.st"), a = read_safetensors(dir / "a.st");
+  CHECK(left.tensors.size() == a.tensors.size());
+  for (const auto& [name, tensor] : a.tensors) CHECK(left.get(name).data == tensor.data);
+  CHECK(left.metadata.at("data") == "same");
+  const Model<float> model = load_model<float>(dir / "left.st");
+  CHECK((model.adjustment && !model.decomposition));
+  Model<float> lit = load_model<float>(dir / "m.st");
+  lit.config.light.emplace().bias = 0.5;
+  save_model(dir / "lit.st", lit);
+  success(dir, "drop lit.st adjustment -o dark.st");
+  CHECK(load_model<float>(dir / "dark.st").config.light);  // it belongs to decomposition
+  CHECK_THAT(failure(dir, "drop a.st restoration -o x.st"), Contains("a.st: there is no restoration net in it to drop"));
+  CHECK_THAT(failure(dir, "drop a.st adjustment -o x.st"), Contains("nothing would be left"));
+  CHECK_THAT(failure(dir, "drop m.st restoring -o x.st"), Contains("restoring"));
+  CHECK_THAT(failure(dir, "drop m.st adjustment -o m.st --overwrite"), Contains("it is an input"));
+  CHECK_FALSE(std::filesystem::exists(dir / "x.st"));
+}
+
 TEST_CASE("kind-weights merge: the rule for the light level comes along") {
   const TempDir dir;
   put_models(dir);

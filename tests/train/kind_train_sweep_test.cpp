@@ -146,6 +146,55 @@ TEST_CASE("kind-train --sweep: killed and resumed it ends as if it had never sto
   CHECK_THAT(run(dir, {"--sweep", "s.json", "--out", "pieces", "--resume"}).err, Contains("other points"));
 }
 
+TEST_CASE("kind-train --sweep grows, keeps its program and tries failed runs again", "[slow]") {
+  const TempDir dir;
+  put_run(dir, 2, 2, 2);
+  json config = read_json_file(dir / "c.json");
+  config["stages"].erase(2);
+  config["fit_light"] = false;
+  dir.put("c.json", config.dump());
+  const auto put = [&](const std::string& values, const std::string& seeds, const std::string& more = "") {
+    dir.put("g.json", R"({"base": "c.json", "seeds": )" + seeds + R"(, "axes": [{"name": "w", "path": "stages.adjust.losses.square.weight",
+      "values": )" + values + "}]" + more + "}");
+  };
+  put("[1, 2]", "[1]");
+  REQUIRE(run(dir, {"--sweep", "g.json", "--out", "out"}).code == 0);
+  const auto before = results(dir, "out");
+  const auto program = fs::last_write_time(dir / "out/bin/kind-train");
+  CHECK(fs::file_size(dir / "out/bin/kind-train") == fs::file_size(KIND_TRAIN_PROGRAM));
+
+  put("[0.5, 1, 2]", "[1, 2]");
+  const Result list = run(dir, {"--sweep", "g.json", "--out", "out", "--list"});
+  INFO(list.err);
+  CHECK(list.out == "p2-s1\tw=0.5\t-\np0-s1\tw=1\tdone\np1-s1\tw=2\tdone\n"
+                    "p2-s2\tw=0.5\t-\np0-s2\tw=1\t-\np1-s2\tw=2\t-\n");
+  const Result grown = run(dir, {"--sweep", "g.json", "--out", "out", "--resume"});
+  INFO(grown.err);
+  CHECK(grown.code == 0);
+  CHECK_THAT(grown.err, Contains("the sweep grows by 4 runs") && Contains("2 of 6 runs are done") &&
+                            Contains("6 runs are done, 0 failed") && Contains(" left)"));
+  const auto after = results(dir, "out");
+  for (const auto& [file, content] : before) CHECK(after.at(file) == content);
+  CHECK(fs::exists(dir / "out/p2-s2/model.safetensors"));
+  CHECK(fs::last_write_time(dir / "out/bin/kind-train") == program);
+  for (const auto& [values, more] : {std::pair("[0.5, 1]", ""), {"[0.5, 1, 2]", R"(, "budget": {"steps": 9})"}}) {
+    put(values, "[1, 2]", more);
+    const Result refused = run(dir, {"--sweep", "g.json", "--out", "out", "--resume"});
+    CHECK(refused.code == 2);
+    CHECK_THAT(refused.err, Contains("other points, seeds or values"));
+  }
+
+  // A run that failed is tried again where that is asked for; what it needs is there by then.
+  put("[0.5, 1, 2]", "[1, 2]");
+  fs::remove(dir / "out/p0-s2/model.safetensors");
+  dir.put("out/p0-s2/failed.json", std::string(R"({"reason": "the disk was full"})"));
+  CHECK_THAT(run(dir, {"--sweep", "g.json", "--out", "out", "--list"}).out, Contains("failed: the disk was full"));
+  CHECK(run(dir, {"--sweep", "g.json", "--out", "out", "--resume"}).code == 1);
+  CHECK(run(dir, {"--sweep", "g.json", "--out", "out", "--resume", "--retry-failed"}).code == 0);
+  CHECK(results(dir, "out") == after);
+  CHECK(run(dir, {"--sweep", "g.json", "--out", "out", "--retry-failed"}).code == 2);  // it goes on: --resume
+}
+
 TEST_CASE("kind-train --sweep --emit: the scripts carry out the same runs", "[slow]") {
   const TempDir dir;
   put_sweep(dir);

@@ -70,7 +70,7 @@ inline std::vector<nlohmann::json> lines_of(const std::string& path) {
 /// Those of a run's metrics.jsonl.
 inline std::vector<nlohmann::json> metrics_of(const std::string& out) { return lines_of(out + "/metrics.jsonl"); }
 
-/// Every file of a run by its path in the folder, as size and hash; of metrics.jsonl all but the speed.
+/// Every file of a run by its path in the folder, as size and hash; of metrics.jsonl all but speed and time.
 inline std::map<std::string, std::string> snapshot(const std::string& out) {
   std::map<std::string, std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(out)) {
@@ -80,6 +80,7 @@ inline std::map<std::string, std::string> snapshot(const std::string& out) {
     if (name == "metrics.jsonl") {
       for (nlohmann::json& line : metrics_of(out)) {
         line.erase("images_per_s");
+        line.erase("seconds");
         content += line.dump() + "\n";
       }
     } else {

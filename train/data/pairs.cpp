@@ -34,6 +34,17 @@ std::uint64_t hash_pictures(const std::string& stem, const Pairs::Pictures& pict
   return hash_bytes(hash, pictures.high.data.data(), pictures.high.data.size());
 }
 
+/// `dark`: the dark picture is a file, too.
+std::uint64_t hash_content(const std::string& stem, const Pairs::Pictures& pictures, bool dark) {
+  std::uint64_t hash = mix64(hash_text(stem));
+  for (const Image* image : {&pictures.low, &pictures.high}) {
+    if (image == &pictures.low && !dark) continue;
+    hash = mix64(hash ^ (static_cast<std::uint64_t>(image->width) << 32 | static_cast<std::uint32_t>(image->height)));
+    hash = mix64(hash_bytes(hash, image->data.data(), image->data.size()));
+  }
+  return hash;
+}
+
 PairFolder find_folder(const SourceConfig& source) {
   check(!source.root.empty(), "data.sources.", source.name, ".root: missing; name the folder there or with --data ",
         source.name, "=DIR");
@@ -101,6 +112,7 @@ void Pairs::read_all(std::int64_t smallest_side) {
   const std::size_t count = pairs_.size();
   const std::size_t limit = static_cast<std::size_t>(config_.memory_mb) << 20;
   kept_.resize(count);
+  content_.resize(count);
   std::vector<std::uint64_t> hashes(count);
   std::vector<std::string> found(count);
   std::size_t bytes = 0;
@@ -121,6 +133,7 @@ void Pairs::read_all(std::int64_t smallest_side) {
         pairs_[i].width = high.width;
         pairs_[i].height = high.height;
         hashes[i] = hash_pictures(stem, kept_[i]);
+        content_[i] = hash_content(stem, kept_[i], !sources_[pairs_[i].source].config.synthesize);
         if (low.width != high.width || low.height != high.height) {
           found[i] =
               join(stem, ": ", low.width, "x", low.height, " dark and ", high.width, "x", high.height, " bright");

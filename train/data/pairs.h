@@ -59,6 +59,8 @@ class Pairs {
   /// A hash of all names and pixels (and, of listed sources, of the splits), so that a run is not resumed on other
   /// pictures.
   std::uint64_t fingerprint() const { return fingerprint_; }
+  /// A hash of the stem, size and pixels of a pair's files; it depends neither on the split nor on a camera model.
+  std::uint64_t content_hash(std::size_t index) const { return content_[index]; }
 
  private:
   const PairFolder::Pair& files(std::size_t index) const;
@@ -77,6 +79,7 @@ class Pairs {
   mutable Pictures last_;  // of a pair that is not kept
   mutable std::optional<std::size_t> last_index_;
   std::uint64_t fingerprint_ = 0;
+  std::vector<std::uint64_t> content_;
 };
 
 /// One of the 8 flips and rotations of planes [c, s, s] (mode 0 leaves them): as the authors' program numbers them,

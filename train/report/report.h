@@ -57,6 +57,15 @@ AxisEffects axis_effects(const Report& report, const AxisRecord& axis);
 /// for each seed, then over the seeds. Chance alone makes (values - 1) / (points - 1) of it. Count 0 where nothing varies.
 std::vector<Estimate> axis_shares(const Report& report, const std::string& figure);
 
+/// Something that the runs of a report should have in common: base config, budget, data, split, protocol, program.
+struct ReportFact {
+  std::string name, text;
+  bool differs = false;  // the text then has every value, with the runs that have it
+};
+
+/// Those that are known, of the runs that have begun. Throws Error if a run's config.json is not kind-train's.
+std::vector<ReportFact> report_facts(const Records& records);
+
 /// "+" better than the reference, "-" worse, "*" different where neither is better, "" otherwise.
 std::string mark_of(const ReportColumn& column, const ReportCell& cell);
 /// "3 done", "2 done, 1 failed".

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <set>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/files/html.h"
 #include "core/image/image.h"
@@ -278,6 +279,16 @@ std::string provisional_text(const Report& report) {
       " points have no run that is done. They are shown as far as their runs have come, and are not compared.</p>\n");
 }
 
+std::string facts_section(const Report& report) {
+  std::string html;
+  for (const ReportFact& fact : report_facts(report.records)) {
+    html += "<tr><td>" + html_text(fact.name) + "</td><td class=\"reason\">" +
+            (fact.differs ? "<b>Warning: not the same for all runs.</b> " : "") + html_text(fact.text) + "</td></tr>\n";
+  }
+  if (html.empty()) return "";
+  return "<div class=\"w\"><table class=\"left\"><tbody>\n" + html + "</tbody></table></div>\n";
+}
+
 }  // namespace
 
 std::string report_page(const Report& report, const PageOptions& options) {
@@ -291,8 +302,9 @@ std::string report_page(const Report& report, const PageOptions& options) {
                      "content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" +
                      html_text(records.title) + "</title>\n<style>" + kPageStyle + store.style() +
                      "</style></head><body>\n<h1>" + html_text(records.title) + "</h1>\n<p class=\"s\">" +
-                     join(records.points.size(), " points, ", records.runs.size(), " runs, ", done, " of them done") +
-                     "</p>\n";
+                     join(counted(records.points.size(), "point"), ", ", counted(records.runs.size(), "run"), ", ",
+                          done, " of them done") +
+                     "</p>\n" + facts_section(report);
   html += provisional_text(report) +
           "<input class=\"filter script\" type=\"search\" placeholder=\"only points with these words\" "
           "aria-label=\"only points with these words\">\n";

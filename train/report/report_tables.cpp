@@ -149,7 +149,8 @@ std::string report_csv(const Report& report) {
 }
 
 std::string report_markdown(const Report& report) {
-  std::string text = "# " + markdown_text(report.records.title) + "\n\n" + markdown_table(report, report.figures);
+  std::string text = "# " + markdown_text(report.records.title) + "\n\n";
+  text += markdown_table(report, report.figures);
   if (report.records.points.size() > 1 && !report.figures.empty()) {
     text += "\nDifferences from " + markdown_text(report.records.points[report.reference].label) +
             " [95% interval], paired by seed and picture:\n\n" + markdown_differences(report);
@@ -157,7 +158,11 @@ std::string report_markdown(const Report& report) {
   if (!report.terms.empty()) text += "\n" + markdown_table(report, report.terms);
   text +=
       "\nMeans over seeds ± half of the 95% interval. Bold: best. ▲ better, ▼ worse, ≠ different than the reference "
-      "(paired by seed and picture, p < 0.05 after Holm).\n";
+      "(paired by seed and picture, p < 0.05 after Holm).\n\n";
+  for (const ReportFact& fact : report_facts(report.records)) {
+    text += (fact.differs ? "- **Warning: runs differ in " + fact.name + ":** " : "- " + fact.name + ": ") +
+            markdown_text(fact.text) + "\n";
+  }
   for (const RunRecord& run : report.records.runs) {
     if (run.state == RunRecord::State::kFailed) {
       text += "\n- " + run.name + " failed: " + markdown_text(run.reason) + "\n";

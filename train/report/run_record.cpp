@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "core/base/error.h"
 #include "core/config/config.h"
 #include "train/data/data_config.h"
 #include "train/sweep/branch.h"
+#include "train/trainer/provenance.h"
 
 namespace kind {
 namespace {
@@ -123,6 +125,8 @@ RunRecord read_run(const std::string& name, const std::string& folder) {
   }
   read_metrics(run);
   read_pictures(run);
+  if (exists(folder + "/config.json")) run.config = read_json_file(folder + "/config.json");
+  run.provenance = read_provenance(folder);
   return run;
 }
 
@@ -140,8 +144,18 @@ int rank(RunRecord::State state) {
   return 0;
 }
 
-/// The folders of one sweep, which have the same sweep.json.
-void read_sweep(const json& sweep, const std::vector<std::string>& folders, bool prefix, Records& records) {
+/// What folders of one sweep have in common, whichever seeds they have.
+json without_seeds(json sweep) {
+  if (!sweep.is_object()) return sweep;
+  sweep.erase("seeds");
+  sweep.erase("runs");
+  return sweep;
+}
+
+/// The folders of one sweep. `sweeps` has the sweep.json of each, which differ in their seeds at most.
+void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>& folders, bool prefix,
+                Records& records) {
+  const json& sweep = sweeps[0];
   const std::string name = sweep.at("name").get<std::string>();
   for (const json& axis : sweep.at("axes")) {
     const std::string axis_name = axis.at("name").get<std::string>();
@@ -161,7 +175,18 @@ void read_sweep(const json& sweep, const std::vector<std::string>& folders, bool
     record.values = point.at("values").get<std::map<std::string, json>>();
     records.points.push_back(std::move(record));
   }
-  for (const json& entry : sweep.at("runs")) {
+  std::vector<json> entries;  // of all folders, each name once
+  std::set<std::string> names;
+  for (const json& one : sweeps) {
+    for (const json& entry : one.at("runs")) {
+      if (names.insert(entry.at("name").get<std::string>()).second) entries.push_back(entry);
+    }
+  }
+  if (sweeps.size() > 1) {
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const json& a, const json& b) { return a.at("seed") < b.at("seed"); });
+  }
+  for (const json& entry : entries) {
     const std::string run_name = entry.at("name").get<std::string>();
     RunRecord best;
     for (const std::string& folder : folders) {
@@ -169,6 +194,8 @@ void read_sweep(const json& sweep, const std::vector<std::string>& folders, bool
       if (&folder == &folders[0] || rank(run.state) > rank(best.state)) best = std::move(run);
     }
     best.seed = entry.at("seed").get<std::int64_t>();
+    best.base = sweep.value("base", std::string());
+    if (sweep.contains("minutes")) best.minutes = "at most " + sweep["minutes"].dump() + " minutes";
     best.point = points.at(entry.at("point").get<std::string>());
     records.points[best.point].runs.push_back(records.runs.size());
     records.runs.push_back(std::move(best));
@@ -179,31 +206,33 @@ void read_sweep(const json& sweep, const std::vector<std::string>& folders, bool
 
 Records read_records(const std::vector<std::string>& folders) {
   Records records;
-  std::vector<std::pair<json, std::vector<std::string>>> sweeps;
+  std::vector<std::pair<std::vector<json>, std::vector<std::string>>> sweeps;
   std::vector<std::string> singles;
   for (const std::string& given : folders) {
     const std::string folder = given.size() > 1 && given.back() == '/' ? given.substr(0, given.size() - 1) : given;
     if (exists(folder + "/sweep.json")) {
       const json sweep = read_json_file(folder + "/sweep.json");
       const auto known =
-          std::find_if(sweeps.begin(), sweeps.end(), [&](const auto& other) { return other.first == sweep; });
-      (known != sweeps.end() ? *known : sweeps.emplace_back(sweep, std::vector<std::string>()))
-          .second.push_back(folder);
+          std::find_if(sweeps.begin(), sweeps.end(),
+                       [&](const auto& other) { return without_seeds(other.first[0]) == without_seeds(sweep); });
+      auto& parts = known != sweeps.end() ? *known : sweeps.emplace_back();
+      parts.first.push_back(sweep);
+      parts.second.push_back(folder);
     } else {
       check(exists(folder + "/config.json") || exists(folder + "/failed.json"), folder,
             ": there is neither a sweep (sweep.json) nor a run (config.json) of kind-train in it");
       singles.push_back(folder);
     }
   }
-  for (const auto& [sweep, parts] : sweeps) {
+  for (const auto& [plans, parts] : sweeps) {
     try {
-      read_sweep(sweep, parts, sweeps.size() > 1, records);
+      read_sweep(plans, parts, sweeps.size() > 1, records);
     } catch (const json::exception&) {
       fail(parts[0], "/sweep.json: it is not what kind-train writes");
     } catch (const std::out_of_range&) {
       fail(parts[0], "/sweep.json: a run is of a point that is not listed");
     }
-    records.title += (records.title.empty() ? "" : ", ") + sweep.at("name").get<std::string>();
+    records.title += (records.title.empty() ? "" : ", ") + plans[0].at("name").get<std::string>();
   }
   std::map<std::string, std::size_t> configs;  // of single runs, but for the seed, to the point
   for (const std::string& folder : singles) {

@@ -39,6 +39,9 @@ struct RunRecord {
     int top = 0, height = 0, width = 0;
   };
   std::vector<SheetRow> rows;
+  nlohmann::json config;               // the resolved one; null if it has not begun
+  nlohmann::ordered_json provenance;   // null: not recorded
+  std::string base, minutes;           // of a sweep: its base config, and its budget in minutes as a text
 };
 
 struct PointRecord {
@@ -60,7 +63,7 @@ struct Records {
 };
 
 /// Reads folders of sweeps and of single runs. Folders of the same sweep (parts that other machines have carried out)
-/// are merged: for each run, the copy with the most progress counts. Single runs whose configs differ only in the seed
+/// are merged: for each run, the copy with the most progress counts; so are folders of the same sweep with other seeds. Single runs whose configs differ only in the seed
 /// are one point. Throws Error if a folder is neither, or a file in it is damaged.
 Records read_records(const std::vector<std::string>& folders);
 

@@ -172,6 +172,7 @@ struct StageConfig {
   std::string name;
   NetConfig net;
   std::optional<std::string> init;
+  std::string init_missing = "error";
   StageLosses losses;
   std::int64_t batch = 10;
   std::int64_t patch = 48;
@@ -196,6 +197,10 @@ struct StageConfig {
     v.field("init", init,
             "A model that initialises the stage's own net and provides the frozen ones. Nets of earlier stages of "
             "the same run are kept.");
+    v.field("init_missing", init_missing,
+            "If the model in init lacks a net that the stage trains and no earlier stage has trained: error, or start "
+            "that net at random.",
+            one_of("error", "random"));
     v.field("losses", losses, "The terms of the loss; it is their weighted sum.", kRequired);
     v.field("batch", batch, "Samples per step.", between(1, 4096));
     v.field("patch", patch, "Width and height of the crops in pixels.", between(1, 65535));

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/files/file.h"
 #include "train/trainer/checkpoint.h"
@@ -18,6 +19,7 @@ std::string first_stages(const TrainConfig& config, std::size_t stages) {
   ordered_json json = to_json(config);
   erase_places(json["data"]);
   json.erase("fit_light");
+  json.erase("tensorboard");
   while (json["stages"].size() > stages) json["stages"].erase(json["stages"].size() - 1);
   return json.dump();
 }
@@ -51,7 +53,7 @@ void branch_run(const TrainConfig& config, const std::string& from, const std::s
   const TrainConfig before = parse_config<TrainConfig>(read_json_file(config_file), config_file);
   const std::size_t stages = before.stages.size();
   check(stages < config.stages.size() && first_stages(before, stages) == first_stages(config, stages), config_file,
-        ": its ", stages, " stages are not the first ones of this config, or its seed, data or input differ");
+        ": its ", counted(stages, "stage"), stages == 1 ? " is not the first one of this config" : " are not the first ones of this config", ", or its seed, data or input differ");
   const std::optional<std::int64_t> step = source.newest();
   check(step.has_value(), from, ": there is no checkpoint in it to branch from");
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <set>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "train/trainer/config.h"
@@ -18,11 +19,6 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr std::uint64_t kDrawStream = 0x53EE9;
-
-const SetScope& scope() {
-  static const SetScope result{field_names<TrainConfig>(), "stages", field_names<StageConfig>()};
-  return result;
-}
 
 std::uint64_t hash_of(const std::string& text) {
   std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
@@ -60,7 +56,8 @@ struct Change {
 
 std::string assignment(const std::string& path, const json& value) { return path + "=" + value.dump(); }
 
-std::vector<Change> changes_of(const SweepAxis& axis) {
+/// `folder` is the sweep file's, from which paths count.
+std::vector<Change> changes_of(const SweepAxis& axis, const std::string& folder) {
   std::vector<json> values;
   std::vector<Change> changes;
   if (axis.values) values = *axis.values;
@@ -82,12 +79,14 @@ std::vector<Change> changes_of(const SweepAxis& axis) {
         value.get<double>() == std::floor(value.get<double>())) {
       value = static_cast<std::int64_t>(value.get<double>());
     }
-    changes.push_back({value, {assignment(*axis.path, value)}});
+    changes.push_back({value, {assignment(*axis.path, placed_value(*axis.path, value, folder))}});
   }
   if (axis.choices) {
     for (const SweepChoice& choice : *axis.choices) {
       changes.push_back({choice.name, {}});
-      for (const auto& [path, value] : choice.set) changes.back().assignments.push_back(assignment(path, value));
+      for (const auto& [path, value] : choice.set) {
+        changes.back().assignments.push_back(assignment(path, placed_value(path, value, folder)));
+      }
     }
   }
   return changes;
@@ -109,8 +108,8 @@ void check_count(const SweepConfig& config, const std::string& path, std::size_t
                                        : points + count;
   }
   const double runs = points * static_cast<double>(config.seeds.size());
-  check(runs <= static_cast<double>(max_runs), path, ": ", points, " points with ", config.seeds.size(), " seeds are ",
-        runs, " runs, expected at most ", max_runs);
+  check(runs <= static_cast<double>(max_runs), path, ": ", counted(points, "point"), " with ", counted(config.seeds.size(), "seed"), " are ",
+        counted(runs, "run"), ", expected at most ", max_runs);
 }
 
 std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
@@ -159,6 +158,7 @@ ordered_json resolved(const json& config, const std::string& source) {
 std::string prefix_text(const ordered_json& config, std::size_t count) {
   ordered_json prefix = config;
   prefix["fit_light"] = false;
+  prefix.erase("tensorboard");
   erase_places(prefix["data"]);
   ordered_json& stages = prefix["stages"];
   while (stages.size() > count) stages.erase(stages.size() - 1);
@@ -270,19 +270,35 @@ void SweepConfig::validate(const std::string& path) const {
 
 namespace {
 
-/// The config that all points begin with: the sweep's base as its `set`, its budget and the command line change it.
-json base_of(const SweepConfig& config, const std::string& path, const std::vector<std::string>& set,
-             const std::vector<std::string>& data, const std::function<json(const std::string&)>& read) {
-  const std::string base_path = (std::filesystem::path(path).parent_path() / config.base).string();
-  json base = read(base_path);
+/// Throws what is wrong with the config since the command line's --set, with its name. What was wrong before may be for
+/// an axis to mend, and is said of the points.
+void blame_set(const json& before, const json& after, const std::vector<std::string>& set) {
   try {
-    for (const auto& [to, value] : config.set) set_path(base, assignment(to, value), scope());
-    if (config.budget.steps) set_path(base, join("steps=", *config.budget.steps), scope());
+    parse_config<TrainConfig>(after, "config");
+  } catch (const Error& error) {
+    const std::string blamed = blamed_set(before, set, "config", error.what());
+    if (!blamed.empty()) fail(blamed, error.what());
+  }
+}
+
+/// The config that all points begin with: the sweep's base as its `set`, its budget and the command line change it.
+json base_of(const SweepConfig& config, const std::string& path, const ConfigChanges& changes, const ReadConfig& read,
+             MissingPlaces& missing) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const std::string base_path = (std::filesystem::path(path).parent_path() / config.base).string();
+  RunConfigFile file = read_run_config(base_path, read);
+  missing = std::move(file.missing);
+  json& base = file.config;
+  try {
+    for (const auto& [to, value] : config.set) set_in_run(base, assignment(to, placed_value(to, value, folder)));
+    if (config.budget.steps) set_in_run(base, join("steps=", *config.budget.steps));
     for (const auto& [stage, steps] : config.budget.stages) {
-      set_path(base, join("stages.", stage, ".steps=", steps), scope());
+      set_in_run(base, join("stages.", stage, ".steps=", steps));
     }
-    for (const std::string& text : set) set_path(base, text, scope());
-    set_data(base, data);
+    const json before = base;
+    for (const std::string& text : changes.set) set_in_run(base, text);
+    set_data(base, changes.data);
+    if (!changes.set.empty()) blame_set(before, base, changes.set);
   } catch (const Error& error) {
     fail(path, ": base ", base_path, ": ", error.what());
   }
@@ -299,7 +315,7 @@ SweepPoint set_point(const SweepConfig& config, const std::string& path,
     if (pick[a] < 0) continue;
     const Change& change = changes[a][static_cast<std::size_t>(pick[a])];
     try {
-      for (const std::string& text : change.assignments) set_path(own, text, scope());
+      for (const std::string& text : change.assignments) set_in_run(own, text);
     } catch (const Error& error) {
       fail(path, ": axis \"", config.axes[a].name, "\", value ", text_of(change.value), ": ", error.what());
     }
@@ -322,16 +338,17 @@ void name_points(std::vector<SweepPoint>& points) {
 }  // namespace
 
 SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::vector<std::string>& data,
-                     std::size_t max_runs, const std::function<json(const std::string&)>& read) {
+                     std::size_t max_runs, const ReadConfig& read) {
   SweepPlan plan;
   plan.name = std::filesystem::path(path).stem().string();
   plan.config = parse_config<SweepConfig>(read(path), path);
   const SweepConfig& config = plan.config;
   check_count(config, path, max_runs);
-  const json base = base_of(config, path, set, data, read);
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const json base = base_of(config, path, {set, data}, read, plan.missing);
 
   std::vector<std::vector<Change>> changes;
-  for (const SweepAxis& axis : config.axes) changes.push_back(changes_of(axis));
+  for (const SweepAxis& axis : config.axes) changes.push_back(changes_of(axis, folder));
   std::vector<std::vector<std::int64_t>> picks;
   try {
     picks = combinations(config, changes);
@@ -382,16 +399,66 @@ SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& se
   return plan;
 }
 
+std::size_t adopt_names(SweepPlan& plan, const json& before, const std::string& where) {
+  const json now = to_json(plan);
+  const auto refuse_unless = [&where](bool same, const std::string& what) {
+    check(same, where, ": the sweep in it has other points, seeds or values than this one (", what,
+          "); it may grow by values and seeds, for anything else name another folder with --out");
+  };
+  try {
+    for (const char* key : {"name", "combine", "base", "budget", "minutes"}) {
+      const bool known = before.contains(key) || std::string(key) == "minutes";  // earlier versions said less
+      refuse_unless(!known || before.value(key, json()) == now.value(key, json()), std::string(key) + " differs");
+    }
+    refuse_unless(before.at("axes").size() == now.at("axes").size(), "the axes differ");
+    for (std::size_t a = 0; a < now["axes"].size(); ++a) {
+      refuse_unless(before["axes"][a].at("name") == now["axes"][a].at("name"), "the axes differ");
+    }
+    std::map<std::pair<std::string, std::int64_t>, const json*> there;  // by config and seed
+    for (const json& run : before.at("runs")) {
+      there[{run.at("config").get<std::string>(), run.at("seed").get<std::int64_t>()}] = &run;
+    }
+    std::size_t found = 0;
+    std::map<std::string, std::string> renamed;
+    for (const json& run : now.at("runs")) {
+      const auto same = there.find({run.at("config").get<std::string>(), run.at("seed").get<std::int64_t>()});
+      if (same == there.end()) continue;
+      ++found;
+      renamed[run.at("point").get<std::string>()] = same->second->at("point").get<std::string>();
+    }
+    refuse_unless(found == there.size(), join(there.size() - found, " of its runs are not in this one"));
+    std::size_t free = 0;
+    for (const json& point : before.at("points")) {
+      free = std::max(free, static_cast<std::size_t>(std::stoull(point.at("name").get<std::string>().substr(1))) + 1);
+    }
+    const std::size_t fresh = plan.runs.size() - found;
+    for (SweepPoint& point : plan.points) {
+      const auto name = renamed.find(point.name);
+      point.name = name != renamed.end() ? name->second : join("p", free++);
+    }
+    for (SweepTask& run : plan.runs) {
+      run.name = run.folder = join(plan.points[run.point].name, "-s", run.config["seed"].get<std::int64_t>());
+    }
+    return fresh;
+  } catch (const json::exception&) {
+    fail(where, ": it is not what kind-train writes");
+  } catch (const std::logic_error&) {
+    fail(where, ": it is not what kind-train writes");
+  }
+}
+
 std::string summary_of(const SweepPlan& plan) {
-  return join(plan.points.size(), " points, ", plan.config.seeds.size(), " seeds: ", plan.runs.size(), " runs; ",
-              plan.shared.size(), " sets of stages that several need");
+  return join(counted(plan.points.size(), "point"), ", ", counted(plan.config.seeds.size(), "seed"), ": ",
+              counted(plan.runs.size(), "run"), "; ", plan.shared.size(),
+              plan.shared.size() == 1 ? " set" : " sets", " of stages that several need");
 }
 
 ordered_json to_json(const SweepPlan& plan) {
-  ordered_json out{{"format", 1}, {"name", plan.name}, {"combine", plan.config.combine}};
+  ordered_json out{{"format", 1}, {"name", plan.name}, {"base", plan.config.base}, {"budget", to_json(plan.config.budget)},
+                   {"combine", plan.config.combine}};
   for (std::size_t a = 0; a < plan.config.axes.size(); ++a) {
     ordered_json values = ordered_json::array();
-    for (const Change& change : changes_of(plan.config.axes[a])) values.push_back(ordered_json(change.value));
+    for (const Change& change : changes_of(plan.config.axes[a], "")) values.push_back(ordered_json(change.value));
     out["axes"].push_back({{"name", plan.config.axes[a].name}, {"values", std::move(values)}});
   }
   for (const SweepPoint& point : plan.points) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/config/config.h"
+#include "train/trainer/run_config.h"
 
 /// Sweeps: many runs of one config that differ in a few of its values, planned here, carried out by sweep_run.h.
 namespace kind {
@@ -147,6 +148,7 @@ struct SweepPlan {
   std::vector<SweepPoint> points;
   std::vector<SweepTask> shared;  // each after the one it branches from
   std::vector<SweepTask> runs;    // all points with the first seed, then with the next
+  MissingPlaces missing;          // paths of the base that are nowhere
 };
 
 /// Limits of a sweep: planning keeps several copies of every run's config.
@@ -155,10 +157,16 @@ inline constexpr std::size_t kMaxSweepRuns = 10'000, kMaxSweepAxes = 100;
 /// Reads a sweep and plans its runs; reads no pictures. `set` are --set assignments and `data` the folder of pictures,
 /// for every run; empty: the base's own. Points with equal configs are merged. Throws Error naming the file, and the
 /// axis and value if they give no valid config; more than `max_runs` runs are refused before any is created. read(path)
-/// returns the content of the sweep's file and of its base.
+/// returns the content of the sweep's file and of the configs that it builds on.
 SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::vector<std::string>& data,
                      std::size_t max_runs = kMaxSweepRuns,
-                     const std::function<nlohmann::json(const std::string& path)>& read = read_json_file);
+                     const ReadConfig& read = read_config_file);
+
+/// Gives the points and runs of `plan` that the sweep in `before` (a sweep.json) has as well the names they have there,
+/// and the others names that are free; so a sweep may grow. Throws Error beginning with `where` if that sweep has other
+/// axes or another base, budget or way to combine, or runs that `plan` has not got. Returns the number of runs that are
+/// new.
+std::size_t adopt_names(SweepPlan& plan, const nlohmann::json& before, const std::string& where);
 
 /// "11 points, 3 seeds: 33 runs; 6 sets of stages that several need".
 std::string summary_of(const SweepPlan& plan);

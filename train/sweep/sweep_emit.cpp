@@ -110,6 +110,8 @@ exit "$status"
 std::string emit_sweep(const SweepPlan& plan, const SweepOptions& options, SweepScript kind) {
   check_sweep(plan, options);
   write_plan(plan, options.out);
+  SweepOptions kept = options;
+  kept.program = keep_program(options);
   const std::vector<std::vector<const SweepTask*>> levels = levels_of(plan);
   std::string tasks;
   for (std::size_t level = 0; level < levels.size(); ++level) {
@@ -125,7 +127,7 @@ std::string emit_sweep(const SweepPlan& plan, const SweepOptions& options, Sweep
   }
   const bool slurm = kind == SweepScript::kSlurm;
   const std::string path = options.out + (slurm ? "/slurm.sh" : "/parallel.sh");
-  write_file_atomic(path, script_head(plan.name, options, tasks) +
+  write_file_atomic(path, script_head(plan.name, kept, tasks) +
                               (slurm ? slurm_tail(plan.name, levels) : parallel_tail(options, levels.size())));
   return path;
 }

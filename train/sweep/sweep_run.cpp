@@ -16,11 +16,13 @@
 #include <set>
 #include <thread>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/files/file.h"
 #include "core/program/program.h"
 #include "train/trainer/checkpoint.h"
 #include "train/sweep/branch.h"
+#include "train/trainer/estimate.h"
 #include "train/trainer/trainer.h"
 
 namespace kind {
@@ -38,13 +40,6 @@ void make_folder(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
   check(!error, path, ": cannot be made: ", [&] { return error.message(); });
-}
-
-std::string duration(double seconds) {
-  const long total = std::lround(std::max(0.0, seconds));
-  char text[32];
-  std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", total / 3600, total / 60 % 60, total % 60);
-  return text;
 }
 
 /// One sweep is worked on by one program. The runs it has started hold the lock with it, so that it is free only when
@@ -76,6 +71,19 @@ class SweepLock {
 bool is_done(const SweepTask& task, const SweepPlan& plan, const std::string& out) {
   const std::string folder = out + "/" + task.folder;
   return exists(folder + "/model.safetensors") || (plan.config.budget.minutes && exists(folder + "/stopped.json"));
+}
+
+/// Holds the process of a run while it runs.
+std::string pid_file(const SweepTask& task, const std::string& out) { return out + "/logs/" + task.name + ".pid"; }
+
+/// Whether the run's process is there: that number may have become another program's.
+bool is_running(const SweepTask& task, const std::string& out) {
+  std::ifstream file(pid_file(task, out));
+  long pid = 0;
+  if (!(file >> pid)) return false;
+  std::ifstream command(join("/proc/", pid, "/cmdline"), std::ios::binary);
+  const std::string arguments{std::istreambuf_iterator<char>(command), std::istreambuf_iterator<char>()};
+  return arguments.find(std::string(1, '\0') + out + "/" + task.folder + std::string(1, '\0')) != std::string::npos;
 }
 
 /// The last line of a text file that is not empty.
@@ -151,7 +159,12 @@ class Sweep {
       if (is_done(*entry.task, plan_, options_.out)) {
         entry.state = State::kDone;
       } else if (failure_of(folder(*entry.task))) {
-        entry.state = State::kFailed;
+        if (options_.retry_failed) {
+          std::error_code ignored;  // a reason that stays is the run's to complain of
+          fs::remove(folder(*entry.task) + "/failed.json", ignored);
+        } else {
+          entry.state = State::kFailed;
+        }
       }
       entry.wanted = !entry.task->shared;
     }
@@ -165,7 +178,7 @@ class Sweep {
     }
     const SweepOutcome before = count();
     if (before.done + before.failed > 0) {
-      options_.message(join(options_.out, ": ", before.done, " of ", plan_.runs.size(), " runs are done, ",
+      options_.message(join(options_.out, ": ", before.done, " of ", counted(plan_.runs.size(), "run"), plan_.runs.size() == 1 ? " is done, " : " are done, ",
                             before.failed, " have failed"));
     }
   }
@@ -234,6 +247,7 @@ class Sweep {
     ::close(out);
     check(pid > 0, "cannot start a run: ", std::strerror(error));
     entry.pid = pid;
+    write_file_atomic(pid_file(task, options_.out), std::to_string(pid) + "\n");
     entry.state = State::kRunning;
     entry.begun = Clock::now();
     ++running_;
@@ -256,12 +270,15 @@ class Sweep {
 
   void finish(Entry& entry, int status) {
     const SweepTask& task = *entry.task;
+    std::error_code ignored;
+    fs::remove(pid_file(task, options_.out), ignored);
     const std::string log = options_.out + "/logs/" + task.name + ".txt";
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && is_done(task, plan_, options_.out)) {
       entry.state = State::kDone;
       if (!task.shared && !plan_.config.keep_checkpoints) remove_checkpoints(folder(task));
       const double seconds = std::chrono::duration<double>(Clock::now() - entry.begun).count();
-      options_.message(join(task.name, ": done in ", duration(seconds), result_text(folder(task)), progress()));
+      if (!task.shared) spent_ += seconds, ++timed_;
+      options_.message(join(task.name, ": done in ", duration_text(seconds), result_text(folder(task)), progress()));
       remove_idle_maps();
     } else if (told_) {
       entry.state = State::kWaiting;  // stopped with the sweep; it goes on with --resume
@@ -288,8 +305,20 @@ class Sweep {
 
   std::string progress() const {
     const SweepOutcome now = count();
-    return join(" (", now.done + now.failed, " of ", plan_.runs.size(), " runs, ",
-                duration(std::chrono::duration<double>(Clock::now() - started_).count()), ")");
+    return join(" (", now.done + now.failed, " of ", counted(plan_.runs.size(), "run"), ", ",
+                duration_text(std::chrono::duration<double>(Clock::now() - started_).count()), time_left(now), ")");
+  }
+
+  /// What is left, by the mean of the runs that were done so far.
+  std::string time_left(const SweepOutcome& now) const {
+    if (timed_ == 0 || now.left == 0) return "";
+    double seconds = static_cast<double>(now.left) * spent_ / static_cast<double>(timed_);
+    for (const Entry& entry : tasks_) {
+      if (entry.state != State::kRunning || entry.task->shared) continue;
+      const double run = std::chrono::duration<double>(Clock::now() - entry.begun).count();
+      seconds -= std::min(run, spent_ / static_cast<double>(timed_));
+    }
+    return ", about " + duration_text(seconds / options_.jobs) + " left";
   }
 
   /// Removes outputs of decompositions that no task will ask for again; they take gigabytes.
@@ -313,6 +342,8 @@ class Sweep {
   std::map<std::string, std::size_t> index_;
   int running_ = 0;
   bool told_ = false;
+  double spent_ = 0;       // seconds of runs that were done
+  std::size_t timed_ = 0;  // how many they were
   Clock::time_point started_;
 };
 
@@ -320,7 +351,7 @@ class Sweep {
 
 std::vector<std::string> task_arguments(const SweepTask& task, const SweepPlan& plan, const std::string& out) {
   std::vector<std::string> arguments{out + "/points/" + task.name + ".json", "--out", out + "/" + task.folder,
-                                     "--resume"};
+                                     "--resume", "--no-estimate"};
   if (!task.branch_from.empty()) {
     const auto from = std::find_if(plan.shared.begin(), plan.shared.end(),
                                    [&](const SweepTask& other) { return other.name == task.branch_from; });
@@ -338,8 +369,9 @@ void check_sweep(const SweepPlan& plan, const SweepOptions& options) {
   if (exists(file)) {
     check(options.resume, options.out,
           ": there is a sweep in it; go on with it with --resume, or name another folder with --out");
-    check(read_json_file(file) == nlohmann::json(to_json(plan)), file,
-          ": the sweep in it has other points, seeds or values than this one; name another folder with --out");
+    SweepPlan grown = plan;
+    const std::size_t more = adopt_names(grown, read_json_file(file), file);
+    if (more > 0) options.message(file + ": the sweep grows by " + counted(more, "run"));
   }
   const SweepTask& first = plan.runs.front();
   plan_training(parse_config<TrainConfig>(first.config, "point \"" + plan.points[first.point].label + "\""));
@@ -358,8 +390,19 @@ std::string task_state(const SweepTask& task, const SweepPlan& plan, const std::
   const std::string folder = out + "/" + task.folder;
   if (is_done(task, plan, out)) return "done";
   if (const std::optional<std::string> reason = failure_of(folder)) return "failed: " + *reason;
-  const std::optional<std::int64_t> step = Checkpoints(folder).newest();
-  return step ? join("step ", *step) : "-";
+  const nlohmann::json last = nlohmann::json::parse(last_line(folder + "/metrics.jsonl"), nullptr, false);
+  const std::int64_t logged = last.is_object() ? last.value("step", std::int64_t{0}) : 0;
+  const std::int64_t step = std::max(logged, Checkpoints(folder).newest().value_or(0));
+  std::int64_t all = 0;  // unknown where a stage counts epochs, whose steps depend on the pictures
+  bool known = true;
+  for (const nlohmann::json& stage : task.config.at("stages")) {
+    const bool steps = stage.contains("steps") && stage["steps"].is_number_integer();
+    known = known && steps;
+    if (steps) all += stage["steps"].get<std::int64_t>();
+  }
+  const std::string at = step == 0 ? "" : join("step ", step, known ? join(" of ", all) : "");
+  if (is_running(task, out)) return at.empty() ? "running" : "running, " + at;
+  return at.empty() ? "-" : at;
 }
 
 std::string list_sweep(const SweepPlan& plan, const std::string& out) {
@@ -371,13 +414,33 @@ std::string list_sweep(const SweepPlan& plan, const std::string& out) {
   return text;
 }
 
+std::string keep_program(const SweepOptions& options) {
+  const std::string folder = options.out + "/bin", kept = folder + "/" + fs::path(options.program).filename().string();
+  if (exists(kept)) {
+    if (read_file(kept) != read_file(options.program)) {
+      options.message(kept + ": the sweep goes on with this program, which it began with; remove it to use " +
+                      options.program);
+    }
+    return kept;
+  }
+  make_folder(folder);
+  const std::string partial = kept + ".part";
+  std::error_code error;
+  fs::copy_file(options.program, partial, fs::copy_options::overwrite_existing, error);
+  if (!error) fs::rename(partial, kept, error);
+  check(!error, kept, ": the program cannot be copied there: ", [&] { return error.message(); });
+  return kept;
+}
+
 SweepOutcome run_sweep(const SweepPlan& plan, const SweepOptions& options) {
   check_sweep(plan, options);
   make_folder(options.out);
   const SweepLock lock(options.out);
   write_plan(plan, options.out);
   options.message(summary_of(plan));
-  return Sweep(plan, options).run();
+  SweepOptions kept = options;
+  kept.program = keep_program(options);
+  return Sweep(plan, kept).run();
 }
 
 }  // namespace kind

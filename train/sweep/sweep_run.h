@@ -15,6 +15,7 @@ struct SweepOptions {
   int jobs = 1;         // runs at once
   int threads = 1;      // of all of them together
   bool resume = false;
+  bool retry_failed = false;
   std::function<void(const std::string&)> message;  // one line
   std::function<int()> stop;                        // a signal that ends the sweep, 0 while there is none
 };
@@ -25,14 +26,14 @@ struct SweepOutcome {
 
 /// Carries out the remaining tasks, starting with those that others branch from. `out` contains sweep.json (the plan),
 /// points/NAME.json (configs), logs/NAME.txt (output of the runs), a folder per run, and shared/ (stages and
-/// decomposition outputs that several runs need). A run that fails records its reason in FOLDER/failed.json, and the
-/// others continue. `resume` retries runs that a signal ended, and runs that had to wait for them. Runs stop when this
+/// decomposition outputs that several runs need), bin/ (the program). A run that fails records its reason in
+/// FOLDER/failed.json, and the others continue; `retry_failed` tries such runs again. `resume` retries runs that a signal ended, and runs that had to wait for them. Runs stop when this
 /// program ends for any reason. Throws Error if `out` contains another sweep, or this one and `resume` is false, if
 /// another program works on it, or if the pictures or models that the first run needs are not there: nothing is written
 /// then.
 SweepOutcome run_sweep(const SweepPlan& plan, const SweepOptions& options);
 
-/// The progress of a task: "done", "failed: REASON", "step N" or "-".
+/// The progress of a task: "done", "failed: REASON", "running, step N of M", "step N of M" or "-".
 std::string task_state(const SweepTask& task, const SweepPlan& plan, const std::string& out);
 
 /// A line for each run: name, point and state.
@@ -45,6 +46,9 @@ std::vector<std::string> task_arguments(const SweepTask& task, const SweepPlan& 
 void check_sweep(const SweepPlan& plan, const SweepOptions& options);
 /// Writes sweep.json and makes the folders.
 void write_plan(const SweepPlan& plan, const std::string& out);
+/// Copies the program into the sweep's folder, as bin/NAME, so that building it anew changes no run to come; returns
+/// the copy's path. A copy that is there already stays, with a message if it is another program.
+std::string keep_program(const SweepOptions& options);
 /// Writes points/NAME.json.
 void write_task(const SweepTask& task, const std::string& out);
 

@@ -1,10 +1,13 @@
 #include "train/trainer/checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <sstream>
 #include <system_error>
 
 #include "core/base/error.h"
+#include "core/base/random.h"
 #include "core/files/file.h"
 
 namespace kind {
@@ -15,6 +18,7 @@ namespace fs = std::filesystem;
 constexpr const char* kModelSuffix = ".safetensors";
 constexpr const char* kStateSuffix = ".state.safetensors";
 constexpr const char* kPrefix = "step-";
+constexpr const char* kSealKey = "checksum";
 
 const std::string& metadata(const SafeTensors& content, const std::string& key) {
   const auto found = content.metadata.find(key);
@@ -27,6 +31,25 @@ template <class C>
 C parse_metadata(const SafeTensors& content, const std::string& key) {
   const std::string source = content.source + ": metadata \"" + key + "\"";
   return parse_config<C>(parse_json(metadata(content, key), source), source);
+}
+
+/// 64 bits of the names and bytes of all tensors, in hexadecimal.
+std::string seal_of(const SafeTensors& content) {
+  std::uint64_t hash = 0;
+  const auto add = [&hash](std::uint64_t word) { hash = (hash ^ word) * 0x9E3779B97F4A7C15u + (hash >> 31); };
+  for (const auto& [name, tensor] : content.tensors) {
+    for (const char c : name) add(static_cast<unsigned char>(c));
+    const std::size_t whole = tensor.data.size() / 8 * 8;
+    for (std::size_t i = 0; i < whole; i += 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, tensor.data.data() + i, 8);
+      add(word);
+    }
+    for (std::size_t i = whole; i < tensor.data.size(); ++i) add(tensor.data.data()[i]);
+  }
+  std::ostringstream text;
+  text << std::hex << mix64(hash);
+  return text.str();
 }
 
 }  // namespace
@@ -53,6 +76,12 @@ std::vector<std::int64_t> Checkpoints::steps(const std::string& suffix) const {
   }
   std::sort(found.begin(), found.end());
   return found;
+}
+
+std::vector<std::int64_t> Checkpoints::newest_first() const {
+  std::vector<std::int64_t> all = steps(kStateSuffix);
+  std::reverse(all.begin(), all.end());
+  return all;
 }
 
 std::optional<std::int64_t> Checkpoints::newest() const {
@@ -83,6 +112,14 @@ void put_state(const RunState& state, const ModelConfig& model, SafeTensors& con
 RunState get_state(const SafeTensors& content, ModelConfig& model) {
   model = parse_metadata<ModelConfig>(content, "model");
   return parse_metadata<RunState>(content, "state");
+}
+
+void seal_state(SafeTensors& content) { content.metadata[kSealKey] = seal_of(content); }
+
+void check_seal(const SafeTensors& content) {
+  const auto seal = content.metadata.find(kSealKey);
+  check(seal == content.metadata.end() || seal->second == seal_of(content), content.source,
+        ": it is damaged: its tensors do not have the checksum that was written with them");
 }
 
 }  // namespace kind

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/files/safetensors.h"
 #include "nets/model.h"
@@ -41,6 +42,8 @@ class Checkpoints {
   std::string state_path(std::int64_t step) const;
   /// The step of the newest checkpoint; nothing if there is none.
   std::optional<std::int64_t> newest() const;
+  /// The steps of all checkpoints, the newest first.
+  std::vector<std::int64_t> newest_first() const;
   /// Removes all except the newest `count`; to be called when one is complete.
   void keep_last(std::int64_t count) const;
 
@@ -53,5 +56,11 @@ class Checkpoints {
 /// The state's texts in the tensor file's metadata.
 void put_state(const RunState& state, const ModelConfig& model, SafeTensors& content);
 RunState get_state(const SafeTensors& content, ModelConfig& model);
+
+/// Puts a checksum of all tensors into the metadata, so that damage to a state is noticed.
+void seal_state(SafeTensors& content);
+/// Throws Error naming the file if its tensors do not have the checksum in its metadata. States of earlier versions have
+/// none, and pass.
+void check_seal(const SafeTensors& content);
 
 }  // namespace kind

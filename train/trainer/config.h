@@ -19,6 +19,7 @@ struct TrainConfig {
   bool fit_light = false;
   bool exact = false;
   bool recompute_activations = false;
+  bool tensorboard = false;
   std::vector<StageConfig> stages;
 
   template <class V>
@@ -34,6 +35,9 @@ struct TrainConfig {
     v.field("recompute_activations", recompute_activations,
             "Recompute half of the activations in the backward pass instead of keeping them: less memory, the "
             "same result, steps about a sixth longer.");
+    v.field("tensorboard", tensorboard,
+            "Also write the metrics, the config and the sheets as event files for TensorBoard, in the run's folder "
+            "tensorboard.");
     v.field("stages", stages, "Trained one after the other.", kRequired);
   }
   /// How the nets run.

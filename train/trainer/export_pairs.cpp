@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/files/file.h"
 #include "train/data/pairs.h"
@@ -51,7 +52,7 @@ void export_pairs(const TrainConfig& config, const std::string& out,
     if (!source.config.synthesize) continue;
     const std::string folder = count > 1 ? out + "/" + source.config.name : out;
     export_source(pairs, source, folder);
-    message(join(folder, ": ", source.folder.pairs.size(), " pairs"));
+    message(join(folder, ": ", counted(source.folder.pairs.size(), "pair")));
   }
 }
 

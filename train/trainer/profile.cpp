@@ -74,6 +74,7 @@ GradientProfile gradient_profile(const std::string& layer, std::int64_t paramete
     GradientProfile::Term& term = result.terms[i];
     const double own = terms[i].weight * terms[i].weight * products[i][i];
     term.norm = std::sqrt(own);
+    term.raw_norm = std::sqrt(std::max(products[i][i], 0.0));
     if (square > 0) term.share = on_total[i] / square;
     term.cosine_total = cosine(on_total[i], own, square);
     for (std::size_t j = 0; j < n; ++j) {
@@ -197,7 +198,7 @@ std::vector<StageProfile> profile_losses(const TrainConfig& config, std::int64_t
     const StageConfig& stage = config.stages[i];
     begin_stage(stage, seed, model);
     if (stage.init) weights = "from " + *stage.init;
-    progress(join("stage ", stage.name, ": ", batches, " batches of ", stage.batch, " x ", stage.patch, "x",
+    progress(join("stage ", stage.name, ": ", batches, batches == 1 ? " batch of " : " batches of ", stage.batch, " x ", stage.patch, "x",
                   stage.patch, ", weights ", weights));
     FrozenDecomposition frozen(model, pairs, static_cast<std::size_t>(config.data.memory_mb) << 20,
                                std::filesystem::temp_directory_path().string());
@@ -226,7 +227,7 @@ nlohmann::ordered_json to_json(const std::vector<StageProfile>& profile) {
       for (std::size_t i = 0; i < stage.terms.size(); ++i) {
         const GradientProfile::Term& term = gradient.terms[i];
         ordered_json& to = layer["terms"][stage.terms[i].name];
-        to = {{"norm", term.norm}, {"share", number(term.share)}, {"cosine_total", number(term.cosine_total)}};
+        to = {{"norm", term.norm}, {"raw_norm", term.raw_norm}, {"share", number(term.share)}, {"cosine_total", number(term.cosine_total)}};
         for (std::size_t j = 0; j < stage.terms.size(); ++j) {
           if (j != i) to["cosine"][stage.terms[j].name] = number(term.cosines[j]);
         }
@@ -241,7 +242,7 @@ nlohmann::ordered_json to_json(const std::vector<StageProfile>& profile) {
 std::string profile_text(const std::vector<StageProfile>& profile) {
   std::string text;
   for (const StageProfile& stage : profile) {
-    text += join(text.empty() ? "" : "\n", "stage ", stage.stage, ": ", stage.batches, " batches of ", stage.batch,
+    text += join(text.empty() ? "" : "\n", "stage ", stage.stage, ": ", stage.batches, stage.batches == 1 ? " batch of " : " batches of ", stage.batch,
                  " x ", stage.patch, "x", stage.patch, ", weights ", stage.weights, "\n\n");
     std::vector<std::vector<std::string>> rows{{"term", "", "weight", "value", "weighted"}};
     for (const StageProfile::Term& term : stage.terms) {
@@ -249,14 +250,14 @@ std::string profile_text(const std::vector<StageProfile>& profile) {
           {term.name, "", format("%g", term.weight), format("%.5g", term.raw), format("%.5g", term.weighted)});
     }
     text += table(rows) + "\n";
-    rows = {{"layer", "term", "|gradient|", "share", "cos total"}};
+    rows = {{"layer", "term", "|gradient|", "at weight 1", "share", "cos total"}};
     for (const StageProfile::Term& term : stage.terms) rows[0].push_back("cos " + term.name);
     for (const GradientProfile& gradient : stage.gradients) {
       rows.push_back({gradient.layer, "total", format("%.3e", gradient.norm)});
       for (std::size_t i = 0; i < stage.terms.size(); ++i) {
         const GradientProfile::Term& term = gradient.terms[i];
         rows.push_back({"", stage.terms[i].name, format("%.3e", term.norm),
-                        term.share ? format("%.1f%%", 100 * *term.share) : "-", format("%.3f", term.cosine_total)});
+                        format("%.3e", term.raw_norm), term.share ? format("%.1f%%", 100 * *term.share) : "-", format("%.3f", term.cosine_total)});
         for (std::size_t j = 0; j < stage.terms.size(); ++j) {
           rows.back().push_back(j == i ? "" : format("%.3f", term.cosines[j]));
         }

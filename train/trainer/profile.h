@@ -18,6 +18,7 @@ namespace kind {
 struct GradientProfile {
   struct Term {
     double norm = 0;                             // |g_i|
+    double raw_norm = 0;                         // of the gradient of the term itself: what weight 1 would give
     std::optional<double> share;                 // g_i G / G G; the shares add up to 1. Nothing if G is zero
     std::optional<double> cosine_total;          // between g_i and G; nothing if either is zero
     std::vector<std::optional<double>> cosines;  // to every term, itself included, whatever the weights are
@@ -47,7 +48,7 @@ std::vector<StageProfile> profile_losses(const TrainConfig& config, std::int64_t
                                          const std::function<void(const std::string&)>& progress);
 
 /// {"stages": [{"stage", "weights", "batches", "batch", "patch", "terms": {NAME: {"weight", "raw", "weighted"}},
-/// "gradients": [{"layer", "parameters", "norm", "terms": {NAME: {"norm", "share", "cosine_total", "cosine": {NAME:
+/// "gradients": [{"layer", "parameters", "norm", "terms": {NAME: {"norm", "raw_norm", "share", "cosine_total", "cosine": {NAME:
 /// ·}}}}]}]}; null if something is not defined.
 nlohmann::ordered_json to_json(const std::vector<StageProfile>& profile);
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <system_error>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/base/random.h"
@@ -23,7 +24,10 @@
 #include "train/parallel/batch_share.h"
 #include "train/stages/loader.h"
 #include "train/trainer/checkpoint.h"
+#include "train/trainer/estimate.h"
+#include "train/trainer/event_file.h"
 #include "train/trainer/optimizer.h"
+#include "train/trainer/provenance.h"
 #include "train/trainer/validation.h"
 
 namespace kind {
@@ -65,10 +69,33 @@ void take_net(const std::string& where, const std::optional<Net>& from, const st
   to_config = from_config;
 }
 
+const char* name_of(const std::optional<DecompositionConfig>&) { return "decomposition"; }
+const char* name_of(const std::optional<RestorationConfig>&) { return "restoration"; }
+const char* name_of(const std::optional<AdjustmentConfig>&) { return "adjustment"; }
+
+/// Where each net of a stage comes from, as begin_stage returns it; throws where `init` lacks one that it may not lack.
+/// `model` has the nets before the stage, `other` is that of its init.
+std::string origins(const StageConfig& stage, const Model<float>& model, const Model<float>* other) {
+  std::string text;
+  each_net(model, [&](const auto& config, const auto& net) {
+    const bool own = of_net(stage.net, config).has_value(), there = net.has_value();
+    const bool loaded = other && of_net(*other, config) && (own || !there);
+    if (!own && !loaded && !there) return;
+    check(!own || loaded || there || !other || stage.init_missing == "random", "stages.", stage.name, ".init: ",
+          stage.init.value_or(""), " has no ", name_of(config), " net, which this stage trains; to start that net at "
+          "random, set \"init_missing\": \"random\" in the stage");
+    text += join(text.empty() ? "" : "; ", name_of(config),
+                 loaded ? " from " + *stage.init : there ? " as the stages before left it" : " at random",
+                 own ? "" : ", frozen");
+  });
+  return text;
+}
+
 }  // namespace
 
-void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& model) {
+std::string begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& model) {
   const std::string where = "stages." + stage.name;
+  std::string text;
   if (stage.init) {
     std::error_code error;  // other than "not there" is for reading to complain of
     if (!fs::exists(*stage.init, error) && !error) {
@@ -79,12 +106,15 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
     const std::string source = where + ".init: " + *stage.init;
     check(other.config.input.stretch == model.config.input.stretch, source, ": its input.stretch is ",
           other.config.input.stretch ? "true" : "false", ", the config's is not");
+    text = origins(stage, model, &other);
     if (!model.config.input.mirror) model.config.input.mirror = other.config.input.mirror;
     if (!model.config.input.outliers) model.config.input.outliers = other.config.input.outliers;
     each_net(model, [&](auto& config, auto& net) {
       take_net(source, of_net(other, config), of_net(other.config, config), of_net(stage.net, config), net, config);
     });
     if (!model.config.light) model.config.light = other.config.light;
+  } else {
+    text = origins(stage, model, nullptr);
   }
   each_net(model, [&](auto& config, auto& net) {
     if (of_net(stage.net, config) && !net) config = of_net(stage.net, config);
@@ -93,6 +123,7 @@ void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& mod
   check(model.decomposition.has_value(), where,
         ": this stage needs a trained decomposition net; name a model that has one as its \"init\" (kind-train "
         "configs/decom.json makes one)");
+  return text;
 }
 
 namespace {
@@ -101,6 +132,7 @@ namespace {
 ordered_json comparable(const TrainConfig& config) {
   ordered_json json = to_json(config);
   erase_places(json["data"]);
+  json.erase("tensorboard");
   return json;
 }
 
@@ -133,12 +165,19 @@ class Metrics {
       const std::int64_t at = entry.value("step", std::int64_t{0});
       if (at > step || (at == step && validation_due && !entry.contains("loss"))) continue;
       kept += line + "\n";
+      before_ = entry.value("seconds", before_);
     }
     check(!old.bad(), "cannot read ", path, ": the disk failed");
     write_file_atomic(path, kept);
     size_ = kept.size();
     out_.open(path, std::ios::app);
     check(out_.is_open(), path, ": cannot be written");
+  }
+
+  /// Seconds that the run has trained up to now; those before a stop count, up to the checkpoint it goes on from.
+  double seconds() const {
+    const double now = before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+    return std::round(now * 100) / 100;
   }
 
   void add(const ordered_json& entry) {
@@ -158,6 +197,8 @@ class Metrics {
   std::string path_;
   std::uintmax_t size_ = 0;
   std::ofstream out_;
+  double before_ = 0;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
 };
 
 /// What a run on several ranks does on all of them: on rank 0 `callbacks` are as given, on others they say nothing.
@@ -247,7 +288,9 @@ class Run {
     model_.config.input = config.input;
     model_.options = config.fused_options();
     state_.data = hexadecimal(pairs_.fingerprint());
+    if (!out.empty()) provenance_ = make_provenance(config, pairs_);
     if (resume) load_newest();
+    if (resume) join_provenance();
     check_inits();
   }
 
@@ -257,6 +300,11 @@ class Run {
     check_same(ranks_, "the step to go on from", std::to_string(state_.step),
                "--out must be on a file system that all machines share");
     on_first(ranks_, [&] { open_folder(); });
+    if (callbacks_.estimate && ranks_.size() == 1) {
+      constexpr std::int64_t kFewestSteps = 200;  // a shorter run shows by itself how long it takes
+      const std::string text = estimate(kFewestSteps);
+      if (!text.empty()) callbacks_.message(text);
+    }
     for (; state_.stage < static_cast<std::int64_t>(config_.stages.size()); ++state_.stage) {
       if (!run_stage(config_.stages[static_cast<std::size_t>(state_.stage)])) return false;
       state_.stage_step = 0;
@@ -266,12 +314,24 @@ class Run {
   }
 
   std::string plan() const {
-    std::string text = join(pairs_.train().size(), " pairs to train on, ", pairs_.validation().size(), " held back");
+    std::string text = join(counted(pairs_.train().size(), "pair"), " to train on, ", pairs_.validation().size(), " held back");
+    Model<float> model = model_;
     for (const StageConfig& stage : config_.stages) {
-      text += join("\nstage ", stage.name, ": ", total_steps(stage, pairs_.train().size()), " steps of ", stage.batch,
-                   " x ", stage.patch, "x", stage.patch, ", ", epoch_steps(stage, pairs_.train().size()), " an epoch");
+      text += join("\nstage ", stage.name, ": ", counted(total_steps(stage, pairs_.train().size()), "step"), " of ", stage.batch,
+                   " x ", stage.patch, "x", stage.patch, ", ", epoch_steps(stage, pairs_.train().size()), " an epoch; ",
+                   begin_stage(stage, seed_, model));
     }
     return text;
+  }
+
+  /// How long the rest of the run takes; nothing if it is short, or `stop` says so first.
+  std::string estimate(std::int64_t fewest_steps) const {
+    const auto first = static_cast<std::size_t>(state_.stage);
+    Model<float> model = model_;
+    const std::vector<StageEstimate> stages =
+        estimate_stages(config_, pairs_, model, first, state_.stage_step, loaded_.has_value(), fewest_steps,
+                        callbacks_.stop);
+    return stages.empty() ? "" : estimate_text(stages);
   }
 
  private:
@@ -279,7 +339,10 @@ class Run {
     // A run that was killed right after its last checkpoint still has the ones before.
     if (!config_.stages.empty()) checkpoints_.keep_last(config_.stages.back().checkpoints.keep_last);
     if (config_.fit_light && !fit_light_rule()) return false;
-    save_model(out_ + "/model.safetensors", model_);
+    // Only what equal runs have in common, whichever programs and machines they were made with.
+    const std::map<std::string, std::string> notes{{"seed", std::to_string(config_.seed)},
+                                                    {"trained_on", provenance_["data"]["hash"].get<std::string>()}};
+    save_model(out_ + "/model.safetensors", model_, WeightType::kFloat32, notes);
     callbacks_.message("finished: " + out_ + "/model.safetensors");
     return true;
   }
@@ -299,7 +362,7 @@ class Run {
   }
 
   void load_newest() {
-    const std::optional<std::int64_t> newest = checkpoints_.newest();
+    const bool any = checkpoints_.newest().has_value();
     const fs::path config_file = fs::path(out_) / "config.json";
     std::error_code error;  // other than "not there" is for reading to complain of
     if (fs::exists(config_file, error) || error) {
@@ -310,23 +373,64 @@ class Run {
           " differs); resume it with the same one, which ", config_file.native(),
           " holds, or start another with --out");
     }
-    if (!newest) {
+    check_data(read_provenance(out_));
+    if (!any) {
       callbacks_.message(out_ + ": there is no checkpoint to go on from; the run begins at its start");
       return;
     }
     check(fs::exists(config_file), out_,
           ": there are checkpoints in it but no config.json to compare this config with; put it back, or start another "
           "run with --out (a checkpoint's model serves as \"init\")");
-    const SafeTensors content = read_safetensors(checkpoints_.state_path(*newest));
-    state_ = get_state(content, model_.config);
+    read_checkpoint();
+    callbacks_.message(join("resuming at step ", state_.step));
+  }
+
+  /// The newest checkpoint that is whole. Those that are not are removed when the run goes on, since it would keep them
+  /// in place of good ones.
+  void read_checkpoint() {
+    std::string damage;
+    for (const std::int64_t step : checkpoints_.newest_first()) {
+      Model<float> model = model_;
+      try {
+        SafeTensors content = read_safetensors(checkpoints_.state_path(step));
+        check_seal(content);
+        state_ = get_state(content, model.config);
+        model.build(seed_);
+        assign_parameters(content, model.parameters());
+        loaded_ = std::move(content);
+      } catch (const Error& error) {
+        if (damage.empty()) damage = error.what();
+        damaged_.push_back(step);
+        continue;
+      }
+      model_ = std::move(model);
+      break;
+    }
+    check(loaded_.has_value(), damage, "; no older checkpoint can be gone on from: remove ", checkpoints_.folder(),
+          " to begin at the start, or name another folder with --out");
+    if (!damage.empty()) callbacks_.message(damage + "; an older checkpoint is gone on from");
     check(state_.data == hexadecimal(pairs_.fingerprint()), out_,
           ": the run in it was trained on other pictures than those in ", [&] { return roots(); });
-    check(state_.stage < static_cast<std::int64_t>(config_.stages.size()), content.source, ": there is no stage ",
+    check(state_.stage < static_cast<std::int64_t>(config_.stages.size()), loaded_->source, ": there is no stage ",
           state_.stage);
-    model_.build(seed_);
-    assign_parameters(content, model_.parameters());
-    loaded_ = content;
-    callbacks_.message(join("resuming at step ", state_.step));
+  }
+
+  /// Throws if the data are not those that the run began with.
+  void check_data(const ordered_json& before) const {
+    const std::string difference = data_difference(before, provenance_);
+    check(difference.empty(), out_, ": the run in it was trained on other pictures than those in ", [&] { return roots(); },
+          ": ", difference, "; resume it with the pictures and the split that it began with, or start another with --out");
+  }
+
+  void join_provenance() {
+    const ordered_json before = read_provenance(out_);
+    if (before.is_null()) return;
+    const ordered_json ours = provenance_["programs"].back();
+    if (ours != before["programs"].back()) {
+      callbacks_.message("this is another program than the run was made with so far, results may differ from those of "
+                         "one program: " + program_text(before["programs"].back()) + "; now " + program_text(ours));
+    }
+    provenance_ = joined_provenance(before, provenance_);
   }
 
   std::string roots() const {
@@ -347,9 +451,17 @@ class Run {
         if (path.filename().string().rfind(".kind-", 0) == 0 && path.extension() == ".tmp") fs::remove(path, error);
       }
     }
+    for (const std::int64_t step : damaged_) {
+      for (const std::string& path : {checkpoints_.state_path(step), checkpoints_.model_path(step)}) {
+        fs::remove(path, error);
+        check(!error, path, ": it is damaged and cannot be removed: ", [&] { return error.message(); });
+      }
+    }
     write_file_atomic(out_ + "/config.json", to_json(config_).dump(2) + "\n");
+    write_file_atomic(out_ + "/provenance.json", provenance_.dump(2) + "\n");
     metrics_ = std::make_unique<Metrics>(out_ + "/metrics.jsonl", state_.step, state_.validation_due);
     pictures_ = std::make_unique<Metrics>(out_ + "/pictures.jsonl", state_.step, state_.validation_due);
+    if (config_.tensorboard) events_ = std::make_unique<EventFile>(out_ + "/tensorboard", state_.step, to_json(config_));
   }
 
   FrozenDecomposition& frozen() {
@@ -363,7 +475,9 @@ class Run {
   }
 
   bool run_stage(const StageConfig& stage) {
-    if (!loaded_) together(ranks_, [&] { begin_stage(stage, seed_, model_); });
+    if (!loaded_) {
+      together(ranks_, [&] { callbacks_.message("stage " + stage.name + ": " + begin_stage(stage, seed_, model_)); });
+    }
     check_same(ranks_, "the hash of the weights", hash_of(model_.parameters()),
                "the files of \"init\" and of the checkpoint must be the same on all machines");
     const bool trains_decomposition = stage.net.decomposition.has_value();
@@ -383,8 +497,8 @@ class Run {
       loaded_.reset();
     }
     const std::int64_t total = total_steps(stage, pairs_.train().size());
-    callbacks_.message(join("stage ", stage.name, ": ", total, " steps of ", stage.batch, " x ", stage.patch, "x",
-                            stage.patch, ", ", pairs_.train().size(), " pairs"));
+    callbacks_.message(join("stage ", stage.name, ": ", counted(total, "step"), " of ", stage.batch, " x ", stage.patch, "x",
+                            stage.patch, ", ", counted(pairs_.train().size(), "pair")));
     const auto started = std::chrono::steady_clock::now();
     const std::int64_t first = state_.stage_step;
     double paused = 0;     // seconds spent on validation
@@ -443,6 +557,7 @@ class Run {
     if (!std::isfinite(norm)) {  // it is the same on all ranks
       together(ranks_, [&] { check_finite(stage, state_.step + 1, "the gradient's norm", norm); });
     }
+    progress.gradient_norm = norm;
     if (stage.clip_norm && norm > *stage.clip_norm) {
       scale_gradients(parameters, static_cast<float>(*stage.clip_norm / norm));
     }
@@ -502,8 +617,15 @@ class Run {
     for (const LossTerm& term : progress.terms) {
       entry["loss"][term.name] = {{"raw", term.raw}, {"weighted", term.weighted}};
     }
+    entry["gradient_norm"] = progress.gradient_norm;
     entry["images_per_s"] = progress.images_per_s;
+    entry["seconds"] = metrics_->seconds();
+    add_metrics(entry);
+  }
+
+  void add_metrics(const ordered_json& entry) {
     metrics_->add(entry);
+    if (events_) events_->add_metrics(entry);
   }
 
   /// What the best model is chosen by: the PSNR, with several sources the mean over their sets, each counting the same.
@@ -529,6 +651,7 @@ class Run {
       sheet_ = std::async(std::launch::async, [path, sheet = result->sheet] {
         const SerialScope serial;
         write_image(path, sheet, ImageFormat::kPng);
+        return path;
       });
     }
     const std::optional<double> psnr = psnr_of(*result);
@@ -555,7 +678,7 @@ class Run {
           {{"picture", row.stem}, {"top", row.top}, {"height", row.height}, {"width", row.width}});
     }
     pictures_->add(pictures);
-    metrics_->add(entry);
+    add_metrics(entry);
     callbacks_.message(text);
     state_.validation_due = false;
     return true;
@@ -563,7 +686,9 @@ class Run {
 
   /// Waits for the sheet that is being written beside the steps; throws what kept it from being written.
   void finish_sheet() {
-    if (sheet_.valid()) sheet_.get();
+    if (!sheet_.valid()) return;
+    const std::string path = sheet_.get();
+    if (events_) events_->add_sheet(path, state_.step);
   }
 
   void save_checkpoint(const StageConfig& stage, const Optimizer& optimizer, WeightAverage* average) {
@@ -591,6 +716,7 @@ class Run {
     if (average) average->save(content);
     try {
       finish_sheet();  // the state says that the validation is done, which is the sheet too
+      seal_state(content);
       write_safetensors(checkpoints_.state_path(state_.step), content);
     } catch (...) {
       // Half of a checkpoint goes, but never the model of a state that is there.
@@ -654,7 +780,10 @@ class Run {
   std::optional<SafeTensors> loaded_;  // the checkpoint, until its stage has taken what it needs
   std::unique_ptr<FrozenDecomposition> frozen_;
   std::unique_ptr<Metrics> metrics_, pictures_;
-  std::future<void> sheet_;
+  ordered_json provenance_;
+  std::vector<std::int64_t> damaged_;  // checkpoints that could not be read
+  std::unique_ptr<EventFile> events_;
+  std::future<std::string> sheet_;  // its path, when it is written
 };
 
 }  // namespace
@@ -680,10 +809,11 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
   return run->run();
 }
 
-std::string plan_training(const TrainConfig& config) {
+std::string plan_training(const TrainConfig& config, bool timed) {
   const TrainCallbacks silent{[](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }};
   const std::unique_ptr<Communicator> alone = one_process();
-  return Run(config, "", false, silent, "", *alone).plan();
+  const Run run(config, "", false, silent, "", *alone);
+  return run.plan() + (timed ? "\n" + run.estimate(0) : "");
 }
 
 }  // namespace kind

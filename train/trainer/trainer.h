@@ -19,6 +19,7 @@ struct TrainProgress {
   std::int64_t epoch = 0;
   double learning_rate = 0;
   double total_loss = 0;
+  double gradient_norm = 0;  // before clipping
   std::vector<LossTerm> terms;
   double images_per_s = 0;
   double seconds_left = 0;  // of this stage
@@ -28,6 +29,7 @@ struct TrainCallbacks {
   std::function<void(const TrainProgress&)> progress;  // after every step
   std::function<void(const std::string&)> message;     // one line: a stage begins, a validation's figures, a checkpoint
   std::function<bool()> stop;                          // called between steps; true: save and stop
+  bool estimate = false;  // time a few steps of each stage first, for a message that says how long all takes
 };
 
 /// Trains the stages of a config in order. Everything is checked before anything is written: throws Error for unusable
@@ -39,8 +41,8 @@ struct TrainCallbacks {
 ///   best.safetensors          the model of the stage's best validation (PSNR; with several sources the mean over them)
 ///   sheets/                   pictures of held-out pairs
 ///   model.safetensors         the finished model
-/// With `resume`, continues from the last checkpoint in `out` (from the start if there is none), and reaches the same
-/// bytes as an uninterrupted run; the config and the pictures must be the same. Without it, an `out` that contains a
+/// With `resume`, continues from the last checkpoint in `out` (from the start if there is none; from an older one, and
+/// says so, if the last is damaged), and reaches the same bytes as an uninterrupted run; the config and the pictures must be the same. Without it, an `out` that contains a
 /// run is refused.
 ///
 /// Returns true if the model was finished, false if `stop` ended the run after a checkpoint. Throws NotFinite if a loss
@@ -58,12 +60,14 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
            const std::string& shared_maps, Communicator& ranks);
 
 /// Performs the initial checks of train without training: pairs, sizes, frozen nets. Returns a few lines that describe
-/// the run.
-std::string plan_training(const TrainConfig& config);
+/// the run; `timed`: also how long it takes, from a few steps of each stage.
+std::string plan_training(const TrainConfig& config, bool timed = false);
 
-/// Prepares the model for a stage: nets from `init`, then the stage's own net if it is still missing. Throws Error if
-/// `init` is unusable or the stage lacks a decomposition net.
-void begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& model);
+/// Prepares the model for a stage: nets from `init`, then the stage's own net if it is still missing. Returns where each
+/// net comes from: "decomposition from FILE, frozen; restoration at random". Throws Error if `init` is unusable, lacks a
+/// net that the stage would have to start at random without init_missing allowing it, or if the stage lacks a
+/// decomposition net.
+std::string begin_stage(const StageConfig& stage, std::uint64_t seed, Model<float>& model);
 
 class NotFinite : public Error {
  public:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <tuple>
 
@@ -10,6 +11,7 @@
 #include "core/ops/shape_ops.h"
 #include "losses/metrics/metrics.h"
 #include "losses/metrics/psnr.h"
+#include "train/trainer/sheet_text.h"
 
 namespace kind {
 namespace {
@@ -130,17 +132,29 @@ std::map<std::string, double> figures_of(const PairMaps& maps) {
   return figures;
 }
 
-void append_row(const PairMaps& maps, const std::string& stem, ValidationResult& result) {
+/// Adds a row of pictures under a line of text: the stem and the output's PSNR. Above the first row are the columns'
+/// names.
+void append_row(const PairMaps& maps, const std::string& stem, std::optional<double> psnr, ValidationResult& result) {
+  constexpr int kLine = kTextHeight + kSheetGap;
+  constexpr const char* kNames[kSheetColumns] = {"input", "R", "L", "restored", "adjusted", "output", "target"};
   Image& sheet = result.sheet;
   const int width = static_cast<int>(maps.input.shape()[3]), height = static_cast<int>(maps.input.shape()[2]);
   const int factor = std::max(1, (width + kCellWidth - 1) / kCellWidth);
   const Enhanced& e = maps.enhanced;
   const Tensor<float>* const cells[kSheetColumns] = {&maps.input, &e.reflectance, &e.illumination, &e.restored,
                                                      &e.adjusted, &e.output,      &maps.target};
-  const int cell_width = width / factor, top = sheet.height == 0 ? 0 : sheet.height + kSheetGap;
-  Image grown(std::max(sheet.width, kSheetColumns * (cell_width + kSheetGap) - kSheetGap), top + height / factor, 3);
+  const bool first = sheet.height == 0;
+  const int cell_width = width / factor, step = cell_width + kSheetGap;
+  const int text_top = first ? kLine : sheet.height + kSheetGap, top = text_top + kLine;
+  Image grown(std::max(sheet.width, kSheetColumns * step - kSheetGap), top + height / factor, 3);
   for (int y = 0; y < sheet.height; ++y) std::memcpy(grown.row(y), sheet.row(y), sheet.row_bytes());
-  for (int i = 0; i < kSheetColumns; ++i) put_cell(*cells[i], factor, i * (cell_width + kSheetGap), top, grown);
+  for (int i = 0; i < kSheetColumns; ++i) {
+    if (first) draw_text(grown, i * step, 0, cell_width, kNames[i]);
+    put_cell(*cells[i], factor, i * step, top, grown);
+  }
+  char figure[32] = "";
+  if (psnr) std::snprintf(figure, sizeof figure, "  PSNR %.2f", *psnr);
+  draw_text(grown, 0, text_top, grown.width, stem + figure);
   sheet = std::move(grown);
   result.rows.push_back({stem, top, height / factor, cell_width});
 }
@@ -170,7 +184,11 @@ std::optional<ValidationResult> validate(const Model<float>& model, const Pairs&
       }
     }
     // The sheet's rows are spread over the pairs, too.
-    if (rows > 0 && i * rows / count != (i + 1) * rows / count) append_row(maps, stem, result);
+    if (rows > 0 && i * rows / count != (i + 1) * rows / count) {
+      const auto& figures = result.pictures.back().second;
+      const auto psnr = figures.find("psnr");
+      append_row(maps, stem, psnr == figures.end() ? std::nullopt : std::optional<double>(psnr->second), result);
+    }
   }
   for (const auto& [set, figures] : sums) {
     std::map<std::string, double>& means = set.empty() ? result.means : result.sets[set];

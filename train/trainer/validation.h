@@ -29,7 +29,7 @@ struct ValidationResult {
   /// The same figures of each pair, by stem, in the order of the sorted names.
   std::vector<std::pair<std::string, std::map<std::string, double>>> pictures;
   /// Rows of pictures side by side, kSheetColumns of them with kSheetGap pixels between: input, R, L, restored,
-  /// adjusted, output, target.
+  /// adjusted, output, target. The first line of text names them; a line above each row has its stem and PSNR.
   Image sheet;
   struct SheetRow {
     std::string stem;

@@ -111,6 +111,49 @@ TEST_CASE("pairs: Low/ and Normal/ with prefixes") {
   CHECK(pairs.pictures(1).high.data == scene(6, 5, 2, false).data);
 }
 
+TEST_CASE("pairs: lq/ and gt/, input/ and target/") {
+  for (const auto& [low, high] : {std::pair("lq", "gt"), std::pair("input", "target"), std::pair("LQ", "GT")}) {
+    const TempDir dir;
+    put_picture(dir / (std::string(low) + "/a.png"), scene(6, 5, 1, true));
+    put_picture(dir / (std::string(high) + "/a.png"), scene(6, 5, 1, false));
+    const Pairs pairs(data(dir.path()), 1, 1);
+    CHECK(stems(pairs, pairs.train()) == Names{"a"});
+    CHECK(pairs.pictures(0).high.data == scene(6, 5, 1, false).data);
+  }
+}
+
+TEST_CASE("pairs: a list names the files of each pair, also several dark ones to a bright one") {
+  const TempDir dir;
+  for (const int i : {1, 2}) put_picture(dir / ("short/s_0." + std::to_string(i) + ",s.png"), scene(6, 5, i, true));
+  put_picture(dir / "long/l.png", scene(6, 5, 7, false));
+  const std::string list = dir.put("pairs.csv", std::string("low,high,name\r\n\"short/s_0.1,s.png\",long/l.png,b\r\n\r\n"
+                                                            "\"short/s_0.2,s.png\",long/l.png,a\r\n"));
+  for (const std::string& root : {dir.path(), list}) {
+    const Pairs pairs(data(root), 1, 1);
+    CHECK(stems(pairs, pairs.train()) == Names{"a", "b"});
+    CHECK(pairs.pictures(0).low.data == scene(6, 5, 2, true).data);
+    CHECK(pairs.pictures(1).low.data == scene(6, 5, 1, true).data);
+    CHECK(pairs.pictures(1).high.data == scene(6, 5, 7, false).data);
+  }
+  dir.put("split.json", std::string(R"({"train": ["b"], "validation": ["a"]})"));
+  CHECK(Pairs(data(list), 1, 1).validation().size() == 1);
+  // Without a heading and names.
+  const std::string plain = dir.put("other.csv", std::string("long/l.png,long/l.png"));
+  std::filesystem::remove(dir / "split.json");
+  CHECK(stems(Pairs(data(plain), 1, 1), {0}) == Names{"l"});
+  const auto error = [&](const std::string& text) {
+    dir.put("bad.csv", text);
+    return error_of([&] { Pairs(data(dir / "bad.csv"), 1, 1); });
+  };
+  CHECK_THAT(error("a.png\n"), Contains("bad.csv: line 1: expected LOW,HIGH") && Contains("got 1 field"));
+  CHECK_THAT(error("low,high\na,b,c,d\n"), Contains("bad.csv: line 2") && Contains("got 4 fields"));
+  CHECK_THAT(error("\"a,b\n"), Contains("line 1: a quoted field has no end"));
+  CHECK_THAT(error("low,high\n"), Contains("there are no pairs in"));
+  CHECK_THAT(error("a.png,\n"), Contains("expected the files of a dark and a bright picture"));
+  CHECK_THAT(error("long/l.png,long/l.png\nshort/l.png,long/l.png\n"), Contains("l: two pairs have this name"));
+  CHECK_THAT(error("none.png,long/l.png\n"), Contains("none: ") && Contains("none.png"));
+}
+
 TEST_CASE("pairs: a word that begins like a prefix is a name") {
   const TempDir dir;
   put_pair(dir, "lowland", 1);

@@ -314,6 +314,64 @@ TEST_CASE("report_page: points of one axis of words are named by it") {
   CHECK_THAT(page, Contains("From left out=nothing") && !Contains("Effect of each axis"));
 }
 
+TEST_CASE("reports say what runs have in common, and warn where they differ") {
+  const TempDir dir;
+  const auto put = [&](const std::string& name, const std::string& hash, int steps, const std::string& commit) {
+    put_record(dir / name, 1, 10, 40);
+    dir.put(name + "/config.json", R"({"seed": 1, "n": ")" + name + R"(", "data": {}, "stages": [{"name": "decom", "steps": )" +
+                                       std::to_string(steps) + R"(}, {"name": "adjust", "steps": null, "epochs": 1}]})");
+    dir.put(name + "/provenance.json",
+            R"({"format": 1, "programs": [{"version": "1.2", "commit": ")" + commit +
+                R"(", "compiler": "gcc 12", "kernels": "avx2"}], "init": {}, "data": {"hash": "00", "pairs": 9,
+                "sources": [{"name": "", "hash": ")" +
+                hash + R"(", "pairs": 9, "train": 6, "validation": 2, "test": 1, "split": "ab", "dark": "files"}]}})");
+  };
+  put("a", "cd", 600, "c1");
+  put("b", "cd", 600, "c1");
+  std::map<std::string, ReportFact> facts;
+  for (const ReportFact& fact : report_facts(read_records({dir / "a", dir / "b"}))) {
+    CHECK_FALSE(fact.differs);
+    facts[fact.name] = fact;
+  }
+  CHECK(facts.size() == 5);
+  CHECK(facts["budget"].text == "decom 600 steps, adjust 1 epoch");
+  CHECK(facts["data"].text == "9 pairs (cd)");
+  CHECK(facts["split"].text == "6 to train on, 2 for validation, 1 for the test (ab)");
+  CHECK(facts["program"].text == "kind 1.2, commit c1, gcc 12, avx2 kernels");
+  CHECK(facts["protocol"].text == "last validation, ratio from the bright picture, 3 held-out pictures");
+
+  put("c", "ef", 800, "c1");
+  put_record(dir / "d", 1, 10, 40);  // of an earlier version
+  facts.clear();
+  const Records records = read_records({dir / "a", dir / "b", dir / "c", dir / "d"});
+  for (const ReportFact& fact : report_facts(records)) facts[fact.name] = fact;
+  CHECK((facts["data"].differs && facts["budget"].differs && facts["program"].differs && !facts["protocol"].differs));
+  CHECK(facts["data"].text == "9 pairs (cd) [a, b] | 9 pairs (ef) [c] | not recorded [d]");
+  const Report report = make_report(records, "");
+  CHECK_THAT(report_markdown(report), Contains("- **Warning: runs differ in data:** 9 pairs (cd) [a, b]"));
+  CHECK_THAT(report_page(report, {}), Contains("Warning: not the same for all runs.</b> 9 pairs (cd) [a, b]"));
+}
+
+TEST_CASE("read_records: folders of a sweep with other seeds are one table") {
+  const TempDir dir;
+  put_sweep_records(dir / "first");
+  put_plan(dir / "second");
+  nlohmann::json more = read_json_file(dir / "second/sweep.json");
+  more["seeds"] = {3};
+  more["runs"] = {{{"name", "p1-s3"}, {"point", "p1"}, {"seed", 3}, {"config", "0"}}};
+  std::ofstream(dir / "second/sweep.json") << more.dump();
+  put_record(dir / "second/p1-s3", 3, 12, 40);
+  const Records joined = read_records({dir / "first", dir / "second"});
+  CHECK(joined.points.size() == 3);
+  CHECK(joined.runs.size() == 7);
+  CHECK(joined.points[1].runs.size() == 3);
+  CHECK(joined.runs[joined.points[1].runs[2]].seed == 3);
+  CHECK(joined.title == "weights");
+  more["axes"][0]["name"] = "other";
+  std::ofstream(dir / "second/sweep.json") << more.dump();
+  CHECK(read_records({dir / "first", dir / "second"}).points.size() == 6);
+}
+
 TEST_CASE("read_records: parts of a sweep and single runs") {
   const TempDir dir;
   put_sweep_records(dir / "here");

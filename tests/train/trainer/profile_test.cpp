@@ -109,6 +109,7 @@ TEST_CASE("profile_losses: norms, shares and cosines are those of the gradients 
     CHECK(decom.terms[i].weighted == Approx(weight * raws[i]).epsilon(1e-5));
     const GradientProfile::Term& term = all.terms[i];
     CHECK(term.norm == Approx(weight * length).epsilon(1e-4));
+    CHECK(term.raw_norm == Approx(length).epsilon(1e-4));
     CHECK(term.share.value() == Approx(weight * product(own[i], total) / norm / norm).margin(1e-4));
     CHECK(term.cosine_total.has_value() == (weight > 0));
     for (std::size_t j = 0; j < 4; ++j) {

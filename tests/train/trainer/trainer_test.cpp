@@ -11,6 +11,7 @@
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
+#include "train/trainer/estimate.h"
 #include "train/trainer/optimizer.h"
 
 namespace kind::testing {
@@ -167,6 +168,7 @@ void check_epoch_and_rate(const std::string& stage, const json& entry) {
 void check_metrics(const std::string& out) {
   std::vector<std::string> lines;
   int validations = 0;
+  double seconds = 0;
   for (const json& entry : metrics_of(out)) {
     INFO(entry.dump());
     const std::string stage = entry["stage"];
@@ -177,7 +179,11 @@ void check_metrics(const std::string& out) {
       continue;
     }
     lines.push_back(stage + " " + entry["step"].dump());
-    CHECK(keys(entry) == Names{"epoch", "images_per_s", "loss", "lr", "stage", "step"});
+    CHECK(keys(entry) ==
+          Names{"epoch", "gradient_norm", "images_per_s", "loss", "lr", "seconds", "stage", "step"});
+    CHECK(entry["gradient_norm"] > 0);
+    CHECK(entry["seconds"] >= seconds);
+    seconds = entry["seconds"];
     CHECK(entry["images_per_s"] > 0);
     check_loss(stage, entry["loss"]);
     check_epoch_and_rate(stage, entry);
@@ -189,14 +195,14 @@ void check_metrics(const std::string& out) {
   CHECK(validations == 6);
 }
 
-/// 7 cells of 40 pixels with gaps of 4; two rows of 32, or one.
+/// 7 cells of 40 pixels with gaps of 4; two rows of 32, or one. A line of text of 7 pixels on top and one above each row.
 void check_sheets(const std::string& out) {
   const Image sheet = read_image(out + "/sheets/decom-step-6.png");
-  CHECK((sheet.width == 7 * 44 - 4 && sheet.height == 2 * 36 - 4));
+  CHECK((sheet.width == 7 * 44 - 4 && sheet.height == 11 + 2 * (11 + 36) - 4));
   const Image row = read_image(out + "/sheets/restore-step-18.png");
-  CHECK((row.width == 7 * 44 - 4 && row.height == 32));
-  CHECK(sheet.sample(0, 0, 0) == scene(40, 32, 3, true).sample(0, 0, 0));
-  CHECK(sheet.sample(6 * 44 + 5, 9, 1) == scene(40, 32, 3, false).sample(5, 9, 1));
+  CHECK((row.width == 7 * 44 - 4 && row.height == 11 + 11 + 32));
+  CHECK(sheet.sample(0, 22, 0) == scene(40, 32, 3, true).sample(0, 0, 0));
+  CHECK(sheet.sample(6 * 44 + 5, 22 + 9, 1) == scene(40, 32, 3, false).sample(5, 9, 1));
 }
 
 // One case, since the run is long and all of this is about the same one.
@@ -221,7 +227,7 @@ TEST_CASE("a run of all three nets: its files, and the same bytes for any number
   for (const auto& [name, content] : first) names.push_back(name);
   CHECK(names == Names{"best.safetensors", "checkpoints/step-18.safetensors", "checkpoints/step-18.state.safetensors",
                        "config.json", "metrics.jsonl", "model.safetensors", "pictures.jsonl",
-                       "sheets/adjust-step-10.png", "sheets/adjust-step-12.png", "sheets/decom-step-4.png",
+                       "provenance.json", "sheets/adjust-step-10.png", "sheets/adjust-step-12.png", "sheets/decom-step-4.png",
                        "sheets/decom-step-6.png", "sheets/restore-step-15.png", "sheets/restore-step-18.png"});
 
   // The resolved config is the one that was given, and nothing in it or the models tells of paths but data.root.
@@ -413,10 +419,108 @@ TEST_CASE("resuming copes with what a killed run leaves") {
   CHECK(train_silently(config, out, true));
   CHECK(snapshot(out) == whole);
 
-  // A damaged state is refused, not passed over.
+  // A damaged state is refused where there is no older one, not passed over.
   const std::string state = out + "/checkpoints/step-5.state.safetensors";
   fs::resize_file(state, fs::file_size(state) - 1);
-  CHECK_THAT(refused(config, out, true), Contains(state));
+  CHECK_THAT(refused(config, out, true), Contains(state) && Contains("no older checkpoint"));
+}
+
+TEST_CASE("a damaged checkpoint falls back to the one before, and says so") {
+  const TempDir dir;
+  put_scenes(dir / "data", 4);
+  json config = config_of(dir / "data", {kDecom});
+  config["stages"][0]["steps"] = 7;
+  config["stages"][0]["checkpoints"] = {{"every", 2}, {"keep_last", 2}};
+  config["stages"][0]["validation"]["every"] = 0;  // it would ask whether to stop, too
+  REQUIRE(train_silently(config, dir / "whole"));
+  const auto whole = snapshot(dir / "whole");
+  for (const std::string how : {"cut", "bit", "empty"}) {
+    INFO(how);
+    const std::string out = dir / how;
+    int count = 0;
+    REQUIRE_FALSE(train_silently(config, out, false, [&] { return ++count == 6; }));
+    const std::string state = out + "/checkpoints/step-5.state.safetensors";
+    REQUIRE(fs::exists(out + "/checkpoints/step-4.state.safetensors"));
+    if (how == "bit") {
+      std::fstream file(state, std::ios::in | std::ios::out | std::ios::binary);
+      file.seekg(-99, std::ios::end);
+      const char byte = static_cast<char>(file.get() ^ 4);
+      file.seekp(-99, std::ios::end);
+      file.put(byte);
+    } else {
+      fs::resize_file(state, how == "cut" ? fs::file_size(state) / 2 : 0);
+    }
+    std::vector<std::string> messages;
+    CHECK(train(parsed(config), out, true,
+                {[](const TrainProgress&) {}, [&](const std::string& text) { messages.push_back(text); },
+                 [] { return false; }}));
+    CHECK_THAT(messages.at(0), Contains(state) && Contains("an older checkpoint is gone on from"));
+    CHECK(messages.at(1) == "resuming at step 4");
+    CHECK(snapshot(out) == whole);
+  }
+}
+
+TEST_CASE("a run is not resumed on other data, and the message says what has changed") {
+  const TempDir dir;
+  put_scenes(dir / "data", 5);
+  json config = config_of(dir / "data", {kDecom});
+  const std::string out = dir / "run";
+  REQUIRE_FALSE(train_silently(config, out, false, [count = 0]() mutable { return ++count == 3; }));
+  const json provenance = read_json_file(out + "/provenance.json");
+  CHECK(provenance["data"]["pairs"] == 5);
+  CHECK(provenance["data"]["sources"][0]["train"] == 3);
+  CHECK(provenance["programs"].size() == 1);
+  for (const char* key : {"version", "commit", "compiler", "kernels"}) {
+    CHECK_FALSE(provenance["programs"][0][key].get<std::string>().empty());
+  }
+  CHECK(provenance.dump().find(dir.path()) == std::string::npos);
+  // The same pictures elsewhere are the same data.
+  fs::copy(dir / "data", dir / "moved", fs::copy_options::recursive);
+  json moved = config;
+  moved["data"]["root"] = dir / "moved";
+  REQUIRE_FALSE(train_silently(moved, out, true, [count = 0]() mutable { return ++count == 2; }));
+  CHECK(read_json_file(out + "/provenance.json") == provenance);
+  dir.put("moved/split.json", std::string(R"({"train": ["1", "2", "4"], "validation": ["3", "5"]})"));
+  CHECK_THAT(refused(moved, out, true), Contains(out) && Contains("other pairs are held back now"));
+  fs::remove(dir / "moved/split.json");
+  put_picture(dir / "moved/low/2.png", scene(40, 32, 9, true));
+  CHECK_THAT(refused(moved, out, true), Contains("trained on other pictures than those in " + dir / "moved") &&
+                                            Contains("names, sizes or pixels"));
+  put_scenes(dir / "data", 6);
+  CHECK_THAT(refused(config, out, true), Contains("5 pairs then, 6 now"));
+}
+
+TEST_CASE("an estimate is made of the stages that are left, and changes nothing") {
+  const TempDir dir;
+  put_scenes(dir / "data", 6);
+  const TrainConfig config = parsed(config_of(dir / "data", {kDecom, kAdjust, kRestore}));
+  CHECK_THAT(plan_training(config, true), Contains("\nabout 0:00:") && Contains(" in all: decom 0:00:") &&
+                                              Contains("(6 steps of ") && Contains(", restore 0:0"));
+  const Pairs pairs(config.data, 16, 1);
+  const auto estimate = [&](std::size_t first, std::int64_t step, std::int64_t fewest) {
+    return estimate_stages(config, pairs, Model<float>(), first, step, false, fewest, [] { return false; });
+  };
+  const std::vector<StageEstimate> all = estimate(0, 2, 0);
+  REQUIRE(all.size() == 3);
+  CHECK((all[0].steps == 4 && all[1].steps == 6 && all[2].steps == 6));
+  for (const StageEstimate& stage : all) CHECK((stage.step > 0 && stage.validation > 0));
+  CHECK(estimate(0, 0, 19).empty());
+  CHECK(estimate_stages(config, pairs, Model<float>(), 0, 0, false, 0, [] { return true; }).empty());
+  CHECK(estimate_text({{"a", 100, 0.5, 10, 2}, {"b", 1, 2, 0, 0}}) ==
+        "about 0:01:04 in all: a 0:01:02 (100 steps of 0.5 s), b 0:00:02 (1 step of 2 s)");
+}
+
+TEST_CASE("tensorboard: true writes event files beside the run, which may be switched on later") {
+  const TempDir dir;
+  put_scenes(dir / "data", 4);
+  json config = config_of(dir / "data", {kDecom});
+  REQUIRE_FALSE(train_silently(config, dir / "run", false, [count = 0]() mutable { return ++count == 3; }));
+  CHECK_FALSE(fs::exists(dir / "run/tensorboard"));
+  config["tensorboard"] = true;
+  REQUIRE(train_silently(config, dir / "run", true));
+  std::size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(dir / "run/tensorboard")) files += fs::file_size(entry) > 1000;
+  CHECK(files == 1);
 }
 
 TEST_CASE("a loss that is no longer finite stops the run") {
@@ -483,7 +587,16 @@ TEST_CASE("nets come from an init file: to go on from, or frozen") {
   json frozen = config_of(dir / "data", {kAdjust});
   frozen["stages"][0]["steps"] = 2;
   frozen["stages"][0]["init"] = model;
-  REQUIRE(train_silently(frozen, dir / "frozen"));
+  CHECK_THAT(refused(frozen, dir / "frozen"), Contains("stages.adjust.init: " + model + " has no adjustment net") &&
+                                                  Contains("\"init_missing\": \"random\""));
+  CHECK_FALSE(fs::exists(dir / "frozen"));
+  frozen["stages"][0]["init_missing"] = "random";
+  std::vector<std::string> messages;
+  REQUIRE(train(parsed(frozen), dir / "frozen", false,
+                {[](const TrainProgress&) {}, [&](const std::string& text) { messages.push_back(text); },
+                 [] { return false; }}));
+  CHECK(messages.at(0) == "stage adjust: decomposition from " + model + ", frozen; adjustment at random");
+  CHECK_THAT(plan_training(parsed(tuned)), Contains("; decomposition from " + model));
   const Model<float> both = load_model<float>(dir / "frozen/model.safetensors");
   REQUIRE((both.decomposition && both.adjustment && !both.restoration));
   CHECK((values(both.decomposition->parameters()) == values(first.decomposition->parameters())));
@@ -527,6 +640,7 @@ TEST_CASE("resuming looks for the models of stages to come before it trains on")
   json config = config_of(dir / "data", {kDecom, kAdjust});
   for (json& stage : config["stages"]) stage["steps"] = 2;
   config["stages"][1]["init"] = model;
+  config["stages"][1]["init_missing"] = "random";
   const std::string out = dir / "run";
   const auto stop_after = [](int steps) { return [=, count = 0]() mutable { return count++ == steps; }; };
   REQUIRE_FALSE(train_silently(config, out, false, stop_after(1)));

@@ -1,0 +1,18 @@
+# Writes OUTPUT, a C++ file with the commit that the sources in SOURCE are of, unless it says so already.
+set(commit unknown)
+find_package(Git QUIET)
+if(GIT_FOUND AND EXISTS ${SOURCE}/.git)
+  execute_process(COMMAND ${GIT_EXECUTABLE} -C ${SOURCE} describe --always --dirty --abbrev=12 --exclude=*
+                  OUTPUT_VARIABLE described OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed ERROR_QUIET)
+  if(NOT failed AND described MATCHES "^[0-9a-f]+(-dirty)?$")
+    set(commit ${described})
+  endif()
+endif()
+set(text "namespace kind {\nextern const char* const kSourceCommit;\nconst char* const kSourceCommit = \"${commit}\";\n}  // namespace kind\n")
+set(before "")
+if(EXISTS ${OUTPUT})
+  file(READ ${OUTPUT} before)
+endif()
+if(NOT before STREQUAL text)
+  file(WRITE ${OUTPUT} "${text}")
+endif()
