@@ -207,8 +207,13 @@ Source open_source(const std::string& path, Bytes bytes, const ReadLimits& limit
   raw.imgdata.params.max_raw_memory_mb = static_cast<unsigned>(megabytes);
 #endif
   // Only read; the interface lacks the const.
-  require(join("cannot read ", path, " as RAW: "),
-          raw.open_buffer(const_cast<std::uint8_t*>(bytes.data()), bytes.size()));
+  const int code = raw.open_buffer(const_cast<std::uint8_t*>(bytes.data()), bytes.size());
+  const bool tiff = starts_with(bytes, "II*\0"sv) || starts_with(bytes, "MM\0*"sv);
+  const bool by_name = tiff && !is_raw_picture("", bytes);
+  check(code != LIBRAW_FILE_UNSUPPORTED || !by_name, "cannot read ", path,
+        " as RAW, which its name says it is: LibRaw ", version(),
+        " does not know this camera or kind of file; if it is a plain TIFF, rename it to .tif");
+  require(join("cannot read ", path, " as RAW: "), code);
   const float* const white = raw.imgdata.color.cam_mul;
   source.camera_white = white[0] > 0 && white[1] > 0 && white[2] > 0;
   settle_size(path, bytes, limits, source);

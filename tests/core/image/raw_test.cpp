@@ -292,6 +292,11 @@ TEST_CASE("raw: kinds that LibRaw does not know are refused with what to do") {
       "LibRaw [0-9.]+ does not know this camera or kind of file; convert it to DNG or PNG first";
   CHECK_THAT(error_of([&] { read_image(dir.put("new.dng", text)); }),
              Catch::Matches("cannot read .* as RAW: " + unknown));
+  // A name may be wrong.
+  if (can_write_image(ImageFormat::kTiff)) {
+    write_image(dir / "plain.nef", test_picture(30, 24, 3), ImageFormat::kTiff);
+    CHECK_THAT(error_of([&] { read_image(dir / "plain.nef"); }), Contains("if it is a plain TIFF, rename it to .tif"));
+  }
   // Nor does it take pictures of less than 22 pixels a side.
   CHECK_THAT(error_of([&] { read_image(dir.put("small.dng", dng_file(scene(21, 30)))); }),
              Catch::Matches("cannot read .* as RAW: " + unknown));
