@@ -149,12 +149,12 @@ bool has_mpirun() {
   return false;
 }
 
-const std::string kMpirun = "timeout -k 5 200 mpirun --oversubscribe -n ";
+const std::string kMpirun = "timeout -k 5 300 mpirun --oversubscribe --mca mpi_yield_when_idle 1 -n ";
 
 TEST_CASE("kind-train with mpirun: the model has the same bytes", "[slow]") {
   if (!has_mpirun()) return;
   const TempDir dir;
-  put_run(dir, 2, 2, 2);
+  put_run(dir, 2, 1, 1);
   const std::string train = std::string(KIND_TRAIN_PROGRAM) + " c.json -t 1 --out ";
   REQUIRE(run_shell(dir.path(), train + "one").code == 0);
   const auto two = run_shell(dir.path(), kMpirun + "2 " + train + "two");
