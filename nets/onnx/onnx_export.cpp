@@ -54,13 +54,18 @@ class OnnxBuilder {
   }
   void output(const std::vector<Value>& x, const std::string& name, std::int64_t, std::int64_t, OutputForm form,
               std::optional<Initializer> = {}) {
-    Value y = convolved(x, name);
-    if (form == OutputForm::kAddInput) {
-      outputs_.push_back({graph_.node("Add", {inputs_[0].name, y.name})});
-      return;
+    const Value y = convolved(x, name);
+    switch (form) {
+      case OutputForm::kSigmoid:
+        outputs_.push_back({graph_.node("Sigmoid", {y.name})});
+        break;
+      case OutputForm::kActivatedSigmoid:
+        outputs_.push_back({graph_.node("Sigmoid", {activated(y).name})});
+        break;
+      case OutputForm::kAddInput:
+        outputs_.push_back({graph_.node("Add", {inputs_[0].name, y.name})});
+        break;
     }
-    if (form == OutputForm::kActivatedSigmoid) y = activated(y);
-    outputs_.push_back({graph_.node("Sigmoid", {y.name})});
   }
   const std::vector<Value>& outputs() const { return outputs_; }
 
@@ -86,6 +91,7 @@ class OnnxBuilder {
   }
   Value activated(const Value& x) {
     if (activation_.type == Activation::Type::kRelu) return {graph_.node("Relu", {x.name})};
+    check(activation_.type == Activation::Type::kLeakyRelu, net_, ": its activation cannot be exported yet");
     return {graph_.node("LeakyRelu", {x.name}, {{"alpha", static_cast<float>(activation_.slope)}})};
   }
 

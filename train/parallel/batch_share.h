@@ -16,8 +16,8 @@ struct PairRange {
 
 /// Divides a batch of `pairs` pairs among `ranks` ranks: every rank gets one node of the tree in which pairs are added
 /// (merge_pairs), so that sums within the ranks and among them are parts of the same tree. Both halves of the ranks get
-/// the halves of the pairs, and so on; ranks beyond the number of pairs get none. With a power of two of ranks the shares
-/// differ by one pair at most; with others, the largest share can be as large as with the next lower power of two.
+/// the halves of the pairs, and so on; ranks beyond the number of pairs get none. With a power of two of ranks the
+/// shares differ by one pair at most; with others, the largest share can be as large as with the next lower power.
 std::vector<PairRange> divide_pairs(std::int64_t pairs, int ranks);
 
 /// What a rank does of every batch of a stage, and the sums over the whole batch. Used by the thread that made it.

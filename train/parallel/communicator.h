@@ -9,9 +9,9 @@
 
 namespace kind {
 
-/// The programs, called ranks, that train one model together: how they exchange bytes. The only implementation that knows
-/// MPI is train/parallel/mpi.cpp. Every function but rank, size and name is collective: all ranks must call it, in the
-/// same order, from the thread that made the object.
+/// The programs, called ranks, that train one model together: how they exchange bytes. The only implementation that
+/// knows MPI is train/parallel/mpi.cpp. Every function but rank, size, name and abort is collective: all ranks must call
+/// it, in the same order, from the thread that made the object.
 class Communicator {
  public:
   /// Part of an array of floats.
@@ -48,9 +48,9 @@ class Communicator {
 /// A communicator of this program alone.
 std::unique_ptr<Communicator> one_process();
 
-/// The ranks that this program was started with by mpirun or srun, or this program alone. Throws Error if it was started
-/// with several ranks, but built without MPI, or MPI finds another number of them. To be called once, by the main thread;
-/// the object must be destroyed before `main` returns.
+/// The ranks that this program was started with by mpirun or srun, or this program alone. Throws Error if it was
+/// started as one of several, but built without MPI, or MPI finds this one alone. To be called once, by the main
+/// thread; the object must be destroyed before `main` returns.
 std::unique_ptr<Communicator> started_ranks();
 /// Whether a launcher has started several of this program as ranks of one job, going by its environment variables.
 bool started_as_ranks();
@@ -64,8 +64,8 @@ void together(Communicator& ranks, const std::function<void()>& work);
 void on_first(Communicator& ranks, const std::function<void()>& work);
 /// Whether it is true on any rank.
 bool any_rank(Communicator& ranks, bool mine);
-/// Throws Error that names `what`, both ranks and their values if a rank has another one than rank 0; `advice` says what
-/// to do.
+/// Throws Error that names `what`, both ranks and their values if a rank has another one than rank 0; `advice` says
+/// what to do.
 void check_same(Communicator& ranks, const std::string& what, const std::string& mine, const std::string& advice);
 
 }  // namespace kind

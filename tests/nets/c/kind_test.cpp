@@ -1,3 +1,5 @@
+// Long because it has the C interface as a whole: pictures, options, refusals and the nets one by one.
+
 #include "nets/c/kind.h"
 
 #include <cstring>
