@@ -93,7 +93,7 @@ expect "folder" kind-eval --data ""
 expect "test train validation" kind-eval --split ""
 expect "parallel slurm" kind-train --sweep b.png --emit ""
 expect "folder" kind-report ""
-expect "convert export-darktable export-onnx import-tensorflow inspect merge" kind-weights ""
+expect "convert drop export-darktable export-onnx import-tensorflow inspect merge" kind-weights ""
 expect "merge" kind-weights m
 expect "--float16 --float32" kind-weights convert --fl
 expect "adjustment all decomposition restoration" kind-weights export-onnx --nets ""

@@ -215,7 +215,7 @@ void put_grid(const TempDir& dir, const std::string& name) {
   dir.put(name + "/sweep.json", sweep.dump());
 }
 
-TEST_CASE("axis_effects: pairs that differ in one axis alone; axis_shares: their part of the variance") {
+TEST_CASE("axis_effects: pairs that differ in one axis alone, and axis_shares, their part of the variance") {
   const TempDir dir;
   put_grid(dir, "grid");
   const Report report = report_of(dir / "grid");

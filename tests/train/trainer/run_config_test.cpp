@@ -21,7 +21,7 @@ json config_with_terms() {
     {"name": "restore", "net": {"restoration": {}}, "losses": {"square": {"weight": 2}, "ssim": {}}}]})");
 }
 
-TEST_CASE("--set losses.TERM reaches every stage that has the term") {
+TEST_CASE("config: --set losses.TERM reaches every stage that has the term") {
   json config = config_with_terms();
   set_in_run(config, "losses.square.norm=\"l1\"");
   CHECK(config["stages"][0]["losses"] == json{{"reconstruction", json::object()}});
