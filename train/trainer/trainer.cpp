@@ -235,11 +235,6 @@ class Run {
 
   bool run() {
     open_folder();
-    if (callbacks_.estimate) {
-      constexpr std::int64_t kFewestSteps = 200;  // a shorter run shows by itself how long it takes
-      const std::string text = estimate(kFewestSteps);
-      if (!text.empty()) callbacks_.message(text);
-    }
     for (; state_.stage < static_cast<std::int64_t>(config_.stages.size()); ++state_.stage) {
       if (!run_stage(config_.stages[static_cast<std::size_t>(state_.stage)])) return false;
       state_.stage_step = 0;
@@ -267,13 +262,13 @@ class Run {
     return text;
   }
 
-  /// How long the rest of the run takes; nothing if it is short, or `stop` says so first.
-  std::string estimate(std::int64_t fewest_steps) const {
+  /// How long the rest of the run takes; nothing if it is short, or `stop` says so first. `begun`: the nets of the stage
+  /// are there.
+  std::string estimate(std::int64_t fewest_steps, bool begun) const {
     const auto first = static_cast<std::size_t>(state_.stage);
     Model<float> model = model_;
     const std::vector<StageEstimate> stages =
-        estimate_stages(config_, pairs_, model, first, state_.stage_step, loaded_.has_value(), fewest_steps,
-                        callbacks_.stop);
+        estimate_stages(config_, pairs_, model, first, state_.stage_step, begun, fewest_steps, callbacks_.stop);
     return stages.empty() ? "" : estimate_text(stages);
   }
 
@@ -404,7 +399,7 @@ class Run {
   }
 
   bool run_stage(const StageConfig& stage) {
-    if (!loaded_) callbacks_.message("stage " + stage.name + ": " + begin_stage(stage, seed_, model_));
+    const std::string nets = loaded_ ? "" : "; " + begin_stage(stage, seed_, model_);
     const bool trains_decomposition = stage.net.decomposition.has_value();
     if (trains_decomposition) frozen_.reset();
     const std::unique_ptr<StageSampler> sampler = make_sampler(stage, model_, pairs_, frozen());
@@ -421,7 +416,13 @@ class Run {
     }
     const std::int64_t total = total_steps(stage, pairs_.train().size());
     callbacks_.message(join("stage ", stage.name, ": ", counted(total, "step"), " of ", stage.batch, " x ", stage.patch, "x",
-                            stage.patch, ", ", counted(pairs_.train().size(), "pair")));
+                            stage.patch, ", ", counted(pairs_.train().size(), "pair"), nets));
+    if (callbacks_.estimate && !estimated_) {
+      constexpr std::int64_t kFewestSteps = 200;  // a shorter run shows by itself how long it takes
+      const std::string text = estimate(kFewestSteps, true);
+      if (!text.empty()) callbacks_.message(text);
+    }
+    estimated_ = true;
     const auto started = std::chrono::steady_clock::now();
     const std::int64_t first = state_.stage_step;
     double paused = 0;     // seconds spent on validation
@@ -668,6 +669,7 @@ class Run {
   std::optional<SafeTensors> loaded_;  // the checkpoint, until its stage has taken what it needs
   std::unique_ptr<FrozenDecomposition> frozen_;
   std::unique_ptr<Metrics> metrics_, pictures_;
+  bool estimated_ = false;
   ordered_json provenance_;
   std::vector<std::int64_t> damaged_;  // checkpoints that could not be read
   std::unique_ptr<EventFile> events_;
@@ -689,7 +691,7 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
 std::string plan_training(const TrainConfig& config, bool timed) {
   const TrainCallbacks silent{[](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }};
   const Run run(config, "", false, silent);
-  return run.plan() + (timed ? "\n" + run.estimate(0) : "");
+  return run.plan() + (timed ? "\n" + run.estimate(0, false) : "");
 }
 
 }  // namespace kind
