@@ -70,7 +70,7 @@ class StageTimer {
     Tensor<float> batch;
     double fastest = 0, total = 0;
     for (int i = 0; i < kMostSteps && (i < 2 || total < kEnoughSeconds); ++i) {
-      if (stop()) return false;
+      if (i > 0 && stop()) return false;
       // A thread of its own makes the next batch during a step.
       const double making = timed([&] {
         const SerialScope serial;
@@ -82,9 +82,11 @@ class StageTimer {
         gradient_norm(parameters);
         optimizer.step(1);
       });
-      // The first one also allocates what the others reuse.
-      if (i > 0) fastest = fastest == 0 ? std::max(step, making) : std::min(fastest, std::max(step, making));
+      // The first one also allocates what the others reuse, but where it takes long, nobody waits for more.
+      const bool slow = i == 0 && step > kEnoughSeconds;
+      if (i > 0 || slow) fastest = fastest == 0 ? std::max(step, making) : std::min(fastest, std::max(step, making));
       total += step + making;
+      if (slow) break;
     }
     estimate.step = fastest + warm;
     return true;

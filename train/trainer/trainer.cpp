@@ -300,11 +300,6 @@ class Run {
     check_same(ranks_, "the step to go on from", std::to_string(state_.step),
                "--out must be on a file system that all machines share");
     on_first(ranks_, [&] { open_folder(); });
-    if (callbacks_.estimate && ranks_.size() == 1) {
-      constexpr std::int64_t kFewestSteps = 200;  // a shorter run shows by itself how long it takes
-      const std::string text = estimate(kFewestSteps);
-      if (!text.empty()) callbacks_.message(text);
-    }
     for (; state_.stage < static_cast<std::int64_t>(config_.stages.size()); ++state_.stage) {
       if (!run_stage(config_.stages[static_cast<std::size_t>(state_.stage)])) return false;
       state_.stage_step = 0;
@@ -324,13 +319,13 @@ class Run {
     return text;
   }
 
-  /// How long the rest of the run takes; nothing if it is short, or `stop` says so first.
-  std::string estimate(std::int64_t fewest_steps) const {
+  /// How long the rest of the run takes; nothing if it is short, or `stop` says so first. `begun`: the nets of the stage
+  /// are there.
+  std::string estimate(std::int64_t fewest_steps, bool begun) const {
     const auto first = static_cast<std::size_t>(state_.stage);
     Model<float> model = model_;
     const std::vector<StageEstimate> stages =
-        estimate_stages(config_, pairs_, model, first, state_.stage_step, loaded_.has_value(), fewest_steps,
-                        callbacks_.stop);
+        estimate_stages(config_, pairs_, model, first, state_.stage_step, begun, fewest_steps, callbacks_.stop);
     return stages.empty() ? "" : estimate_text(stages);
   }
 
@@ -475,9 +470,8 @@ class Run {
   }
 
   bool run_stage(const StageConfig& stage) {
-    if (!loaded_) {
-      together(ranks_, [&] { callbacks_.message("stage " + stage.name + ": " + begin_stage(stage, seed_, model_)); });
-    }
+    std::string nets;
+    if (!loaded_) together(ranks_, [&] { nets = "; " + begin_stage(stage, seed_, model_); });
     check_same(ranks_, "the hash of the weights", hash_of(model_.parameters()),
                "the files of \"init\" and of the checkpoint must be the same on all machines");
     const bool trains_decomposition = stage.net.decomposition.has_value();
@@ -498,7 +492,13 @@ class Run {
     }
     const std::int64_t total = total_steps(stage, pairs_.train().size());
     callbacks_.message(join("stage ", stage.name, ": ", counted(total, "step"), " of ", stage.batch, " x ", stage.patch, "x",
-                            stage.patch, ", ", counted(pairs_.train().size(), "pair")));
+                            stage.patch, ", ", counted(pairs_.train().size(), "pair"), nets));
+    if (callbacks_.estimate && !estimated_ && ranks_.size() == 1) {
+      constexpr std::int64_t kFewestSteps = 200;  // a shorter run shows by itself how long it takes
+      const std::string text = estimate(kFewestSteps, true);
+      if (!text.empty()) callbacks_.message(text);
+    }
+    estimated_ = true;
     const auto started = std::chrono::steady_clock::now();
     const std::int64_t first = state_.stage_step;
     double paused = 0;     // seconds spent on validation
@@ -780,6 +780,7 @@ class Run {
   std::optional<SafeTensors> loaded_;  // the checkpoint, until its stage has taken what it needs
   std::unique_ptr<FrozenDecomposition> frozen_;
   std::unique_ptr<Metrics> metrics_, pictures_;
+  bool estimated_ = false;
   ordered_json provenance_;
   std::vector<std::int64_t> damaged_;  // checkpoints that could not be read
   std::unique_ptr<EventFile> events_;
@@ -813,7 +814,7 @@ std::string plan_training(const TrainConfig& config, bool timed) {
   const TrainCallbacks silent{[](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }};
   const std::unique_ptr<Communicator> alone = one_process();
   const Run run(config, "", false, silent, "", *alone);
-  return run.plan() + (timed ? "\n" + run.estimate(0) : "");
+  return run.plan() + (timed ? "\n" + run.estimate(0, false) : "");
 }
 
 }  // namespace kind
