@@ -351,13 +351,14 @@ int run_command_line(int argc, char** argv) {
                             ->excludes(results)
                             ->type_name("SCORED");
   CLI::Option* csv = app.add_flag("--csv", options.csv, "Print the comparison as CSV, with every seed and picture");
-  CLI::Option* markdown = app.add_flag("--markdown", options.markdown, "Print the comparison as Markdown")->excludes(csv);
-  CLI::Option* latex = app.add_flag("--latex", options.latex, "Print the comparison as LaTeX tables")
-                           ->excludes(csv)
-                           ->excludes(markdown);
-  CLI::Option* reference = app.add_option("--reference", options.reference,
-                                          "Row of the comparison that the others are compared with (default: the first)")
-                               ->type_name("NAME");
+  CLI::Option* markdown =
+      app.add_flag("--markdown", options.markdown, "Print the comparison as Markdown")->excludes(csv);
+  CLI::Option* latex =
+      app.add_flag("--latex", options.latex, "Print the comparison as LaTeX tables")->excludes(csv)->excludes(markdown);
+  CLI::Option* reference =
+      app.add_option("--reference", options.reference,
+                     "Row of the comparison that the others are compared with (default: the first)")
+          ->type_name("NAME");
   for (CLI::Option* option : {csv, markdown, latex, reference}) option->needs(inputs);
   app.add_option("--data", options.data, "Folder with low/ and high/ (with --results only high/ is needed)")
       ->type_name("DIR");
@@ -395,8 +396,8 @@ int run_command_line(int argc, char** argv) {
     fail(error.what(), "; see kind-eval --help");
   }
   // What comes from an unset variable of a script is no wish for the default.
-  for (const char* name :
-       {"--model", "--results", "--data", "--split", "--split-file", "--reference", "--out", "--niqe-model", "--fit-niqe", "--output"}) {
+  for (const char* name : {"--model", "--results", "--data", "--split", "--split-file", "--reference", "--out",
+                           "--niqe-model", "--fit-niqe", "--output"}) {
     const CLI::Option* option = app.get_option(name);
     check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
   }

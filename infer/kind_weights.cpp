@@ -335,9 +335,8 @@ void drop(const std::string& path, const std::vector<std::string>& names, const 
   take("adjustment", config.adjustment);
   check(config.decomposition || config.restoration || config.adjustment, path, ": nothing would be left of it");
   if (!config.decomposition) config.light.reset();
-  std::erase_if(source.content.tensors, [&](const auto& tensor) {
-    return dropped.count(tensor.first.substr(0, tensor.first.find('.'))) > 0;
-  });
+  std::erase_if(source.content.tensors,
+                [&](const auto& tensor) { return dropped.count(tensor.first.substr(0, tensor.first.find('.'))) > 0; });
   source.content.metadata[kDescriptionKey] = kind::to_json(config).dump();
   source.content.source = output.path;
   kind::write_safetensors(output.path, source.content);

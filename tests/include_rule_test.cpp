@@ -45,7 +45,11 @@ const std::map<std::string, std::set<std::string>>& allowed() {
     add({{"layers", {}}, {"layers/fused", {"layers"}}});
     lower({"layers", "layers/fused"});
     add({{"losses", {}}, {"losses/metrics", {"losses"}}});
-    add({{"nets", {}}, {"nets/data", {}}, {"nets/tensorflow", {"nets"}}, {"nets/onnx", {"nets"}}, {"nets/c", {"nets"}}});
+    add({{"nets", {}},
+         {"nets/data", {}},
+         {"nets/tensorflow", {"nets"}},
+         {"nets/onnx", {"nets"}},
+         {"nets/c", {"nets"}}});
     lower({"losses", "losses/metrics", "nets", "nets/data", "nets/tensorflow", "nets/onnx"});
     add({{"train/data", {}},
          {"train/stages", {"train/data"}},

@@ -49,7 +49,8 @@ void listen_to_signals() {
 struct Options {
   std::string config, out;
   std::vector<std::string> set, data;
-  bool no_estimate = false, retry_failed = false, resume = false, dry_run = false, reference = false, sweep_reference = false, profile = false;
+  bool no_estimate = false, retry_failed = false, resume = false, dry_run = false, reference = false,
+       sweep_reference = false, profile = false;
   std::int64_t seed = -1, batches = 8;
   int threads = 0, jobs = 1;
   std::string sweep, emit, branch_from, share_maps, export_to;
@@ -193,7 +194,8 @@ int run(const Options& options, MissingPlaces& missing, Communicator& ranks) {
   if (signal == 0) {
     const nlohmann::json reason{{"minutes", options.minutes}, {"step", Checkpoints(out).newest().value_or(0)}};
     write_file_atomic(out + "/stopped.json", reason.dump() + "\n");
-    console.message(join("stopped after ", options.minutes, options.minutes == 1 ? " minute" : " minutes", "; go on with --resume"));
+    console.message(join("stopped after ", options.minutes, options.minutes == 1 ? " minute" : " minutes",
+                         "; go on with --resume"));
     return kExitDone;
   }
   console.message("stopped; go on with --resume");
@@ -232,7 +234,9 @@ int sweep(const Options& options, MissingPlaces& missing) {
   }
   listen_to_signals();
   const SweepOutcome outcome = run_sweep(plan, how);
-  std::cerr << join(outcome.done, outcome.done == 1 ? " run is done, " : " runs are done, ", outcome.failed, " failed, ", outcome.left, " left") << std::endl;
+  std::cerr << join(outcome.done, outcome.done == 1 ? " run is done, " : " runs are done, ", outcome.failed,
+                    " failed, ", outcome.left, " left")
+            << std::endl;
   if (stop_signal != 0) {
     std::cerr << "stopped; go on with --resume" << std::endl;
     return 128 + stop_signal;

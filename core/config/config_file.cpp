@@ -111,7 +111,8 @@ json read_layers(const std::string& path, const ReadConfig& read,
   try {
     whole = read_layers(place_from(folder, name), read, prepare, chain);
   } catch (const Error& error) {
-    const bool tried = fs::path(name).is_relative() && !folder.empty() && !fs::exists(place_from(folder, name), ignored);
+    const bool tried =
+        fs::path(name).is_relative() && !folder.empty() && !fs::exists(place_from(folder, name), ignored);
     fail(path, ": base: ", error.what(), tried ? "; it was looked for as " + joined_path(folder, name) + ", too" : "");
   }
   try {

@@ -304,7 +304,8 @@ void inks_to_rgb(const std::uint8_t* from, int width, const InkConversion& by_pr
   for (int x = 0; x < width; ++x, from += 4 * sizeof(Sample), to += 3 * sizeof(Sample)) {
     Sample inks[4], rgb[3];
     std::memcpy(inks, from, sizeof(inks));
-    for (int c = 0; c < 3; ++c) rgb[c] = static_cast<Sample>(((kMost - inks[c]) * (kMost - inks[3]) + kMost / 2) / kMost);
+    for (int c = 0; c < 3; ++c)
+      rgb[c] = static_cast<Sample>(((kMost - inks[c]) * (kMost - inks[3]) + kMost / 2) / kMost);
     std::memcpy(to, rgb, sizeof(rgb));
   }
 }
@@ -392,9 +393,10 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
   constexpr unsigned kNewSubfileType = 254;
   // What cameras put first into their RAW files is a small copy.
   const bool reduced = (tags.number(kNewSubfileType).value_or(0) & 1) != 0 && tags.find(kTiffSubDirectories) != nullptr;
-  check(!reduced, "cannot read ", path,
-        " as TIFF: its first picture is a small copy of another one, as in camera RAW files of kinds that are not known: "
-        "convert it to PNG first");
+  check(
+      !reduced, "cannot read ", path,
+      " as TIFF: its first picture is a small copy of another one, as in camera RAW files of kinds that are not known: "
+      "convert it to PNG first");
   TiffState state;
   state.data = bytes.data();
   state.size = bytes.size();
@@ -421,7 +423,8 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
   if (converted) {
     ok = read_converted(tiff.get(), state, image);
   } else if (layout.inks()) {
-    const InkConversion by_profile = ink_conversion(read_tiff_metadata(path, bytes, limits.max_metadata_bytes).icc, bits);
+    const InkConversion by_profile =
+        ink_conversion(read_tiff_metadata(path, bytes, limits.max_metadata_bytes).icc, bits);
     ok = read_inks(tiff.get(), layout, state, by_profile, image);
   } else {
     ok = read_pixels(tiff.get(), layout, state, image);

@@ -89,7 +89,8 @@ class Finder {
     try {
       std::map<std::string, std::string> labels;
       for (const json& point : sweep.at("points")) {
-        const std::string point_name = point.at("name").get<std::string>(), label = point.at("label").get<std::string>();
+        const std::string point_name = point.at("name").get<std::string>(),
+                          label = point.at("label").get<std::string>();
         labels[point_name] = label;
       }
       // Folders of the same sweep with other seeds share rows; other sweeps with a point of that label do not.

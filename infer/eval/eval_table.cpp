@@ -117,7 +117,8 @@ std::string difference_text(const EvalCell& cell, const Metric& metric) {
   if (d.count == 0) return "-";
   std::string text = signed_text(d.mean, metric.digits);
   if (d.interval) {
-    text += " [" + signed_text(d.mean - d.half, metric.digits) + ", " + signed_text(d.mean + d.half, metric.digits) + "]";
+    text +=
+        " [" + signed_text(d.mean - d.half, metric.digits) + ", " + signed_text(d.mean + d.half, metric.digits) + "]";
     if (cell.adjusted_p < 0.05) text += "*";
   }
   return text;
@@ -148,7 +149,8 @@ std::string laid_out(const std::vector<std::vector<std::string>>& rows, EvalTabl
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
-  if (format == EvalTableFormat::kLatex) text += "\\begin{tabular}{l" + std::string(rows[0].size() - 1, 'r') + "}\n\\hline\n";
+  if (format == EvalTableFormat::kLatex)
+    text += "\\begin{tabular}{l" + std::string(rows[0].size() - 1, 'r') + "}\n\\hline\n";
   for (std::size_t r = 0; r < rows.size(); ++r) {
     std::string line;
     for (std::size_t i = 0; i < rows[r].size(); ++i) {
@@ -157,8 +159,10 @@ std::string laid_out(const std::vector<std::vector<std::string>>& rows, EvalTabl
       if (format == EvalTableFormat::kText) {
         line += cell + (i + 1 < rows[r].size() ? space + "  " : "");
       } else {
-        line += (format == EvalTableFormat::kMarkdown ? "| " : i == 0 ? "" : " & ") + cell +
-                (format == EvalTableFormat::kMarkdown ? " " : "");
+        line += (format == EvalTableFormat::kMarkdown ? "| "
+                 : i == 0                             ? ""
+                                                      : " & ") +
+                cell + (format == EvalTableFormat::kMarkdown ? " " : "");
       }
     }
     if (format == EvalTableFormat::kMarkdown) line += "|";
@@ -272,7 +276,8 @@ std::string eval_table_csv(const EvalTable& table) {
           text += "picture," + head + csv_cell(picture) + tail + exact(value) + ",,,,,,,\r\n";
         }
         if (const std::optional<MeanInterval> mean = mean_interval(values)) {
-          text += "seed," + head + tail + exact(mean->mean) + "," + exact(mean->low) + "," + exact(mean->high) + ",,,,,\r\n";
+          text += "seed," + head + tail + exact(mean->mean) + "," + exact(mean->low) + "," + exact(mean->high) +
+                  ",,,,,\r\n";
         }
       }
       for (std::size_t r = 0; r < table.rows.size(); ++r) {
@@ -281,8 +286,8 @@ std::string eval_table_csv(const EvalTable& table) {
         const Estimate& d = cell.difference.estimate;
         text += "row," + csv_cell(table.rows[r]) + ",," + tail + exact(cell.mean->mean) + "," + exact(cell.mean->low) +
                 "," + exact(cell.mean->high) + "," + (d.count > 0 ? exact(d.mean) : "") + ",";
-        text += d.interval ? exact(d.mean - d.half) + "," + exact(d.mean + d.half) + "," + exact(cell.difference.p) + "," +
-                                 exact(cell.adjusted_p)
+        text += d.interval ? exact(d.mean - d.half) + "," + exact(d.mean + d.half) + "," + exact(cell.difference.p) +
+                                 "," + exact(cell.adjusted_p)
                            : std::string(",,,");
         text += "\r\n";
       }

@@ -270,7 +270,8 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->type_name("PAGE.html");
   app.add_option("--dump-maps", options.maps, "Also write reflectance, illumination, restored and adjusted maps")
       ->type_name("DIR");
-  for (const char* name : {"--format", "--bits", "--quality", "--chroma", "--colour", "--half-size", "--strip", "--compare", "--dump-maps"}) {
+  for (const char* name : {"--format", "--bits", "--quality", "--chroma", "--colour", "--half-size", "--strip",
+                           "--compare", "--dump-maps"}) {
     app.get_option(name)->group("Results");
   }
   add_name_options(app, options, given);

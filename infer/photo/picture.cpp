@@ -162,7 +162,8 @@ bool wants_frames(const Options& options, const Picture& picture) {
   const bool alone = picture.job.outputs.size() == 1 && options.ladder.empty() && options.maps.empty() &&
                      options.compare.empty() && !options.sequence &&
                      options.photo.light.mode != LightLevel::Mode::kTargetMean;
-  return alone && can_animate(picture.format) && std::find(dropped.begin(), dropped.end(), kFurtherFrames) != dropped.end();
+  return alone && can_animate(picture.format) &&
+         std::find(dropped.begin(), dropped.end(), kFurtherFrames) != dropped.end();
 }
 
 /// Reads the frames by `read`. What is damaged is left out where that is tolerated.
@@ -205,7 +206,8 @@ void enhance_animation(const Model<float>& model, const Options& options, const 
     if (reading.encoding) frame.image = to_srgb(frame.image, *reading.encoding);
     EnhancedPhoto result = sequence.next(std::exchange(frame.image, {}));
     frame.image = std::move(result.image);
-    if (done++ == 0) picture.results.push_back({result.ratio, result.strength, {}, limit_of(model, photo, result), {}, {}});
+    if (done++ == 0)
+      picture.results.push_back({result.ratio, result.strength, {}, limit_of(model, photo, result), {}, {}});
   }
   picture.results[0].file = encode_animation(picture.job.outputs[0].string(), picture.animation, picture.format,
                                              write_options(options, picture));
@@ -303,14 +305,16 @@ void read_picture(const Options& options, const Limits& limits, const Stopping& 
     picture.image = decode_image(name, bytes, read, &picture.metadata);
     picture.format = image_format_of(name, bytes).value_or(ImageFormat::kPng);
     settle_format(options, picture);
-    read_frames(options, [&] { return decode_animation(name, bytes, read); }, picture);
+    read_frames(
+        options, [&] { return decode_animation(name, bytes, read); }, picture);
   } else {
     struct stat status {};
     if (options.keep_time && ::stat(path.c_str(), &status) == 0) picture.modified = status.st_mtim;
     picture.image = read_image(path, read, &picture.metadata);
     if (options.to_stdout() || options.in_place || is_direct(job)) picture.format = image_info(path, read).format;
     settle_format(options, picture);
-    read_frames(options, [&] { return read_animation(path, read); }, picture);
+    read_frames(
+        options, [&] { return read_animation(path, read); }, picture);
   }
   picture.bits = picture.image.bits;
   picture.width = picture.image.width;
@@ -394,9 +398,8 @@ WriteOptions write_options(const Options& options, const Picture& picture) {
 
 std::string result_line(const Picture& picture) {
   constexpr std::size_t kMaxName = 4096;
-  std::string line =
-      join(printable(name_of(picture.job), kMaxName), ": ", picture.width, "x", picture.height,
-           picture.frames > 1 ? join(", ", picture.frames, " frames") : "", ", ratio ");
+  std::string line = join(printable(name_of(picture.job), kMaxName), ": ", picture.width, "x", picture.height,
+                          picture.frames > 1 ? join(", ", picture.frames, " frames") : "", ", ratio ");
   for (std::size_t i = 0; i < picture.results.size(); ++i) {
     line += join(i == 0 ? "" : ", ", std::round(picture.results[i].ratio * 100) / 100);
     const double strength = picture.results[i].strength;

@@ -295,8 +295,8 @@ std::vector<std::string> options_without_effect(const Options& options, const Pl
   unless(direct || !stdin_alone, options.keep_time, "--keep-time", "the standard input has no time");
   // What comes without a name may be one.
   const bool raw = std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const Job& job) {
-    return job.from_stdin() || image_format_from_extension(job.input.extension().string()).value_or(ImageFormat::kRaw) ==
-                                   ImageFormat::kRaw;
+    return job.from_stdin() ||
+           image_format_from_extension(job.input.extension().string()).value_or(ImageFormat::kRaw) == ImageFormat::kRaw;
   });
   unless(raw, options.limits.half_size, "--half-size", "there are no camera RAW files among the inputs");
   if (options.names) unless(folder, true, options.names->text().c_str(), "-o names the result");

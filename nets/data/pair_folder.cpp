@@ -137,8 +137,8 @@ PairFolder read_list(const std::string& file) {
           fields.size() == 1 ? " field" : " fields");
     check(!fields[0].empty() && !fields[1].empty(), where, ": expected the files of a dark and a bright picture");
     const std::string stem = fields.size() == 3 ? fields[2] : fs::path(fields[0]).stem().string();
-    check(!stem.empty() && stem.find('/') == std::string::npos, where, ": expected a name without slashes, got \"", stem,
-          "\"");
+    check(!stem.empty() && stem.find('/') == std::string::npos, where, ": expected a name without slashes, got \"",
+          stem, "\"");
     const PairFolder::Pair pair{stem, (base / fields[0]).string(), (base / fields[1]).string()};
     if (!pairs.emplace(stem, pair).second) {
       folder.problems.push_back(stem + ": two pairs have this name; give them others in the third column");

@@ -167,9 +167,13 @@ void put_raws(const Seeds& seeds) {
   dng.xmp.clear();
   dng.linear = true;
   seeds.put("dng-linear", dng_file(smooth_picture(22, 22, 3), dng));
-  for (const auto& [name, start] : {std::pair{"cr2", "II*\0\x10\0\0\0CR\x02\0"s}, {"orf", "IIRO\x08\0\0\0"s}, {"rw2", "IIU\0\x18\0\0\0"s},
-                                    {"raf", "FUJIFILMCCD-RAW 0201"s}, {"mrw", "\0MRM\0\0\0\x40"s},
-                                    {"crw", "II\x1a\0\0\0HEAPCCDR"s}, {"cr3", "\0\0\0\x18"s + "ftypcrx "}}) {
+  for (const auto& [name, start] : {std::pair{"cr2", "II*\0\x10\0\0\0CR\x02\0"s},
+                                    {"orf", "IIRO\x08\0\0\0"s},
+                                    {"rw2", "IIU\0\x18\0\0\0"s},
+                                    {"raf", "FUJIFILMCCD-RAW 0201"s},
+                                    {"mrw", "\0MRM\0\0\0\x40"s},
+                                    {"crw", "II\x1a\0\0\0HEAPCCDR"s},
+                                    {"cr3", "\0\0\0\x18"s + "ftypcrx "}}) {
     seeds.put(name, start + std::string(120, '\0'));
   }
 }

@@ -269,7 +269,9 @@ TEST_CASE("kind-eval: several inputs in one table, on a split of its own") {
   CHECK_THAT(text, Contains("protocol none, 2 pairs of ") && Contains("split test") && Contains("protocol gt-mean") &&
                        Contains("difference from run, paired") && Contains("\nresults  "));
   // Every figure is the one that the input alone has.
-  const std::string alone = fixture.run("--split test --split-file '" + (fixture.dir / "mine.json") + "' --metrics psnr --protocol none").second;
+  const std::string alone =
+      fixture.run("--split test --split-file '" + (fixture.dir / "mine.json") + "' --metrics psnr --protocol none")
+          .second;
   const auto [csv_code, csv, csv_said] = compare("run results --csv" + split);
   CHECK(csv_code == 0);
   const std::size_t row = csv.find("row,run,,,none,psnr,");

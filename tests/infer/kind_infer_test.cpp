@@ -444,7 +444,8 @@ TEST_CASE("kind-infer: camera RAW files are developed and enhanced") {
   const Result all = run(dir, "in -o out --ratio 2");
   CHECK(all.code == 0);
   CHECK(all.out == "out/a.png\nout/a.jpg\nout/b.png\n");
-  CHECK_THAT(all.err, Contains("in/a.NEF: 30x40, ratio 2; colours: white balance of daylight, since the file says none"));
+  CHECK_THAT(all.err,
+             Contains("in/a.NEF: 30x40, ratio 2; colours: white balance of daylight, since the file says none"));
   CHECK_THAT(all.err, Contains("in/b.dng: 40x30, ratio 2; left out: "));
   CHECK_THAT(all.err, !Contains("of 16 bits"));
   Metadata metadata;
@@ -490,7 +491,8 @@ TEST_CASE("kind-infer: all frames of an animated picture are enhanced") {
     CHECK(image.sample(12, 9, 1) != animation.frames[i].image.sample(12, 9, 1));
   }
   // The first frame is that of the picture alone, here a result that holds no others.
-  CHECK_THAT(run(dir, "a.png -o c.bmp --ratio 2").err, Contains("left out: transparency, further frames of the animation"));
+  CHECK_THAT(run(dir, "a.png -o c.bmp --ratio 2").err,
+             Contains("left out: transparency, further frames of the animation"));
   CHECK_THAT(run(dir, "a.png -o d.png --ladder 2,3").err, Contains("further frames of the animation"));
   CHECK(run(dir, "a.png --in-place --ratio 2").code == 0);
   CHECK(slurp(dir / "a.png") == slurp(dir / "b.png"));

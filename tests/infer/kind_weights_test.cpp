@@ -311,7 +311,8 @@ TEST_CASE("kind-weights drop: a model without a net") {
   save_model(dir / "lit.st", lit);
   success(dir, "drop lit.st adjustment -o dark.st");
   CHECK(load_model<float>(dir / "dark.st").config.light);  // it belongs to decomposition
-  CHECK_THAT(failure(dir, "drop a.st restoration -o x.st"), Contains("a.st: there is no restoration net in it to drop"));
+  CHECK_THAT(failure(dir, "drop a.st restoration -o x.st"),
+             Contains("a.st: there is no restoration net in it to drop"));
   CHECK_THAT(failure(dir, "drop a.st adjustment -o x.st"), Contains("nothing would be left"));
   CHECK_THAT(failure(dir, "drop m.st restoring -o x.st"), Contains("restoring"));
   CHECK_THAT(failure(dir, "drop m.st adjustment -o m.st --overwrite"), Contains("it is an input"));

@@ -154,8 +154,10 @@ TEST_CASE("kind-train --sweep grows, keeps its program and tries failed runs aga
   config["fit_light"] = false;
   dir.put("c.json", config.dump());
   const auto put = [&](const std::string& values, const std::string& seeds, const std::string& more = "") {
-    dir.put("g.json", R"({"base": "c.json", "seeds": )" + seeds + R"(, "axes": [{"name": "w", "path": "stages.adjust.losses.square.weight",
-      "values": )" + values + "}]" + more + "}");
+    dir.put("g.json", R"({"base": "c.json", "seeds": )" + seeds +
+                          R"(, "axes": [{"name": "w", "path": "stages.adjust.losses.square.weight",
+      "values": )" + values +
+                          "}]" + more + "}");
   };
   put("[1, 2]", "[1]");
   REQUIRE(run(dir, {"--sweep", "g.json", "--out", "out"}).code == 0);
@@ -166,8 +168,9 @@ TEST_CASE("kind-train --sweep grows, keeps its program and tries failed runs aga
   put("[0.5, 1, 2]", "[1, 2]");
   const Result list = run(dir, {"--sweep", "g.json", "--out", "out", "--list"});
   INFO(list.err);
-  CHECK(list.out == "p2-s1\tw=0.5\t-\np0-s1\tw=1\tdone\np1-s1\tw=2\tdone\n"
-                    "p2-s2\tw=0.5\t-\np0-s2\tw=1\t-\np1-s2\tw=2\t-\n");
+  CHECK(list.out ==
+        "p2-s1\tw=0.5\t-\np0-s1\tw=1\tdone\np1-s1\tw=2\tdone\n"
+        "p2-s2\tw=0.5\t-\np0-s2\tw=1\t-\np1-s2\tw=2\t-\n");
   const Result grown = run(dir, {"--sweep", "g.json", "--out", "out", "--resume"});
   INFO(grown.err);
   CHECK(grown.code == 0);

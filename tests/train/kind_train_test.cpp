@@ -147,9 +147,9 @@ TEST_CASE("kind-train --dry-run prints the resolved config and writes nothing") 
   CHECK((config.stages[0].steps == 11 && config.stages[1].steps == 3));
   for (const StageConfig& stage : config.stages) CHECK(stage.batch == 3);
   CHECK((config.stages[1].clip_norm == 1.0 && !config.stages[2].clip_norm));
-  CHECK_THAT(result.err,
-             Contains("4 pairs to train on, 1 held back") && Contains("stage decom: 11 steps of 3 x 16x16") &&
-                 Contains("; decomposition at random") && Contains("\nabout 0:00:"));
+  CHECK_THAT(result.err, Contains("4 pairs to train on, 1 held back") &&
+                             Contains("stage decom: 11 steps of 3 x 16x16") && Contains("; decomposition at random") &&
+                             Contains("\nabout 0:00:"));
   fs::rename(dir / "data", dir / "pictures");
   const Result moved = run(dir, {"c.json", "--dry-run", "--data", "pictures"});
   CHECK(moved.code == 0);
@@ -159,9 +159,10 @@ TEST_CASE("kind-train --dry-run prints the resolved config and writes nothing") 
 TEST_CASE("kind-train runs a config with its base and its pictures from anywhere") {
   const TempDir dir, elsewhere;
   put_run(dir);
-  dir.put("mine.json", std::string("{\n  \"base\": \"c.json\",  // all but what is here\n  \"stages\": [\n"
-                                   "    {\"name\": \"decom\", \"steps\": 1,},\n    {\"name\": \"restore\", \"drop\": true},\n"
-                                   "  ],\n}\n"));
+  dir.put("mine.json",
+          std::string("{\n  \"base\": \"c.json\",  // all but what is here\n  \"stages\": [\n"
+                      "    {\"name\": \"decom\", \"steps\": 1,},\n    {\"name\": \"restore\", \"drop\": true},\n"
+                      "  ],\n}\n"));
   const Result plan = run(elsewhere, {dir / "mine.json", "--dry-run"});
   INFO(plan.err);
   CHECK(plan.code == 0);
@@ -169,14 +170,14 @@ TEST_CASE("kind-train runs a config with its base and its pictures from anywhere
   CHECK(config.data.root == dir / "data");
   REQUIRE(config.stages.size() == 2);
   CHECK((config.stages[0].steps == 1 && config.stages[0].batch == 2));
-  CHECK_THAT(refused(dir, {"mine.json", "--set", "batch=0"}), Contains("kind-train: --set batch=0: mine.json: stages[0]"));
+  CHECK_THAT(refused(dir, {"mine.json", "--set", "batch=0"}),
+             Contains("kind-train: --set batch=0: mine.json: stages[0]"));
   fs::rename(dir / "data", dir / "pictures");
   CHECK_THAT(refused(elsewhere, {dir / "mine.json"}),
              Contains("there is no folder data (nor " + dir / "data") && Contains("--data DIR"));
   // What the command line names counts from the current folder.
   CHECK(run(dir, {"mine.json", "--dry-run", "--data", "pictures"}).code == 0);
-  CHECK_THAT(refused(elsewhere, {dir / "mine.json", "--data", "pictures"}),
-             Contains("there is no folder pictures;"));
+  CHECK_THAT(refused(elsewhere, {dir / "mine.json", "--data", "pictures"}), Contains("there is no folder pictures;"));
 }
 
 TEST_CASE("kind-train --profile-losses prints tables and trains nothing") {

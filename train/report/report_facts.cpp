@@ -65,7 +65,8 @@ std::string programs_text(const ordered_json& provenance) {
 std::map<std::string, std::string> facts_of(const RunRecord& run, bool recorded) {
   std::map<std::string, std::string> facts;
   facts["base config"] = run.base;
-  if (!run.config.is_null()) facts["budget"] = budget_text(run.config) + (run.minutes.empty() ? "" : "; " + run.minutes);
+  if (!run.config.is_null())
+    facts["budget"] = budget_text(run.config) + (run.minutes.empty() ? "" : "; " + run.minutes);
   if (!run.provenance.is_null()) {
     facts["data"] = data_text(run.provenance);
     facts["split"] = split_text(run.provenance);
@@ -99,8 +100,10 @@ std::vector<ReportFact> report_facts(const Records& records) {
       }
       const std::string& value = own[name];
       if (value.empty()) continue;
-      const auto found = std::find_if(values.begin(), values.end(), [&](const auto& other) { return other.first == value; });
-      (found == values.end() ? values.emplace_back(value, std::vector<std::string>()) : *found).second.push_back(run.name);
+      const auto found =
+          std::find_if(values.begin(), values.end(), [&](const auto& other) { return other.first == value; });
+      (found == values.end() ? values.emplace_back(value, std::vector<std::string>()) : *found)
+          .second.push_back(run.name);
     }
     if (values.empty()) continue;
     ReportFact fact{name, values[0].first, values.size() > 1};

@@ -212,9 +212,9 @@ Records read_records(const std::vector<std::string>& folders) {
     const std::string folder = given.size() > 1 && given.back() == '/' ? given.substr(0, given.size() - 1) : given;
     if (exists(folder + "/sweep.json")) {
       const json sweep = read_json_file(folder + "/sweep.json");
-      const auto known =
-          std::find_if(sweeps.begin(), sweeps.end(),
-                       [&](const auto& other) { return without_seeds(other.first[0]) == without_seeds(sweep); });
+      const auto known = std::find_if(sweeps.begin(), sweeps.end(), [&](const auto& other) {
+        return without_seeds(other.first[0]) == without_seeds(sweep);
+      });
       auto& parts = known != sweeps.end() ? *known : sweeps.emplace_back();
       parts.first.push_back(sweep);
       parts.second.push_back(folder);

@@ -53,7 +53,9 @@ void branch_run(const TrainConfig& config, const std::string& from, const std::s
   const TrainConfig before = parse_config<TrainConfig>(read_json_file(config_file), config_file);
   const std::size_t stages = before.stages.size();
   check(stages < config.stages.size() && first_stages(before, stages) == first_stages(config, stages), config_file,
-        ": its ", counted(stages, "stage"), stages == 1 ? " is not the first one of this config" : " are not the first ones of this config", ", or its seed, data or input differ");
+        ": its ", counted(stages, "stage"),
+        stages == 1 ? " is not the first one of this config" : " are not the first ones of this config",
+        ", or its seed, data or input differ");
   const std::optional<std::int64_t> step = source.newest();
   check(step.has_value(), from, ": there is no checkpoint in it to branch from");
 

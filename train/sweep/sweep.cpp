@@ -108,8 +108,8 @@ void check_count(const SweepConfig& config, const std::string& path, std::size_t
                                        : points + count;
   }
   const double runs = points * static_cast<double>(config.seeds.size());
-  check(runs <= static_cast<double>(max_runs), path, ": ", counted(points, "point"), " with ", counted(config.seeds.size(), "seed"), " are ",
-        counted(runs, "run"), ", expected at most ", max_runs);
+  check(runs <= static_cast<double>(max_runs), path, ": ", counted(points, "point"), " with ",
+        counted(config.seeds.size(), "seed"), " are ", counted(runs, "run"), ", expected at most ", max_runs);
 }
 
 std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
@@ -449,12 +449,15 @@ std::size_t adopt_names(SweepPlan& plan, const json& before, const std::string& 
 
 std::string summary_of(const SweepPlan& plan) {
   return join(counted(plan.points.size(), "point"), ", ", counted(plan.config.seeds.size(), "seed"), ": ",
-              counted(plan.runs.size(), "run"), "; ", plan.shared.size(),
-              plan.shared.size() == 1 ? " set" : " sets", " of stages that several need");
+              counted(plan.runs.size(), "run"), "; ", plan.shared.size(), plan.shared.size() == 1 ? " set" : " sets",
+              " of stages that several need");
 }
 
 ordered_json to_json(const SweepPlan& plan) {
-  ordered_json out{{"format", 1}, {"name", plan.name}, {"base", plan.config.base}, {"budget", to_json(plan.config.budget)},
+  ordered_json out{{"format", 1},
+                   {"name", plan.name},
+                   {"base", plan.config.base},
+                   {"budget", to_json(plan.config.budget)},
                    {"combine", plan.config.combine}};
   for (std::size_t a = 0; a < plan.config.axes.size(); ++a) {
     ordered_json values = ordered_json::array();

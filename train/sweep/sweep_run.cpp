@@ -20,8 +20,8 @@
 #include "core/base/error.h"
 #include "core/files/file.h"
 #include "core/program/program.h"
-#include "train/trainer/checkpoint.h"
 #include "train/sweep/branch.h"
+#include "train/trainer/checkpoint.h"
 #include "train/trainer/estimate.h"
 #include "train/trainer/trainer.h"
 
@@ -178,8 +178,8 @@ class Sweep {
     }
     const SweepOutcome before = count();
     if (before.done + before.failed > 0) {
-      options_.message(join(options_.out, ": ", before.done, " of ", counted(plan_.runs.size(), "run"), plan_.runs.size() == 1 ? " is done, " : " are done, ",
-                            before.failed, " have failed"));
+      options_.message(join(options_.out, ": ", before.done, " of ", counted(plan_.runs.size(), "run"),
+                            plan_.runs.size() == 1 ? " is done, " : " are done, ", before.failed, " have failed"));
     }
   }
 

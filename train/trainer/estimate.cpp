@@ -42,8 +42,9 @@ class StageTimer {
     model_.config = forms;
     model_.options = config.fused_options();
     model_.build(static_cast<std::uint64_t>(config.seed));
-    frozen_ = std::make_unique<FrozenDecomposition>(model_, pairs, static_cast<std::size_t>(config.data.memory_mb) << 20,
-                                                    std::filesystem::temp_directory_path().string());
+    frozen_ =
+        std::make_unique<FrozenDecomposition>(model_, pairs, static_cast<std::size_t>(config.data.memory_mb) << 20,
+                                              std::filesystem::temp_directory_path().string());
     sampler_ = make_sampler(stage, model_, pairs, *frozen_);
   }
 
@@ -60,9 +61,10 @@ class StageTimer {
     const double cold = timed(prepare), warm = timed(prepare);
     const double samples = static_cast<double>(estimate.steps * stage_.batch);
     const double once = std::min(samples, static_cast<double>(pairs_.train().size()));
-    estimate.prepare = std::max(0.0, cold - warm) / static_cast<double>(std::min<std::int64_t>(
-                                                        stage_.batch, static_cast<std::int64_t>(pairs_.train().size()))) *
-                       once;
+    estimate.prepare =
+        std::max(0.0, cold - warm) /
+        static_cast<double>(std::min<std::int64_t>(stage_.batch, static_cast<std::int64_t>(pairs_.train().size()))) *
+        once;
     OptimizerConfig still = stage_.optimizer;
     still.learning_rate = 1e-20;
     const Parameters<float> parameters = stage_parameters(stage_, model_);
@@ -104,7 +106,8 @@ class StageTimer {
     const double picture = timed([&] { validate(model_, pairs_, frozen ? frozen_.get() : nullptr, one, stop); });
     if (stop()) return false;
     const std::int64_t held = static_cast<std::int64_t>(pairs_.validation().size());
-    const double count = static_cast<double>(stage_.validation.pairs == 0 ? held : std::min(held, stage_.validation.pairs));
+    const double count =
+        static_cast<double>(stage_.validation.pairs == 0 ? held : std::min(held, stage_.validation.pairs));
     estimate.validation = static_cast<double>((estimate.steps + every - 1) / every) * count * picture;
     estimate.prepare += count * maps;
     return true;

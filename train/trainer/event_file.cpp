@@ -80,7 +80,8 @@ std::string value_message(const ordered_json& value) {
 void put_hyperparameters(const ordered_json& value, const std::string& path, std::string& map) {
   if (value.is_null()) return;
   if (value.is_object()) {
-    for (const auto& [key, inner] : value.items()) put_hyperparameters(inner, path.empty() ? key : path + "." + key, map);
+    for (const auto& [key, inner] : value.items())
+      put_hyperparameters(inner, path.empty() ? key : path + "." + key, map);
   } else if (value.is_array() && !value.empty() && value[0].is_object()) {
     for (std::size_t i = 0; i < value.size(); ++i) {
       const std::string name = value[i].value("name", std::to_string(i));

@@ -198,8 +198,8 @@ std::vector<StageProfile> profile_losses(const TrainConfig& config, std::int64_t
     const StageConfig& stage = config.stages[i];
     begin_stage(stage, seed, model);
     if (stage.init) weights = "from " + *stage.init;
-    progress(join("stage ", stage.name, ": ", batches, batches == 1 ? " batch of " : " batches of ", stage.batch, " x ", stage.patch, "x",
-                  stage.patch, ", weights ", weights));
+    progress(join("stage ", stage.name, ": ", batches, batches == 1 ? " batch of " : " batches of ", stage.batch, " x ",
+                  stage.patch, "x", stage.patch, ", weights ", weights));
     FrozenDecomposition frozen(model, pairs, static_cast<std::size_t>(config.data.memory_mb) << 20,
                                std::filesystem::temp_directory_path().string());
     profiles.push_back(profile_stage(stage, model, pairs, frozen, seed, i, batches));
@@ -227,7 +227,10 @@ nlohmann::ordered_json to_json(const std::vector<StageProfile>& profile) {
       for (std::size_t i = 0; i < stage.terms.size(); ++i) {
         const GradientProfile::Term& term = gradient.terms[i];
         ordered_json& to = layer["terms"][stage.terms[i].name];
-        to = {{"norm", term.norm}, {"raw_norm", term.raw_norm}, {"share", number(term.share)}, {"cosine_total", number(term.cosine_total)}};
+        to = {{"norm", term.norm},
+              {"raw_norm", term.raw_norm},
+              {"share", number(term.share)},
+              {"cosine_total", number(term.cosine_total)}};
         for (std::size_t j = 0; j < stage.terms.size(); ++j) {
           if (j != i) to["cosine"][stage.terms[j].name] = number(term.cosines[j]);
         }
@@ -242,8 +245,9 @@ nlohmann::ordered_json to_json(const std::vector<StageProfile>& profile) {
 std::string profile_text(const std::vector<StageProfile>& profile) {
   std::string text;
   for (const StageProfile& stage : profile) {
-    text += join(text.empty() ? "" : "\n", "stage ", stage.stage, ": ", stage.batches, stage.batches == 1 ? " batch of " : " batches of ", stage.batch,
-                 " x ", stage.patch, "x", stage.patch, ", weights ", stage.weights, "\n\n");
+    text += join(text.empty() ? "" : "\n", "stage ", stage.stage, ": ", stage.batches,
+                 stage.batches == 1 ? " batch of " : " batches of ", stage.batch, " x ", stage.patch, "x", stage.patch,
+                 ", weights ", stage.weights, "\n\n");
     std::vector<std::vector<std::string>> rows{{"term", "", "weight", "value", "weighted"}};
     for (const StageProfile::Term& term : stage.terms) {
       rows.push_back(
@@ -256,8 +260,8 @@ std::string profile_text(const std::vector<StageProfile>& profile) {
       rows.push_back({gradient.layer, "total", format("%.3e", gradient.norm)});
       for (std::size_t i = 0; i < stage.terms.size(); ++i) {
         const GradientProfile::Term& term = gradient.terms[i];
-        rows.push_back({"", stage.terms[i].name, format("%.3e", term.norm),
-                        format("%.3e", term.raw_norm), term.share ? format("%.1f%%", 100 * *term.share) : "-", format("%.3f", term.cosine_total)});
+        rows.push_back({"", stage.terms[i].name, format("%.3e", term.norm), format("%.3e", term.raw_norm),
+                        term.share ? format("%.1f%%", 100 * *term.share) : "-", format("%.3f", term.cosine_total)});
         for (std::size_t j = 0; j < stage.terms.size(); ++j) {
           rows.back().push_back(j == i ? "" : format("%.3f", term.cosines[j]));
         }

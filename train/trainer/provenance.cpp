@@ -36,7 +36,8 @@ std::string hexadecimal(std::uint64_t value) {
 }
 
 void add_bytes(std::uint64_t& hash, const char* bytes, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) hash = (hash ^ static_cast<unsigned char>(bytes[i])) * 0x100000001b3u;  // FNV-1a
+  for (std::size_t i = 0; i < count; ++i)
+    hash = (hash ^ static_cast<unsigned char>(bytes[i])) * 0x100000001b3u;  // FNV-1a
 }
 
 constexpr std::uint64_t kStart = 0xcbf29ce484222325u;
@@ -101,7 +102,8 @@ ordered_json joined_provenance(const ordered_json& before, const ordered_json& n
 std::string data_difference(const ordered_json& before, const ordered_json& now) {
   if (before.is_null() || now.is_null() || before.at("data") == now.at("data")) return "";
   const ordered_json &then = before["data"]["sources"], &here = now["data"]["sources"];
-  if (then.size() != here.size()) return counted(then.size(), "source") + " then, " + std::to_string(here.size()) + " now";
+  if (then.size() != here.size())
+    return counted(then.size(), "source") + " then, " + std::to_string(here.size()) + " now";
   for (std::size_t i = 0; i < then.size(); ++i) {
     const std::string name = here[i].at("name").get<std::string>();
     const std::string source = name.empty() ? "" : "source " + name + ": ";
@@ -113,7 +115,8 @@ std::string data_difference(const ordered_json& before, const ordered_json& now)
       const std::string plural = std::string(key) == "train" ? "pairs to train on" : std::string(what) + "s";
       return join(source, count, " ", count == 1 ? what : plural, " then, ", number(here[i], key), " now");
     }
-    if (then[i].at("hash") != here[i].at("hash")) return source + "names, sizes or pixels of the pictures are others now";
+    if (then[i].at("hash") != here[i].at("hash"))
+      return source + "names, sizes or pixels of the pictures are others now";
     if (then[i].at("split") != here[i].at("split")) return source + "other pairs are held back now";
     if (then[i] != here[i]) return source + "it is another source now";
   }
@@ -126,7 +129,7 @@ ordered_json read_provenance(const std::string& out) {
   if (!std::filesystem::exists(path, error) && !error) return nullptr;
   const std::vector<std::uint8_t> bytes = read_file(path);
   const std::string text(bytes.begin(), bytes.end());
-  parse_json(text, path);  // complains with line and column
+  parse_json(text, path);                                     // complains with line and column
   const ordered_json provenance = ordered_json::parse(text);  // keys in their order, which comparing looks at
   const auto is_list = [](const ordered_json& of, const char* key) {
     return of.is_object() && of.contains(key) && of[key].is_array() && !of[key].empty();

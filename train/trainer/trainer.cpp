@@ -81,11 +81,14 @@ std::string origins(const StageConfig& stage, const Model<float>& model, const M
     const bool own = of_net(stage.net, config).has_value(), there = net.has_value();
     const bool loaded = other && of_net(*other, config) && (own || !there);
     if (!own && !loaded && !there) return;
-    check(!own || loaded || there || !other || stage.init_missing == "random", "stages.", stage.name, ".init: ",
-          stage.init.value_or(""), " has no ", name_of(config), " net, which this stage trains; to start that net at "
+    check(!own || loaded || there || !other || stage.init_missing == "random", "stages.", stage.name,
+          ".init: ", stage.init.value_or(""), " has no ", name_of(config),
+          " net, which this stage trains; to start that net at "
           "random, set \"init_missing\": \"random\" in the stage");
     text += join(text.empty() ? "" : "; ", name_of(config),
-                 loaded ? " from " + *stage.init : there ? " as the stages before left it" : " at random",
+                 loaded  ? " from " + *stage.init
+                 : there ? " as the stages before left it"
+                         : " at random",
                  own ? "" : ", frozen");
   });
   return text;
@@ -309,12 +312,13 @@ class Run {
   }
 
   std::string plan() const {
-    std::string text = join(counted(pairs_.train().size(), "pair"), " to train on, ", pairs_.validation().size(), " held back");
+    std::string text =
+        join(counted(pairs_.train().size(), "pair"), " to train on, ", pairs_.validation().size(), " held back");
     Model<float> model = model_;
     for (const StageConfig& stage : config_.stages) {
-      text += join("\nstage ", stage.name, ": ", counted(total_steps(stage, pairs_.train().size()), "step"), " of ", stage.batch,
-                   " x ", stage.patch, "x", stage.patch, ", ", epoch_steps(stage, pairs_.train().size()), " an epoch; ",
-                   begin_stage(stage, seed_, model));
+      text += join("\nstage ", stage.name, ": ", counted(total_steps(stage, pairs_.train().size()), "step"), " of ",
+                   stage.batch, " x ", stage.patch, "x", stage.patch, ", ", epoch_steps(stage, pairs_.train().size()),
+                   " an epoch; ", begin_stage(stage, seed_, model));
     }
     return text;
   }
@@ -336,7 +340,7 @@ class Run {
     if (config_.fit_light && !fit_light_rule()) return false;
     // Only what equal runs have in common, whichever programs and machines they were made with.
     const std::map<std::string, std::string> notes{{"seed", std::to_string(config_.seed)},
-                                                    {"trained_on", provenance_["data"]["hash"].get<std::string>()}};
+                                                   {"trained_on", provenance_["data"]["hash"].get<std::string>()}};
     save_model(out_ + "/model.safetensors", model_, WeightType::kFloat32, notes);
     callbacks_.message("finished: " + out_ + "/model.safetensors");
     return true;
@@ -413,8 +417,10 @@ class Run {
   /// Throws if the data are not those that the run began with.
   void check_data(const ordered_json& before) const {
     const std::string difference = data_difference(before, provenance_);
-    check(difference.empty(), out_, ": the run in it was trained on other pictures than those in ", [&] { return roots(); },
-          ": ", difference, "; resume it with the pictures and the split that it began with, or start another with --out");
+    check(
+        difference.empty(), out_, ": the run in it was trained on other pictures than those in ",
+        [&] { return roots(); }, ": ", difference,
+        "; resume it with the pictures and the split that it began with, or start another with --out");
   }
 
   void join_provenance() {
@@ -422,8 +428,10 @@ class Run {
     if (before.is_null()) return;
     const ordered_json ours = provenance_["programs"].back();
     if (ours != before["programs"].back()) {
-      callbacks_.message("this is another program than the run was made with so far, results may differ from those of "
-                         "one program: " + program_text(before["programs"].back()) + "; now " + program_text(ours));
+      callbacks_.message(
+          "this is another program than the run was made with so far, results may differ from those of "
+          "one program: " +
+          program_text(before["programs"].back()) + "; now " + program_text(ours));
     }
     provenance_ = joined_provenance(before, provenance_);
   }
@@ -456,7 +464,8 @@ class Run {
     write_file_atomic(out_ + "/provenance.json", provenance_.dump(2) + "\n");
     metrics_ = std::make_unique<Metrics>(out_ + "/metrics.jsonl", state_.step, state_.validation_due);
     pictures_ = std::make_unique<Metrics>(out_ + "/pictures.jsonl", state_.step, state_.validation_due);
-    if (config_.tensorboard) events_ = std::make_unique<EventFile>(out_ + "/tensorboard", state_.step, to_json(config_));
+    if (config_.tensorboard)
+      events_ = std::make_unique<EventFile>(out_ + "/tensorboard", state_.step, to_json(config_));
   }
 
   FrozenDecomposition& frozen() {
@@ -491,8 +500,8 @@ class Run {
       loaded_.reset();
     }
     const std::int64_t total = total_steps(stage, pairs_.train().size());
-    callbacks_.message(join("stage ", stage.name, ": ", counted(total, "step"), " of ", stage.batch, " x ", stage.patch, "x",
-                            stage.patch, ", ", counted(pairs_.train().size(), "pair"), nets));
+    callbacks_.message(join("stage ", stage.name, ": ", counted(total, "step"), " of ", stage.batch, " x ", stage.patch,
+                            "x", stage.patch, ", ", counted(pairs_.train().size(), "pair"), nets));
     if (callbacks_.estimate && !estimated_ && ranks_.size() == 1) {
       constexpr std::int64_t kFewestSteps = 200;  // a shorter run shows by itself how long it takes
       const std::string text = estimate(kFewestSteps, true);

@@ -27,10 +27,11 @@ TEST_CASE("config text: comments and trailing commas are read as if they were no
 }
 
 TEST_CASE("config text: errors have the lines and columns of the text as it is") {
-  CHECK(text_error("/* ü\n */ {\"a\": /* ü */ 1e999}") == "x.json: line 2, column 19: a number beyond the range of double");
-  CHECK_THAT(text_error("{\"a\": 1, // one\n \"a\": 2,}"), Contains("x.json: line 2, column 2: the key \"a\" occurs twice"));
-  CHECK(text_error("{} /* no end *") ==
-        "x.json: line 1, column 4: a comment begins here and has no end, expected */");
+  CHECK(text_error("/* ü\n */ {\"a\": /* ü */ 1e999}") ==
+        "x.json: line 2, column 19: a number beyond the range of double");
+  CHECK_THAT(text_error("{\"a\": 1, // one\n \"a\": 2,}"),
+             Contains("x.json: line 2, column 2: the key \"a\" occurs twice"));
+  CHECK(text_error("{} /* no end *") == "x.json: line 1, column 4: a comment begins here and has no end, expected */");
   // A comma follows a value, and only one does.
   for (const char* text : {"[,]", "{,}", "[1,,]", "{\"a\": 1,,}", ",", "[1],", "{\"a\":,}"}) {
     INFO(text);
@@ -80,7 +81,8 @@ TEST_CASE("read_layered_config: bases of bases, from each config's own folder") 
   CHECK_THAT(error_of([&] { read_layered_config(lost); }),
              Contains("lost.json: base: ") && Contains("none.json") && Contains("looked for as " + dir / "none.json"));
   const std::string odd = dir.put("odd.json", std::string(R"({"base": 3})"));
-  CHECK_THAT(error_of([&] { read_layered_config(odd); }), Contains("base: expected the name of another config file, got 3"));
+  CHECK_THAT(error_of([&] { read_layered_config(odd); }),
+             Contains("base: expected the name of another config file, got 3"));
 }
 
 }  // namespace

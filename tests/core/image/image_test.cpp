@@ -199,8 +199,9 @@ TEST_CASE("image: types that are not read are named, with what to do", "[unit]")
   const std::string box =
       "\0\0\0\x18"
       "ftyp"s;
-  const std::string raw =
-      can_read_image(ImageFormat::kRaw) ? " as RAW" : "a camera RAW file, which is not read: develop it to PNG or JPEG first";
+  const std::string raw = can_read_image(ImageFormat::kRaw)
+                              ? " as RAW"
+                              : "a camera RAW file, which is not read: develop it to PNG or JPEG first";
   for (const char* extension : {"nef", "NEF", "arw", "dng", "cr2", "pef", "srw", "rw2", "orf", "3fr"}) {
     CHECK_THAT(message("x."s + extension, intel), Contains(raw));
     CHECK_THAT(message("x."s + extension, motorola), Contains(raw));

@@ -127,11 +127,11 @@ TEST_CASE("jpeg metadata: what lies behind the picture is named with its size", 
     return number(tag, 2, true) + number(type, 2, true) + number(count, 4, true) + value;
   };
   const auto index = [&](std::size_t first, std::size_t at) {
-    return segment(0xe2, "MPF\0II*\0\x08\0\0\0\3\0"s + entry(0xb000, 7, 4, "0100") + entry(0xb001, 4, 1, number(2, 4, true)) +
-                             entry(0xb002, 7, 32, number(50, 4, true)) + number(0, 4, true) +
-                             number(0x20020002, 4, true) + number(first, 4, true) + number(0, 8, true) +
-                             number(0x00020002, 4, true) + number(picture.size(), 4, true) + number(at, 4, true) +
-                             number(0, 4, true));
+    return segment(0xe2, "MPF\0II*\0\x08\0\0\0\3\0"s + entry(0xb000, 7, 4, "0100") +
+                             entry(0xb001, 4, 1, number(2, 4, true)) + entry(0xb002, 7, 32, number(50, 4, true)) +
+                             number(0, 4, true) + number(0x20020002, 4, true) + number(first, 4, true) +
+                             number(0, 8, true) + number(0x00020002, 4, true) + number(picture.size(), 4, true) +
+                             number(at, 4, true) + number(0, 4, true));
   };
   const std::size_t whole = picture.size() + index(0, 0).size();
   CHECK(jpeg.names(index(whole, whole - 10), picture) == Names{"further pictures" + bytes});

@@ -292,8 +292,8 @@ TEST_CASE("metadata: a background is carried over to pictures of the same kind",
     for (const int channels : {1, 2, 3, 4}) {
       INFO(channels << " channels, " << bits << " bits");
       const std::string color = channels < 3 ? std::string("\0\x21", 2) : std::string("\0\x21\0\x42\0\x63", 6);
-      const Bytes file = with_inserted(encode_image("p", test_picture(5, 4, channels, bits), ImageFormat::kPng),
-                                       chunk("bKGD", color));
+      const Bytes file =
+          with_inserted(encode_image("p", test_picture(5, 4, channels, bits), ImageFormat::kPng), chunk("bKGD", color));
       Metadata metadata;
       const Image image = decode_image("p", file, {}, &metadata);
       CHECK(metadata.dropped.empty());

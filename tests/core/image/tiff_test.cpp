@@ -282,7 +282,8 @@ std::string put_inks(const TempDir& dir, const Image& inks, const Image* alpha, 
           if (inks.bits == 16) row.push_back(static_cast<std::uint8_t>(value >> 8));
         }
       }
-      REQUIRE(TIFFWriteScanline(tiff, row.data(), static_cast<std::uint32_t>(y), static_cast<std::uint16_t>(plane)) == 1);
+      REQUIRE(TIFFWriteScanline(tiff, row.data(), static_cast<std::uint32_t>(y), static_cast<std::uint16_t>(plane)) ==
+              1);
     }
   }
   TIFFClose(tiff);
@@ -444,9 +445,9 @@ TEST_CASE("tiff: kinds of pixels that are not read are refused with what to do")
     const std::uint8_t version[] = {1, 4, 0, 0};
     TIFFSetField(tiff, TIFFTAG_DNGVERSION, version);
   };
-  CHECK_THAT(message(image, {.more = dng}), Contains(can_read_image(ImageFormat::kRaw)
-                                                         ? "does not know this camera"
-                                                         : "a camera RAW file, which is not read"));
+  CHECK_THAT(message(image, {.more = dng}),
+             Contains(can_read_image(ImageFormat::kRaw) ? "does not know this camera"
+                                                        : "a camera RAW file, which is not read"));
 
   const std::string path = dir / "float.tif";
   TIFF* const tiff = TIFFOpen(path.c_str(), "w");

@@ -48,9 +48,11 @@ TEST_CASE("eval table: rows of several seeds, differences paired by seed and pic
   const std::string text = eval_table_text(table, EvalTableFormat::kText);
   CHECK_THAT(text, Contains("protocol none, 3 pairs of pairs, split test") && Contains("difference from a, paired") &&
                        Contains("+1.00 ["));
-  CHECK_THAT(eval_table_text(table, EvalTableFormat::kMarkdown), Contains("| b_1 | 2 | **23.50 [") && Contains("|---|---|"));
-  CHECK_THAT(eval_table_text(table, EvalTableFormat::kLatex),
-             Contains("b\\_1 & 2 & \\textbf{23.50 [") && Contains("\\begin{tabular}{lrrr}") && Contains("% difference"));
+  CHECK_THAT(eval_table_text(table, EvalTableFormat::kMarkdown),
+             Contains("| b_1 | 2 | **23.50 [") && Contains("|---|---|"));
+  CHECK_THAT(eval_table_text(table, EvalTableFormat::kLatex), Contains("b\\_1 & 2 & \\textbf{23.50 [") &&
+                                                                  Contains("\\begin{tabular}{lrrr}") &&
+                                                                  Contains("% difference"));
   const EvalTable turned = make_eval_table({table.entries}, "b_1");
   CHECK(turned.cells[0][0][0].difference.estimate.mean == Approx(-1));
   CHECK_THAT(error_of([&] { make_eval_table({table.entries}, "c"); }), Contains("no row \"c\"") && Contains("\"b_1\""));
@@ -95,13 +97,12 @@ TEST_CASE("eval inputs: models, runs, sweeps and folders of results") {
   fs::create_directories(dir / "results/mine");
   std::vector<std::string> left_out;
   std::string text;
-  for (const EvalInput& input : eval_inputs({dir / "m.safetensors", dir / "one/", dir / "two", dir / "other", dir / "begun",
-                                             dir / "sweep", dir / "results/mine/"},
+  for (const EvalInput& input : eval_inputs({dir / "m.safetensors", dir / "one/", dir / "two", dir / "other",
+                                             dir / "begun", dir / "sweep", dir / "results/mine/"},
                                             left_out)) {
     text += input.name + " " + std::to_string(input.seed) + (input.results ? " results" : "") + "\n";
   }
-  CHECK(text ==
-        "m.safetensors 0\none 1\none 2\nother 2\nbase 1\nw=1 1\nw=1 2\nmine 0 results\n");
+  CHECK(text == "m.safetensors 0\none 1\none 2\nother 2\nbase 1\nw=1 1\nw=1 2\nmine 0 results\n");
   REQUIRE(left_out.size() == 2);
   CHECK_THAT(left_out[0], Contains("begun: the run is not finished"));
   CHECK_THAT(left_out[1], Contains("sweep/p0-s2: the run is not finished"));

@@ -318,8 +318,9 @@ TEST_CASE("reports say what runs have in common, and warn where they differ") {
   const TempDir dir;
   const auto put = [&](const std::string& name, const std::string& hash, int steps, const std::string& commit) {
     put_record(dir / name, 1, 10, 40);
-    dir.put(name + "/config.json", R"({"seed": 1, "n": ")" + name + R"(", "data": {}, "stages": [{"name": "decom", "steps": )" +
-                                       std::to_string(steps) + R"(}, {"name": "adjust", "steps": null, "epochs": 1}]})");
+    dir.put(name + "/config.json",
+            R"({"seed": 1, "n": ")" + name + R"(", "data": {}, "stages": [{"name": "decom", "steps": )" +
+                std::to_string(steps) + R"(}, {"name": "adjust", "steps": null, "epochs": 1}]})");
     dir.put(name + "/provenance.json",
             R"({"format": 1, "programs": [{"version": "1.2", "commit": ")" + commit +
                 R"(", "compiler": "gcc 12", "kernels": "avx2"}], "init": {}, "data": {"hash": "00", "pairs": 9,

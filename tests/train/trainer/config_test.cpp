@@ -146,7 +146,8 @@ TEST_CASE("train config: what does not fit together is refused by its path (join
 TEST_CASE("train config: what does not fit together is refused by its path (terms of other nets)") {
   CHECK_THAT(
       refused(with_stage(R"({"decomposition": {}})", R"({"reconstruction": {}, "chroma": {}})")),
-      Contains("stages[0].losses: square, gradient, ssim, color, chroma, saturation, edge, lab and hue compare an output"));
+      Contains(
+          "stages[0].losses: square, gradient, ssim, color, chroma, saturation, edge, lab and hue compare an output"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}, "blurred_reconstruction": {}})")),
              Contains("mutual_consistency and blurred_reconstruction are terms of the decomposition net only"));
   CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}, "gt_mean": {}})")),

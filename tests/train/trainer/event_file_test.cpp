@@ -126,15 +126,22 @@ TEST_CASE("event files: records with checksums, and messages as TensorBoard read
   CHECK(crc_of("123456789") == 0xE3069283u);  // the check value of CRC-32C's definition (RFC 3720)
   CHECK(is_checksum(masked_crc32c("123456789"), "123456789"));
   const TempDir dir;
-  const ordered_json config = {{"seed", 7}, {"fit_light", true}, {"none", nullptr},
+  const ordered_json config = {{"seed", 7},
+                               {"fit_light", true},
+                               {"none", nullptr},
                                {"stages", {{{"name", "decom"}, {"batch", 4}, {"ratio", "paper"}}}}};
   Image sheet(9, 5, 3);
   write_image(dir / "sheet.png", sheet, ImageFormat::kPng);
   {
     EventFile events(dir / "run/tensorboard", 20, config);
-    events.add_metrics({{"stage", "decom"}, {"step", 300}, {"epoch", 2}, {"lr", 0.5},
-                        {"loss", {{"total", 1.5}, {"square", {{"raw", 3}, {"weighted", 0.25}}}}}, {"gradient_norm", 8}});
-    events.add_metrics({{"stage", "decom"}, {"step", 301}, {"validation", {{"psnr", 20.5}}}, {"sets", {{"lol", {{"psnr", 21}}}}}});
+    events.add_metrics({{"stage", "decom"},
+                        {"step", 300},
+                        {"epoch", 2},
+                        {"lr", 0.5},
+                        {"loss", {{"total", 1.5}, {"square", {{"raw", 3}, {"weighted", 0.25}}}}},
+                        {"gradient_norm", 8}});
+    events.add_metrics(
+        {{"stage", "decom"}, {"step", 301}, {"validation", {{"psnr", 20.5}}}, {"sets", {{"lol", {{"psnr", 21}}}}}});
     events.add_sheet(dir / "sheet.png", 301);
   }
   const std::vector<std::string> files = files_in(dir / "run/tensorboard");

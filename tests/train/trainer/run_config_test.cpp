@@ -31,8 +31,9 @@ TEST_CASE("config: --set losses.TERM reaches every stage that has the term") {
   CHECK(config["stages"][1]["losses"]["square"] == json{{"weight", 7}});
   CHECK_FALSE(config["stages"][0]["losses"].contains("square"));
   const json before = config;
-  CHECK_THAT(error_of([&] { set_in_run(config, "losses.sqare.weight=1"); }),
-             Contains("--set losses.sqare.weight: no stage has the term \"sqare\"") && Contains("did you mean \"square\"?"));
+  CHECK_THAT(
+      error_of([&] { set_in_run(config, "losses.sqare.weight=1"); }),
+      Contains("--set losses.sqare.weight: no stage has the term \"sqare\"") && Contains("did you mean \"square\"?"));
   CHECK_THAT(error_of([&] { set_in_run(config, "losses.gradient.weight=1"); }),
              Contains("no stage has the term \"gradient\"") && Contains("losses.gradient={} first"));
   CHECK(config == before);
@@ -48,7 +49,8 @@ TEST_CASE("an error that a --set causes names it, others do not") {
     return error_of([&] { parse_run_config(config, {set, {}}, "c.json"); });
   };
   CHECK_THAT(error({"seed=3", "batch=0", "patch=8"}), Catch::StartsWith("--set batch=0: c.json: stages[0].batch: "));
-  CHECK_THAT(error({"losses.square.norm=\"l3\""}), Catch::StartsWith("--set losses.square.norm=\"l3\": c.json: stages[1]"));
+  CHECK_THAT(error({"losses.square.norm=\"l3\""}),
+             Catch::StartsWith("--set losses.square.norm=\"l3\": c.json: stages[1]"));
   json wrong = config_with_terms();
   wrong["stages"][2]["batch"] = -1;
   CHECK_THAT(error({"seed=3"}, wrong), Catch::StartsWith("c.json: stages[2].batch"));

@@ -179,8 +179,7 @@ void check_metrics(const std::string& out) {
       continue;
     }
     lines.push_back(stage + " " + entry["step"].dump());
-    CHECK(keys(entry) ==
-          Names{"epoch", "gradient_norm", "images_per_s", "loss", "lr", "seconds", "stage", "step"});
+    CHECK(keys(entry) == Names{"epoch", "gradient_norm", "images_per_s", "loss", "lr", "seconds", "stage", "step"});
     CHECK(entry["gradient_norm"] > 0);
     CHECK(entry["seconds"] >= seconds);
     seconds = entry["seconds"];
@@ -226,8 +225,8 @@ TEST_CASE("a run of all three nets: its files, and the same bytes for any number
   std::vector<std::string> names;
   for (const auto& [name, content] : first) names.push_back(name);
   CHECK(names == Names{"best.safetensors", "checkpoints/step-18.safetensors", "checkpoints/step-18.state.safetensors",
-                       "config.json", "metrics.jsonl", "model.safetensors", "pictures.jsonl",
-                       "provenance.json", "sheets/adjust-step-10.png", "sheets/adjust-step-12.png", "sheets/decom-step-4.png",
+                       "config.json", "metrics.jsonl", "model.safetensors", "pictures.jsonl", "provenance.json",
+                       "sheets/adjust-step-10.png", "sheets/adjust-step-12.png", "sheets/decom-step-4.png",
                        "sheets/decom-step-6.png", "sheets/restore-step-15.png", "sheets/restore-step-18.png"});
 
   // The resolved config is the one that was given, and nothing in it or the models tells of paths but data.root.
@@ -592,9 +591,9 @@ TEST_CASE("nets come from an init file: to go on from, or frozen") {
   CHECK_FALSE(fs::exists(dir / "frozen"));
   frozen["stages"][0]["init_missing"] = "random";
   std::vector<std::string> messages;
-  REQUIRE(train(parsed(frozen), dir / "frozen", false,
-                {[](const TrainProgress&) {}, [&](const std::string& text) { messages.push_back(text); },
-                 [] { return false; }}));
+  REQUIRE(train(
+      parsed(frozen), dir / "frozen", false,
+      {[](const TrainProgress&) {}, [&](const std::string& text) { messages.push_back(text); }, [] { return false; }}));
   CHECK_THAT(messages.at(0), Catch::StartsWith("stage adjust: 2 steps of 2 x 16x16, ") &&
                                  Catch::EndsWith("; decomposition from " + model + ", frozen; adjustment at random"));
   CHECK_THAT(plan_training(parsed(tuned)), Contains("; decomposition from " + model));
