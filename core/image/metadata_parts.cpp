@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/image/animation.h"
 #include "core/image/exif.h"
 #include "core/image/xmp.h"
 
@@ -46,7 +47,9 @@ void append_text(std::vector<std::uint8_t>& to, std::string_view text) {
 void leave_out(Metadata& metadata, const std::string& text) {
   constexpr std::size_t kMostNames = 16;  // a file may hold thousands of kinds
   std::vector<std::string>& all = metadata.dropped;
-  if (all.size() < kMostNames && std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
+  // By this name the frames are read, too (infer/photo/picture.cpp).
+  const bool counts = all.size() < kMostNames || text == kFurtherFrames;
+  if (counts && std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
 }
 
 void drop(Metadata& metadata, const char* what) {

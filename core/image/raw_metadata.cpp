@@ -7,9 +7,12 @@
 #include <algorithm>
 #include <exiv2/exiv2.hpp>
 #include <iterator>
+#include <exception>
 #include <mutex>
+#include <new>
 #include <set>
 
+#include "core/base/error.h"
 #include "core/image/exif.h"
 
 namespace kind {
@@ -133,8 +136,13 @@ Metadata read_raw_metadata(const std::string& path, Bytes file, std::size_t max_
     } else {
       take_all(*image, parts);
     }
-  } catch (const Exiv2::Error& error) {
-    error.code() == kUnknownType ? leave_out(parts.metadata, kExifName) : drop(parts.metadata, kExifName);
+  } catch (const Error&) {
+    throw;  // a limit
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& damaged) {  // of damaged data the standard library's, too
+    const auto* const error = dynamic_cast<const Exiv2::Error*>(&damaged);
+    error != nullptr && error->code() == kUnknownType ? leave_out(parts.metadata, kExifName) : drop(parts.metadata, kExifName);
   }
   return std::move(parts.metadata);
 }

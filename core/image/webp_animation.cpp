@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 
 #include "core/base/error.h"
@@ -136,10 +137,14 @@ std::vector<std::uint8_t> encode_webp_animation(const std::string& name, const A
   check(ok, "WebP: the library is another one than that of the build");
   const Owned<WebPAnimEncoder> encoder(WebPAnimEncoderNew(first.width, first.height, &how));
   if (encoder == nullptr) fail("there is not enough memory");
+  constexpr int kLongestFrame = (1 << 24) - 1;  // its 24 bits
   int time = 0;
   for (const Animation::Frame& frame : animation.frames) {
+    const int shown = milliseconds(frame);
+    check(shown >= 0 && shown <= kLongestFrame && shown <= std::numeric_limits<int>::max() - time, "cannot write ", name,
+          ": WebP shows a frame for at most ", kLongestFrame, " ms, and all of them for ", std::numeric_limits<int>::max());
     add_frame(name, encoder.get(), config, frame.image, time);
-    time += milliseconds(frame);
+    time += shown;
   }
   Made plain, whole;
   ok = WebPAnimEncoderAdd(encoder.get(), nullptr, time, nullptr) != 0 &&

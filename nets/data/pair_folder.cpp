@@ -130,6 +130,7 @@ PairFolder read_list(const std::string& file) {
   std::size_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     const std::string where = join(file, ": line ", ++number);
+    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);  // spreadsheets' mark of UTF-8
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::vector<std::string> fields = csv_fields(line, where);
     if (number == 1 && fields[0] == "low") continue;  // a heading

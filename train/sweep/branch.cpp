@@ -62,6 +62,9 @@ void branch_run(const TrainConfig& config, const std::string& from, const std::s
   make_folder(target.folder());
   make_folder(out + "/sheets");
   write_file_atomic(out + "/config.json", to_json(config).dump(2) + "\n");
+  if (fs::exists(from + "/provenance.json", error)) {
+    write_file_atomic(out + "/provenance.json", read_file(from + "/provenance.json"));
+  }
   for (const char* lines : {"/metrics.jsonl", "/pictures.jsonl"}) {
     // Empty where the run looked at no held-out pairs, which reading refuses.
     const bool empty = fs::file_size(from + lines, error) == 0;

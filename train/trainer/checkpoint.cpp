@@ -33,12 +33,24 @@ C parse_metadata(const SafeTensors& content, const std::string& key) {
   return parse_config<C>(parse_json(metadata(content, key), source), source);
 }
 
-/// 64 bits of the names and bytes of all tensors, in hexadecimal.
+/// 64 bits of all metadata but the seal itself, and of the names, types, shapes and bytes of all tensors, in hexadecimal.
 std::string seal_of(const SafeTensors& content) {
   std::uint64_t hash = 0;
   const auto add = [&hash](std::uint64_t word) { hash = (hash ^ word) * 0x9E3779B97F4A7C15u + (hash >> 31); };
+  const auto add_text = [&add](const std::string& text) {
+    add(text.size());
+    for (const char c : text) add(static_cast<unsigned char>(c));
+  };
+  for (const auto& [key, text] : content.metadata) {
+    if (key == kSealKey) continue;
+    add_text(key);
+    add_text(text);
+  }
   for (const auto& [name, tensor] : content.tensors) {
-    for (const char c : name) add(static_cast<unsigned char>(c));
+    add_text(name);
+    add(static_cast<std::uint64_t>(tensor.dtype));
+    add(tensor.shape.size());
+    for (const std::int64_t side : tensor.shape) add(static_cast<std::uint64_t>(side));
     const std::size_t whole = tensor.data.size() / 8 * 8;
     for (std::size_t i = 0; i < whole; i += 8) {
       std::uint64_t word = 0;
@@ -119,7 +131,7 @@ void seal_state(SafeTensors& content) { content.metadata[kSealKey] = seal_of(con
 void check_seal(const SafeTensors& content) {
   const auto seal = content.metadata.find(kSealKey);
   check(seal == content.metadata.end() || seal->second == seal_of(content), content.source,
-        ": it is damaged: its tensors do not have the checksum that was written with them");
+        ": it is damaged: its content does not have the checksum that was written with it");
 }
 
 }  // namespace kind

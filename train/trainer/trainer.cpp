@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <limits>
 #include <memory>
 #include <system_error>
 
@@ -131,11 +132,23 @@ std::string begin_stage(const StageConfig& stage, std::uint64_t seed, Model<floa
 
 namespace {
 
+/// Whether all bytes of a file arrive.
+bool can_be_read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  file.ignore(std::numeric_limits<std::streamsize>::max());
+  return file.eof();
+}
+
 /// What two configs of the same run may differ in: where the data lies and how much memory is used.
 ordered_json comparable(const TrainConfig& config) {
   ordered_json json = to_json(config);
   erase_places(json["data"]);
   json.erase("tensorboard");
+  // The same file may be spelled in many ways.
+  for (ordered_json& stage : json["stages"]) {
+    const auto init = stage.find("init");
+    if (init != stage.end() && init->is_string()) *init = fs::path(init->get<std::string>()).filename().string();
+  }
   return json;
 }
 
@@ -389,19 +402,22 @@ class Run {
   void read_checkpoint() {
     std::string damage;
     for (const std::int64_t step : checkpoints_.newest_first()) {
-      Model<float> model = model_;
+      SafeTensors content;
       try {
-        SafeTensors content = read_safetensors(checkpoints_.state_path(step));
+        content = read_safetensors(checkpoints_.state_path(step));
         check_seal(content);
-        state_ = get_state(content, model.config);
-        model.build(seed_);
-        assign_parameters(content, model.parameters());
-        loaded_ = std::move(content);
       } catch (const Error& error) {
+        if (!can_be_read(checkpoints_.state_path(step))) throw;  // the disk is to blame, not the file
         if (damage.empty()) damage = error.what();
         damaged_.push_back(step);
         continue;
       }
+      // A whole one that does not fit is no reason to go on from another.
+      Model<float> model = model_;
+      state_ = get_state(content, model.config);
+      model.build(seed_);
+      assign_parameters(content, model.parameters());
+      loaded_ = std::move(content);
       model_ = std::move(model);
       break;
     }
@@ -416,7 +432,12 @@ class Run {
 
   /// Throws if the data are not those that the run began with.
   void check_data(const ordered_json& before) const {
-    const std::string difference = data_difference(before, provenance_);
+    std::string difference;
+    try {
+      difference = data_difference(before, provenance_);
+    } catch (const nlohmann::json::exception&) {
+      fail(out_, "/provenance.json: it is not what kind-train writes; remove it to go on without");
+    }
     check(
         difference.empty(), out_, ": the run in it was trained on other pictures than those in ",
         [&] { return roots(); }, ": ", difference,
@@ -424,6 +445,7 @@ class Run {
   }
 
   void join_provenance() {
+    if (!loaded_) return;  // the run begins at its start
     const ordered_json before = read_provenance(out_);
     if (before.is_null()) return;
     const ordered_json ours = provenance_["programs"].back();
@@ -471,7 +493,9 @@ class Run {
   FrozenDecomposition& frozen() {
     if (!frozen_) {
       // Rank 0 alone writes to the output folder.
-      const std::string folder = ranks_.rank() == 0 ? out_ : fs::temp_directory_path().string();
+      std::error_code error;
+      const std::string folder = ranks_.rank() == 0 ? out_ : fs::temp_directory_path(error).string();
+      check(!error, "TMPDIR: ", ranks_.name(), " needs a folder for its maps: ", [&] { return error.message(); });
       frozen_ = std::make_unique<FrozenDecomposition>(
           model_, pairs_, static_cast<std::size_t>(config_.data.memory_mb) << 20, folder, shared_maps_);
     }
@@ -504,8 +528,12 @@ class Run {
                             "x", stage.patch, ", ", counted(pairs_.train().size(), "pair"), nets));
     if (callbacks_.estimate && !estimated_ && ranks_.size() == 1) {
       constexpr std::int64_t kFewestSteps = 200;  // a shorter run shows by itself how long it takes
-      const std::string text = estimate(kFewestSteps, true);
-      if (!text.empty()) callbacks_.message(text);
+      try {
+        const std::string text = estimate(kFewestSteps, true);
+        if (!text.empty()) callbacks_.message(text);
+      } catch (const std::exception& error) {
+        callbacks_.message(join("how long the run takes cannot be estimated: ", error.what()));
+      }
     }
     estimated_ = true;
     const auto started = std::chrono::steady_clock::now();
@@ -657,10 +685,10 @@ class Run {
     if (stage.validation.sheet_rows > 0) {
       finish_sheet();
       const std::string path = join(out_, "/sheets/", stage.name, "-step-", state_.step, ".png");
-      sheet_ = std::async(std::launch::async, [path, sheet = result->sheet] {
+      sheet_ = std::async(std::launch::async, [path, step = state_.step, sheet = result->sheet] {
         const SerialScope serial;
         write_image(path, sheet, ImageFormat::kPng);
-        return path;
+        return std::pair(path, step);
       });
     }
     const std::optional<double> psnr = psnr_of(*result);
@@ -696,11 +724,15 @@ class Run {
   /// Waits for the sheet that is being written beside the steps; throws what kept it from being written.
   void finish_sheet() {
     if (!sheet_.valid()) return;
-    const std::string path = sheet_.get();
-    if (events_) events_->add_sheet(path, state_.step);
+    const auto [path, step] = sheet_.get();
+    if (events_) events_->add_sheet(path, step);
   }
 
   void save_checkpoint(const StageConfig& stage, const Optimizer& optimizer, WeightAverage* average) {
+    if (ranks_.size() > 1) {
+      check_same(ranks_, "the hash of the weights", hash_of(model_.parameters()),
+                 "the machines compute differently: the C library must be the same on all of them");
+    }
     on_first(ranks_, [&] { write_checkpoint(stage, optimizer, average); });
   }
 
@@ -793,7 +825,7 @@ class Run {
   ordered_json provenance_;
   std::vector<std::int64_t> damaged_;  // checkpoints that could not be read
   std::unique_ptr<EventFile> events_;
-  std::future<std::string> sheet_;  // its path, when it is written
+  std::future<std::pair<std::string, std::int64_t>> sheet_;  // its path and step, when it is written
 };
 
 }  // namespace

@@ -277,7 +277,7 @@ std::string put_inks(const TempDir& dir, const Image& inks, const Image* alpha, 
       Bytes row;
       for (int x = 0; x < inks.width; ++x) {
         for (int s = separate ? plane : 0; s < (separate ? plane + 1 : samples); ++s) {
-          const int value = s < 4 ? inks.sample(x, y, s) : alpha->sample(x, y, 0);
+          const int value = s < 4 || alpha == nullptr ? inks.sample(x, y, s) : alpha->sample(x, y, 0);
           row.push_back(static_cast<std::uint8_t>(value & 0xff));
           if (inks.bits == 16) row.push_back(static_cast<std::uint8_t>(value >> 8));
         }

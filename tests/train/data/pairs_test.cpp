@@ -127,7 +127,7 @@ TEST_CASE("pairs: a list names the files of each pair, also several dark ones to
   for (const int i : {1, 2}) put_picture(dir / ("short/s_0." + std::to_string(i) + ",s.png"), scene(6, 5, i, true));
   put_picture(dir / "long/l.png", scene(6, 5, 7, false));
   const std::string list =
-      dir.put("pairs.csv", std::string("low,high,name\r\n\"short/s_0.1,s.png\",long/l.png,b\r\n\r\n"
+      dir.put("pairs.csv", std::string("\xEF\xBB\xBFlow,high,name\r\n\"short/s_0.1,s.png\",long/l.png,b\r\n\r\n"
                                        "\"short/s_0.2,s.png\",long/l.png,a\r\n"));
   for (const std::string& root : {dir.path(), list}) {
     const Pairs pairs(data(root), 1, 1);

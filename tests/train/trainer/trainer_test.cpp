@@ -433,14 +433,21 @@ TEST_CASE("a damaged checkpoint falls back to the one before, and says so") {
   config["stages"][0]["validation"]["every"] = 0;  // it would ask whether to stop, too
   REQUIRE(train_silently(config, dir / "whole"));
   const auto whole = snapshot(dir / "whole");
-  for (const std::string how : {"cut", "bit", "empty"}) {
+  for (const std::string how : {"cut", "bit", "empty", "step"}) {
     INFO(how);
     const std::string out = dir / how;
     int count = 0;
     REQUIRE_FALSE(train_silently(config, out, false, [&] { return ++count == 6; }));
     const std::string state = out + "/checkpoints/step-5.state.safetensors";
     REQUIRE(fs::exists(out + "/checkpoints/step-4.state.safetensors"));
-    if (how == "bit") {
+    if (how == "step") {
+      const std::vector<std::uint8_t> bytes = slurp(state);
+      std::string content(bytes.begin(), bytes.end());
+      const std::size_t at = content.find("stage_step\\\":5");
+      REQUIRE(at != std::string::npos);
+      content[at + 13] = '3';
+      std::ofstream(state, std::ios::binary) << content;
+    } else if (how == "bit") {
       std::fstream file(state, std::ios::in | std::ios::out | std::ios::binary);
       file.seekg(-99, std::ios::end);
       const char byte = static_cast<char>(file.get() ^ 4);
