@@ -1,3 +1,5 @@
+// kind-train. Long because all its options are listed here, and what they ask for is told apart.
+
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -145,7 +147,7 @@ int run(const Options& options, MissingPlaces& missing, Communicator& ranks) {
     config = read_config(options, missing);
   });
   if (options.dry_run) {
-    const std::string plan = plan_training(config, true);
+    const std::string plan = plan_training(config, !options.no_estimate);
     std::cout << to_json(config).dump(2) << std::endl;
     std::cerr << plan << std::endl;
     return kExitDone;

@@ -1,3 +1,5 @@
+// Long because a sweep's processes, their folders and their outcomes are one class that goes on after a kill.
+
 #include "train/sweep/sweep_run.h"
 
 #include <fcntl.h>

@@ -387,6 +387,9 @@ class Run {
     }
     check_data(read_provenance(out_));
     if (!any) {
+      check(!fs::exists(out_ + "/model.safetensors", error), out_,
+            ": there is a finished model in it, model.safetensors, but no checkpoint to go on from; move it away to train "
+            "again, or name another folder with --out");
       callbacks_.message(out_ + ": there is no checkpoint to go on from; the run begins at its start");
       return;
     }
@@ -502,6 +505,22 @@ class Run {
     return *frozen_;
   }
 
+  /// Says what a stage does, and of a run's first one how long the rest takes.
+  void announce(const StageConfig& stage, std::int64_t steps, const std::string& nets) {
+    callbacks_.message(join("stage ", stage.name, ": ", counted(steps, "step"), " of ", stage.batch, " x ", stage.patch,
+                            "x", stage.patch, ", ", counted(pairs_.train().size(), "pair"), nets));
+    if (callbacks_.estimate && !estimated_ && ranks_.size() == 1) {
+      constexpr std::int64_t kFewestSteps = 200;  // a shorter run shows by itself how long it takes
+      try {
+        const std::string text = estimate(kFewestSteps, true);
+        if (!text.empty()) callbacks_.message(text);
+      } catch (const std::exception& error) {
+        callbacks_.message(join("how long the run takes cannot be estimated: ", error.what()));
+      }
+    }
+    estimated_ = true;
+  }
+
   bool run_stage(const StageConfig& stage) {
     std::string nets;
     if (!loaded_) together(ranks_, [&] { nets = "; " + begin_stage(stage, seed_, model_); });
@@ -524,18 +543,7 @@ class Run {
       loaded_.reset();
     }
     const std::int64_t total = total_steps(stage, pairs_.train().size());
-    callbacks_.message(join("stage ", stage.name, ": ", counted(total, "step"), " of ", stage.batch, " x ", stage.patch,
-                            "x", stage.patch, ", ", counted(pairs_.train().size(), "pair"), nets));
-    if (callbacks_.estimate && !estimated_ && ranks_.size() == 1) {
-      constexpr std::int64_t kFewestSteps = 200;  // a shorter run shows by itself how long it takes
-      try {
-        const std::string text = estimate(kFewestSteps, true);
-        if (!text.empty()) callbacks_.message(text);
-      } catch (const std::exception& error) {
-        callbacks_.message(join("how long the run takes cannot be estimated: ", error.what()));
-      }
-    }
-    estimated_ = true;
+    announce(stage, total, nets);
     const auto started = std::chrono::steady_clock::now();
     const std::int64_t first = state_.stage_step;
     double paused = 0;     // seconds spent on validation

@@ -424,6 +424,22 @@ TEST_CASE("resuming copes with what a killed run leaves") {
   CHECK_THAT(refused(config, out, true), Contains(state) && Contains("no older checkpoint"));
 }
 
+TEST_CASE("a finished run without its checkpoints is not trained again over its model") {
+  const TempDir dir;
+  put_scenes(dir / "data", 3);
+  const json config = config_of(dir / "data", {kDecom});
+  const std::string out = dir / "run", model = out + "/model.safetensors";
+  REQUIRE(train_silently(config, out));
+  const std::vector<std::uint8_t> before = slurp(model);
+  fs::remove_all(out + "/checkpoints");
+  CHECK_THAT(refused(config, out, true), Contains(out) && Contains("model.safetensors") && Contains("--out"));
+  CHECK(slurp(model) == before);
+  // Once it is elsewhere, the run begins at its start.
+  fs::remove(model);
+  CHECK(train_silently(config, out, true));
+  CHECK(slurp(model) == before);
+}
+
 TEST_CASE("a damaged checkpoint falls back to the one before, and says so") {
   const TempDir dir;
   put_scenes(dir / "data", 4);
