@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/config/config.h"
+#include "nets/data/places.h"
 
 namespace kind {
 namespace {
@@ -30,17 +31,7 @@ std::string last_name(const std::string& path) {
 std::string config_key(json config) {
   config.erase("seed");
   config.erase("tensorboard");
-  if (!config.contains("data") || !config["data"].is_object()) return config.dump();
-  json& data = config["data"];
-  data.erase("root");
-  data.erase("memory_mb");
-  if (data.contains("sources") && data["sources"].is_array()) {
-    for (json& source : data["sources"]) {
-      if (!source.is_object()) continue;
-      source.erase("root");
-      source.erase("split_file");
-    }
-  }
+  if (config.contains("data") && config["data"].is_object()) erase_places(config["data"]);
   return config.dump();
 }
 

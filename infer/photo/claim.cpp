@@ -11,7 +11,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -21,6 +20,7 @@
 #include <system_error>
 #include <thread>
 
+#include "core/base/hash.h"
 #include "core/base/quote.h"
 
 namespace kind {
@@ -158,11 +158,7 @@ fs::path Claim::path_of(const fs::path& result) {
   constexpr std::size_t kLongest = 230;  // file systems take 255 bytes
   std::string name = result.filename().string();
   if (name.size() > kLongest) {
-    std::uint64_t hash = 14695981039346656037u;  // FNV-1a
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-    char text[20];
-    std::snprintf(text, sizeof(text), "~%016llx", static_cast<unsigned long long>(hash));
-    name = name.substr(0, kLongest - 20) + text;
+    name = name.substr(0, kLongest - 20) + "~" + hash_text(fnv1a(name));
   }
   return result.parent_path() / ("." + name + ".kind-claim");
 }

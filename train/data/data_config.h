@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/config/config.h"
+#include "nets/data/places.h"
 
 /// The data section of kind-train's config (see train/trainer/config.h).
 namespace kind {
@@ -163,18 +164,5 @@ struct DataConfig {
 /// Applies the values of --data options to a config before it is parsed: DIR is the folder of a config without
 /// sources or with one; NAME=DIR that of a source. Throws Error naming the known sources.
 void set_data(nlohmann::json& config, const std::vector<std::string>& values);
-
-/// Removes the keys of a config's "data" that may differ between equal runs: locations of pictures, and memory.
-template <class Json>
-void erase_places(Json& data) {
-  data.erase("root");
-  data.erase("memory_mb");
-  if (!data.contains("sources") || !data["sources"].is_array()) return;
-  for (Json& source : data["sources"]) {
-    if (!source.is_object()) continue;
-    source.erase("root");
-    source.erase("split_file");
-  }
-}
 
 }  // namespace kind

@@ -9,6 +9,7 @@
 
 #include "core/base/count.h"
 #include "core/base/error.h"
+#include "core/base/hash.h"
 #include "core/base/random.h"
 #include "train/trainer/config.h"
 
@@ -20,17 +21,7 @@ using nlohmann::ordered_json;
 
 constexpr std::uint64_t kDrawStream = 0x53EE9;
 
-std::uint64_t hash_of(const std::string& text) {
-  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return mix64(hash);
-}
-
-std::string hexadecimal(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
+std::string key_of(const std::string& text) { return hash_text(mix64(fnv1a(text))); }
 
 /// A number as it would be typed: few digits, so that 0.1 times 10 is 1.
 double rounded(double value, int digits) {
@@ -68,7 +59,7 @@ std::vector<Change> changes_of(const SweepAxis& axis, const std::string& folder)
     }
   }
   if (const auto& random = axis.random) {
-    Random draws(static_cast<std::uint64_t>(random->seed), {kDrawStream, hash_of(axis.name)});
+    Random draws(static_cast<std::uint64_t>(random->seed), {kDrawStream, mix64(fnv1a(axis.name))});
     for (std::int64_t i = 0; i < random->count; ++i) {
       values.emplace_back(rounded(on_scale(random->scale, random->from, random->to, draws.uniform()), 10));
     }
@@ -174,7 +165,7 @@ void share_stages(SweepPlan& plan, const std::vector<ordered_json>& resolved_run
   std::vector<std::vector<std::string>> keys(plan.runs.size());  // of each run, by number of stages less one
   for (std::size_t r = 0; r < plan.runs.size(); ++r) {
     for (std::size_t n = 1; n < resolved_runs[r]["stages"].size(); ++n) {
-      keys[r].push_back(hexadecimal(hash_of(prefix_text(resolved_runs[r], n))));
+      keys[r].push_back(key_of(prefix_text(resolved_runs[r], n)));
       Prefix& prefix = prefixes.try_emplace(keys[r].back(), Prefix{n, 0, r}).first->second;
       ++prefix.users;
     }
@@ -237,7 +228,7 @@ void share_maps(SweepPlan& plan) {
   for (SweepTask& task : plan.runs) add(task);
   for (auto& [key, tasks] : groups) {
     if (tasks.size() < 2) continue;
-    for (SweepTask* task : tasks) task->maps = "shared/maps-" + hexadecimal(hash_of(key));
+    for (SweepTask* task : tasks) task->maps = "shared/maps-" + key_of(key);
   }
 }
 
@@ -479,7 +470,7 @@ ordered_json to_json(const SweepPlan& plan) {
     out["runs"].push_back({{"name", run.name},
                            {"point", plan.points[run.point].name},
                            {"seed", run.config["seed"]},
-                           {"config", hexadecimal(hash_of(config.dump()))}});
+                           {"config", key_of(config.dump())}});
   }
   return out;
 }

@@ -1,12 +1,13 @@
 #include "train/trainer/provenance.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 #include "core/base/count.h"
 #include "core/base/error.h"
+#include "core/base/hash.h"
 #include "core/base/random.h"
 #include "core/files/file.h"
 #include "core/kernels/kernels.h"
@@ -29,19 +30,6 @@ std::string compiler_name() {
 #endif
 }
 
-std::string hexadecimal(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
-
-void add_bytes(std::uint64_t& hash, const char* bytes, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i)
-    hash = (hash ^ static_cast<unsigned char>(bytes[i])) * 0x100000001b3u;  // FNV-1a
-}
-
-constexpr std::uint64_t kStart = 0xcbf29ce484222325u;
-
 ordered_json describe_source(const Pairs& pairs, const Pairs::Source& source, std::uint64_t& all) {
   const std::size_t count = source.folder.pairs.size();
   std::uint64_t pixels = count, split = 0;
@@ -50,19 +38,17 @@ ordered_json describe_source(const Pairs& pairs, const Pairs::Source& source, st
     split = mix64(split ^ part->size());
     for (const std::size_t index : *part) {
       const std::string& stem = source.folder.pairs[index - source.first].stem;
-      std::uint64_t name = kStart;
-      add_bytes(name, stem.data(), stem.size());
-      split = mix64(split ^ name);
+      split = mix64(split ^ fnv1a(stem));
     }
   }
   all = mix64(all ^ pixels);
   return {{"name", source.config.name},
-          {"hash", hexadecimal(pixels)},
+          {"hash", hash_text(pixels)},
           {"pairs", count},
           {"train", source.train.size()},
           {"validation", source.validation.size()},
           {"test", source.test.size()},
-          {"split", hexadecimal(split)},
+          {"split", hash_text(split)},
           {"dark", source.config.synthesize ? "camera model" : "files"}};
 }
 
@@ -77,15 +63,14 @@ ordered_json make_provenance(const TrainConfig& config, const Pairs& pairs) {
   std::uint64_t all = 0;
   ordered_json sources = ordered_json::array();
   for (const Pairs::Source& source : pairs.sources()) sources.push_back(describe_source(pairs, source, all));
-  provenance["data"] = {{"hash", hexadecimal(all)}, {"pairs", pairs.all().size()}, {"sources", std::move(sources)}};
+  provenance["data"] = {{"hash", hash_text(all)}, {"pairs", pairs.all().size()}, {"sources", std::move(sources)}};
   provenance["init"] = ordered_json::object();
   for (const StageConfig& stage : config.stages) {
     std::error_code ignored;  // a stage that was begun before a stop does not need its file any more
     if (!stage.init || !std::filesystem::exists(*stage.init, ignored)) continue;
     const std::vector<std::uint8_t> bytes = read_file(*stage.init);
-    std::uint64_t hash = kStart;
-    add_bytes(hash, reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    provenance["init"][stage.name] = hexadecimal(mix64(hash));
+    const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    provenance["init"][stage.name] = hash_text(mix64(fnv1a(content)));
   }
   return provenance;
 }
