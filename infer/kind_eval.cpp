@@ -181,8 +181,11 @@ EvalReport plan(const Options& options, std::optional<Model<float>>& model, std:
   model = load_model<float>(report.scored);
   model->set_options({.exact = options.exact});
   check(model->decomposition.has_value(), report.scored, ": scoring needs a decomposition net, this model has none");
-  check(model->adjustment || options.stages, report.scored,
-        ": scoring needs an adjustment net, this model has none; --stages scores what nets there are");
+  const bool adjusts = std::any_of(names.begin(), names.end(), needs_adjustment);
+  check(model->adjustment || options.stages || !adjusts, report.scored,
+        ": scoring needs an adjustment net, this model has none; --protocol gt-light scores its reflectance, --stages "
+        "what "
+        "nets there are");
   if (options.stages) {
     report.ways = stages(*model);
     report.costs = stage_costs(*model);
