@@ -22,6 +22,7 @@
 #include "infer/eval/eval_page.h"
 #include "infer/eval/eval_report.h"
 #include "infer/eval/eval_table.h"
+#include "infer/eval/niqe_file.h"
 #include "nets/data/pair_folder.h"
 #include "nets/model_path.h"
 
@@ -31,7 +32,8 @@ using namespace kind;
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string model, results, data, split, split_file, out, niqe_model, fit_niqe, output, reference;
+  std::string model, results, strip_suffix, data, low, high, split, split_file, out, niqe_model, fit_niqe, output,
+      reference;
   std::vector<std::string> inputs;
   bool csv = false, markdown = false, latex = false;
   std::vector<std::string> protocols, metrics = default_metrics();
@@ -114,17 +116,21 @@ void check_sizes(const Files& files, std::vector<std::string>& problems) {
 /// The pairs to score. Every problem that their headers show is in one error.
 std::vector<Files> find_files(const Options& options) {
   const bool needs_low = options.results.empty() || wants(options, "loe");
-  const PairFolder folder = needs_low ? find_pairs(options.data) : find_bright(options.data);
+  const PairPatterns patterns{options.low, options.high};
+  // Where only bright pictures are needed, the pattern of the dark ones still says what pairs are called.
+  const bool pairs = needs_low || !patterns.low.empty();
+  const PairFolder folder = pairs ? find_pairs(options.data, patterns) : find_bright(options.data, patterns);
   check_no_problems(folder.root, folder.problems);
   std::vector<Files> chosen;
   for (const std::size_t i : chosen_pairs(folder, options.split, options.split_file)) {
-    chosen.push_back({folder.pairs[i].stem, folder.pairs[i].low, folder.pairs[i].high, ""});
+    chosen.push_back({folder.pairs[i].stem, needs_low ? folder.pairs[i].low : "", folder.pairs[i].high, ""});
   }
   std::vector<std::string> problems;
   if (!options.results.empty()) {
     std::set<std::string> names;
     for (const PairFolder::Pair& pair : folder.pairs) names.insert(pair.stem);
-    std::map<std::string, std::string> results = pictures_by_stem(options.results, names, problems);
+    std::map<std::string, std::string> results =
+        pictures_by_stem(options.results, names, problems, options.strip_suffix);
     for (Files& files : chosen) {
       files.result = results[files.stem];
       if (files.result.empty()) problems.push_back(files.stem + ": there is no result for it in " + options.results);
@@ -150,16 +156,15 @@ EvalReport plan(const Options& options, std::optional<Model<float>>& model, std:
   report.data = options.data;
   report.split = options.split;
   for (const std::string& name : options.metrics) report.metrics.push_back(find_metric(name));
-  check(
-      !wants(options, "niqe") || !options.niqe_model.empty(),
-      "--metrics: niqe compares with a model of good photographs, expected --niqe-model FILE; kind-eval --fit-niqe DIR "
-      "-o FILE makes one from a folder of them");
+  check(!wants(options, "niqe") || !options.niqe_model.empty(),
+        "--metrics: niqe compares with a model of good photographs, expected --niqe-model FILE: the authors' "
+        "modelparameters.mat, or what kind-eval --fit-niqe DIR -o FILE makes from a folder of them");
   if (!options.niqe_model.empty()) {
-    niqe = parse_config<NiqeModel>(read_json_file(options.niqe_model), options.niqe_model);
+    niqe = read_niqe_model(options.niqe_model);
     for (Metric& metric : report.metrics) {
-      if (metric.name == "niqe") {
-        metric.what += join("; model ", options.niqe_model, " of ", counted(niqe->pictures.size(), "photograph"));
-      }
+      if (metric.name != "niqe") continue;
+      metric.what += "; model " + options.niqe_model;
+      if (!niqe->pictures.empty()) metric.what += " of " + counted(niqe->pictures.size(), "photograph");
     }
   }
   for (const std::string& name : names) {
@@ -230,16 +235,23 @@ void score(const std::optional<Model<float>>& model, const std::optional<NiqeMod
            const std::vector<Files>& pairs, EvalReport& report, EvalPage* page, const Done& done) {
   for (const Files& files : pairs) report.pairs.push_back(files.stem);
   for (const Files& files : pairs) {
-    const Tensor<float> high = to_tensor(read_image(files.high)), target = rounded(high);
+    const Image high_file = read_image(files.high);
+    const Tensor<float> high = to_tensor(high_file), target = file_values(high, high_file.bits);
     Tensor<float> low, low_values;
+    int bits = 8;  // of what is scored, as kind-infer writes it
     if (!files.low.empty()) {
-      low = to_tensor(read_image(files.low));
-      low_values = rounded(low);
+      const Image low_file = read_image(files.low);
+      bits = low_file.bits;
+      low = to_tensor(low_file);
+      low_values = file_values(low, bits);
       if (page) page->add(files.stem, "dark picture", "", low_values);
     }
-    Outputs outputs = model ? Outputs(*model, low, high) : Outputs(to_tensor(read_image(files.result)), high);
+    std::optional<Image> result;
+    if (!model) result = read_image(files.result);
+    if (result) bits = result->bits;
+    Outputs outputs = model ? Outputs(*model, low, high, bits) : Outputs(to_tensor(*result), high);
     for (const Way& way : report.ways) {
-      const Tensor<float> output = rounded(outputs.of(way.name));
+      const Tensor<float> output = file_values(outputs.of(way.name), bits);
       EvalRow row{files.stem, way.name, outputs.ratio(way.name), {}};
       Scored scored{output, target, low_values.defined() ? &low_values : nullptr, niqe ? &*niqe : nullptr};
       for (const Metric& metric : report.metrics) row.values.push_back(metric.measure(scored));
@@ -320,7 +332,7 @@ int fit_niqe_model(const Options& options) {
   for (const std::string& path : list_folder(options.fit_niqe)) {
     if (!has_picture_name(path) || !fs::is_regular_file(path, ignored)) continue;
     const std::vector<NiqeFeatures> own =
-        niqe_features(rounded(to_tensor(read_image(path))), form.patch, kNiqeSharpness);
+        niqe_features(file_values(to_tensor(read_image(path)), 8), form.patch, kNiqeSharpness);
     const std::string name = fs::path(path).filename().string();
     std::cerr << name << ": " << own.size() << (own.size() == 1 ? " sharp patch\n" : " sharp patches\n");
     if (own.empty()) continue;
@@ -345,6 +357,9 @@ void add_options(CLI::App& app, Options& options) {
                                         "with high/ by name without extension; protocols none and gt-mean")
                              ->excludes(model)
                              ->type_name("DIR");
+  app.add_option("--strip-suffix", options.strip_suffix,
+                 "End of the results' names to leave out: _kindle matches 1_kindle.png with 1.png")
+      ->type_name("TEXT");
   CLI::Option* inputs = app.add_option("inputs", options.inputs,
                                        "Several models, run folders, sweep folders and folders of results, to be "
                                        "compared in one table")
@@ -363,6 +378,12 @@ void add_options(CLI::App& app, Options& options) {
   for (CLI::Option* option : {csv, markdown, latex, reference}) option->needs(inputs);
   app.add_option("--data", options.data, "Folder with low/ and high/ (with --results only high/ is needed)")
       ->type_name("DIR");
+  app.add_option("--low", options.low,
+                 "Pattern of the dark pictures in --data, as the config's data.low: \"{name}_dark.*\"")
+      ->type_name("PATTERN");
+  app.add_option("--high", options.high,
+                 "Pattern of the bright pictures, as the config's data.high: \"{name}_bright.*\"")
+      ->type_name("PATTERN");
   app.add_option("--split", options.split, "Only the pairs that split.json lists under this name")
       ->check(CLI::IsMember({"train", "validation", "test"}));
   app.add_option("--split-file", options.split_file, "Split file to use instead of the folder's split.json")
@@ -380,7 +401,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--out", options.out,
                  "Also write eval.html, eval.json, eval-pictures.csv and eval-means.csv there, replacing existing ones")
       ->type_name("DIR");
-  app.add_option("--niqe-model", options.niqe_model, "Reference model of niqe, made by --fit-niqe")->type_name("FILE");
+  app.add_option("--niqe-model", options.niqe_model,
+                 "Reference model of niqe: the authors' modelparameters.mat, or a file made by --fit-niqe")
+      ->type_name("FILE");
   app.add_option("--fit-niqe", options.fit_niqe,
                  "Do not score; make a model for niqe from a folder of good photographs")
       ->type_name("DIR");
@@ -403,8 +426,8 @@ int run_command_line(int argc, char** argv) {
     fail(error.what(), "; see kind-eval --help");
   }
   // What comes from an unset variable of a script is no wish for the default.
-  for (const char* name : {"--model", "--results", "--data", "--split", "--split-file", "--reference", "--out",
-                           "--niqe-model", "--fit-niqe", "--output"}) {
+  for (const char* name : {"--model", "--results", "--strip-suffix", "--data", "--low", "--high", "--split",
+                           "--split-file", "--reference", "--out", "--niqe-model", "--fit-niqe", "--output"}) {
     const CLI::Option* option = app.get_option(name);
     check(!option->count() || !option->as<std::string>().empty(), name, ": expected a value, got an empty one");
   }
@@ -414,6 +437,9 @@ int run_command_line(int argc, char** argv) {
           "--fit-niqe: takes -o FILE alone, it scores nothing");
     return fit_niqe_model(options);
   }
+  check_patterns({options.low, options.high}, !options.results.empty() && options.low.empty(), "--low", "--high");
+  check(options.strip_suffix.empty() || !options.results.empty() || !options.inputs.empty(),
+        "--strip-suffix: is for results, named with --results");
   check(options.output.empty(), "-o is for --fit-niqe; results are written with --out DIR");
   check(options.inputs.empty() || (options.out.empty() && !options.stages),
         "--out and --stages are for one input, named with --model or --results");

@@ -162,18 +162,28 @@ float Meter::lights() const {
 }
 
 InputRange range_of_image(const Image& image, const InputConfig& config) {
-  check(image.channels == 3 && image.bits == 8 && !image.data.empty(), "picture: expected 8-bit RGB, got ",
-        image.channels, " channels of ", image.bits, " bits");
+  check(image.channels == 3 && !image.data.empty(), "picture: expected RGB, got ", image.channels, " channels");
   if (!config.stretch) return {};
-  std::uint64_t of_byte[256] = {};
-  for (const std::uint8_t byte : image.data) ++of_byte[byte];
+  const auto maximum = static_cast<std::size_t>(image.maximum()), steps = std::size_t{kSteps - 1} / maximum;
+  std::vector<std::uint64_t> of_sample(maximum + 1);
+  if (image.bits == 16) {
+    for (std::size_t i = 0; i < image.data.size(); i += 2) {
+      std::uint16_t sample;
+      std::memcpy(&sample, image.data.data() + i, sizeof sample);
+      ++of_sample[sample];
+    }
+  } else {
+    for (const std::uint8_t sample : image.data) ++of_sample[sample];
+  }
   if (config.outliers.value_or(0) == 0) {
-    const auto [low, high] = std::minmax_element(image.data.begin(), image.data.end());
-    const float first = static_cast<float>(*low) / 255.0f, last = static_cast<float>(*high) / 255.0f;
-    return {first, std::max(last - first, kSmallestSpan)};
+    std::size_t low = 0, high = maximum;
+    while (of_sample[low] == 0) ++low;
+    while (of_sample[high] == 0) --high;
+    const auto value = [&](std::size_t sample) { return static_cast<float>(sample) / static_cast<float>(maximum); };
+    return {value(low), std::max(value(high) - value(low), kSmallestSpan)};
   }
   std::vector<std::uint64_t> counts(kSteps);
-  for (std::size_t i = 0; i < 256; ++i) counts[257 * i] = of_byte[i] * (kSteps - 1);
+  for (std::size_t i = 0; i <= maximum; ++i) counts[steps * i] = of_sample[i] * (kSteps - 1);
   return range_between(counts, *config.outliers);
 }
 

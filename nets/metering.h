@@ -66,7 +66,7 @@ class Meter {
   float low_ = 1, high_ = 0;
 };
 
-/// The range to stretch of an 8-bit RGB picture, as Meter::range(). Throws Error for other pictures.
+/// The range to stretch of an RGB picture of 8 or 16 bits, as Meter::range(). Throws Error for other pictures.
 InputRange range_of_image(const Image& image, const InputConfig& config);
 
 /// The measurements of a picture before it is enhanced.

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/files/file.h"
@@ -51,8 +52,8 @@ void listen_to_signals() {
 struct Options {
   std::string config, out;
   std::vector<std::string> set, data;
-  bool no_estimate = false, retry_failed = false, resume = false, dry_run = false, reference = false,
-       sweep_reference = false, profile = false;
+  bool skip_unusable = false, no_estimate = false, retry_failed = false, resume = false, dry_run = false,
+       reference = false, sweep_reference = false, profile = false;
   std::int64_t seed = -1, batches = 8;
   int threads = 0, jobs = 1;
   std::string sweep, emit, branch_from, share_maps, export_to;
@@ -101,6 +102,19 @@ class Console {
     }
   }
 
+  /// While pairs are checked: at once on a terminal, elsewhere a line where it takes long.
+  void checking(std::size_t done, std::size_t all) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool last = done == all;
+    if (now >= next_ ? terminal_ || !last : open_ && last) {
+      std::cerr << (terminal_ ? "\r" : "") << "checking " << counted(all, "pair") << ": " << 100 * done / all << " %"
+                << (terminal_ ? "\033[K" : "\n") << std::flush;
+      next_ = now + (terminal_ ? std::chrono::milliseconds(100) : kLinesApart);
+      open_ = terminal_;
+    }
+    if (last) close();
+  }
+
   void message(const std::string& text) {
     close();
     std::cerr << text << std::endl;
@@ -112,14 +126,17 @@ class Console {
   }
 
  private:
+  static constexpr std::chrono::milliseconds kQuiet{3000}, kLinesApart{10000};
   bool terminal_, open_ = false;
+  std::chrono::steady_clock::time_point next_ =
+      std::chrono::steady_clock::now() + (terminal_ ? std::chrono::milliseconds(500) : kQuiet);
   std::map<std::string, std::int64_t> every_;
 };
 
 /// --profile-losses: tables on stdout and, with --out, the figures in OUT/profile.json.
-int profile(const Options& options, const TrainConfig& config) {
-  const std::vector<StageProfile> stages =
-      profile_losses(config, options.batches, [](const std::string& text) { std::cerr << text << std::endl; });
+int profile(const Options& options, const TrainConfig& config, const PairsOptions& pairs) {
+  const std::vector<StageProfile> stages = profile_losses(
+      config, options.batches, [](const std::string& text) { std::cerr << text << std::endl; }, pairs);
   if (!options.out.empty()) {
     std::error_code error;
     std::filesystem::create_directories(options.out, error);
@@ -139,10 +156,10 @@ int signal_of(Communicator& ranks) {
 }
 
 /// Trains, or goes on, until the run is finished, out of time or stopped by a signal.
-int run_training(const Options& options, const TrainConfig& config, Communicator& ranks) {
+int run_training(const Options& options, const TrainConfig& config, Console& console, const PairsOptions& pairs,
+                 Communicator& ranks) {
   const std::string out =
       options.out.empty() ? "runs/" + std::filesystem::path(options.config).stem().string() : options.out;
-  Console console(config);
   const auto started = std::chrono::steady_clock::now();
   const auto out_of_time = [&] {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
@@ -150,7 +167,7 @@ int run_training(const Options& options, const TrainConfig& config, Communicator
   };
   const TrainCallbacks callbacks{[&](const TrainProgress& p) { console.progress(p); },
                                  [&](const std::string& text) { console.message(text); },
-                                 [&] { return stop_signal != 0 || out_of_time(); }, !options.no_estimate};
+                                 [&] { return stop_signal != 0 || out_of_time(); }, !options.no_estimate, pairs};
   listen_to_signals();
   bool finished = false;
   try {
@@ -195,19 +212,22 @@ int run(const Options& options, MissingPlaces& missing, Communicator& ranks) {
           "only training itself runs on several ranks; start this without mpirun");
     config = read_config(options, missing);
   });
+  Console console(config);
+  const PairsOptions pairs{[&](std::size_t done, std::size_t all) { console.checking(done, all); }, cache_folder()};
   if (options.dry_run) {
-    const std::string plan = plan_training(config, !options.no_estimate);
+    const std::string plan = plan_training(config, !options.no_estimate, pairs);
     std::cout << to_json(config).dump(2) << std::endl;
     std::cerr << plan << std::endl;
     return kExitDone;
   }
-  if (options.profile) return profile(options, config);
+  if (options.profile) return profile(options, config, pairs);
   if (!options.export_to.empty()) {
-    export_pairs(config, options.export_to, [](const std::string& text) { std::cerr << text << std::endl; });
+    export_pairs(
+        config, options.export_to, [](const std::string& text) { std::cerr << text << std::endl; }, pairs);
     std::cout << options.export_to << std::endl;
     return kExitDone;
   }
-  return run_training(options, config, ranks);
+  return run_training(options, config, console, pairs, ranks);
 }
 
 /// --sweep: lists, writes a script for, or carries out many runs.
@@ -270,6 +290,8 @@ void add_options(CLI::App& app, Options& options) {
       ->type_name("PATH=JSON")
       ->take_all()
       ->allow_extra_args(false);
+  app.add_flag("--skip-unusable", options.skip_unusable,
+               "Train without the pairs that fail the check, and list them (data.skip_unusable)");
   app.add_flag("--resume", options.resume,
                "Continue from the last checkpoint in the run's folder; start if there is none");
   app.add_option("--seed", options.seed, "Seed of all random numbers")
@@ -396,6 +418,7 @@ int main(int argc, char** argv) {
         "Print version, kernel sets, picture types and MPI");
     add_options(app, options);
     app.parse(argc, argv);
+    if (options.skip_unusable) options.set.push_back("data.skip_unusable=true");
     return carry_out(app, options, ranks);
   } catch (const CLI::Success& done) {
     return app.exit(done);

@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/ops/elementwise.h"
+#include "losses/metrics/metrics.h"
 #include "losses/metrics/psnr.h"
 
 namespace kind {
@@ -122,12 +123,8 @@ std::vector<Cost> stage_costs(const Model<float>& model) {
   return there;
 }
 
-Tensor<float> rounded(const Tensor<float>& picture) {
-  return mapped(picture, [](float v) { return std::floor(255.0f * std::clamp(v, 0.0f, 1.0f) + 0.5f); });
-}
-
-Outputs::Outputs(const Model<float>& model, const Tensor<float>& low, const Tensor<float>& high)
-    : model_(&model), low_(&low), high_(&high) {}
+Outputs::Outputs(const Model<float>& model, const Tensor<float>& low, const Tensor<float>& high, int bits)
+    : model_(&model), low_(&low), high_(&high), bits_(bits) {}
 
 Outputs::Outputs(const Tensor<float>& result, const Tensor<float>& high) : high_(&high), automatic_(result) {}
 
@@ -168,9 +165,9 @@ double Outputs::true_ratio() {
 /// The ratio with the highest PSNR: the best of a coarse grid and of the ratios that the protocols use, made better by
 /// golden sections between its neighbours. So it is never worse than those.
 double Outputs::best_ratio(const Tensor<float>& reflectance) {
-  const Tensor<float> target = rounded(*high_);
+  const Tensor<float> target = file_values(*high_, bits_);
   const auto score = [&](double log_ratio) {
-    return psnr_rgb(rounded(product(reflectance, adjusted(std::exp(log_ratio)))), target);
+    return psnr_rgb(file_values(product(reflectance, adjusted(std::exp(log_ratio))), bits_), target);
   };
   const double step = std::log(2.0);
   std::vector<double> grid = {std::log(true_ratio()), std::log(automatic_ratio_)};

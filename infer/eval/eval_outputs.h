@@ -37,8 +37,8 @@ std::vector<Cost> stage_costs(const Model<float>& model);
 /// several protocols or stages need are computed once.
 class Outputs {
  public:
-  /// All three outlive this.
-  Outputs(const Model<float>& model, const Tensor<float>& low, const Tensor<float>& high);
+  /// All three outlive this. Outputs are files of `bits`, 8 or 16.
+  Outputs(const Model<float>& model, const Tensor<float>& low, const Tensor<float>& high, int bits = 8);
   /// For another program's result: protocols none and gt-mean only.
   Outputs(const Tensor<float>& result, const Tensor<float>& high);
 
@@ -61,13 +61,11 @@ class Outputs {
 
   const Model<float>* model_ = nullptr;
   const Tensor<float>*low_ = nullptr, *high_ = nullptr;
+  int bits_ = 8;
   std::optional<PictureNets::Parts> low_maps_, high_maps_;
   Tensor<float> automatic_, restored_;
   double automatic_ratio_ = 0;
   std::map<std::string, double> ratios_;
 };
-
-/// The values of the 8-bit picture, 0..255, that a file of `picture` would hold.
-Tensor<float> rounded(const Tensor<float>& picture);
 
 }  // namespace kind

@@ -1,6 +1,7 @@
 #include "losses/metrics/metrics.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/error.h"
 #include "core/base/quote.h"
@@ -56,6 +57,17 @@ const std::vector<Metric>& all_metrics() {
        niqe_of},
   };
   return all;
+}
+
+Tensor<float> file_values(const Tensor<float>& picture, int bits) {
+  check(bits == 8 || bits == 16, "file_values: expected 8 or 16 bits, got ", bits);
+  Tensor<float> values(picture.shape());
+  for (std::int64_t i = 0; i < values.size(); ++i) {
+    const float value = std::clamp(picture[i], 0.0f, 1.0f);
+    values[i] = bits == 8 ? std::floor(255.0f * value + 0.5f)
+                          : static_cast<float>(std::floor(65535.0 * static_cast<double>(value) + 0.5) / 257);
+  }
+  return values;
 }
 
 const LabPair& colors(Scored& pictures) {

@@ -11,7 +11,7 @@
 /// The metrics by name: kind-eval, validation and the reports of runs go over one table of them.
 namespace kind {
 
-/// What metrics are taken of: values 0..255 of 8-bit pictures [1, 3, h, w] of one size.
+/// What metrics are taken of: values 0..255 of pictures [1, 3, h, w] of one size, as file_values gives them.
 struct Scored {
   const Tensor<float>& output;
   const Tensor<float>& target;
@@ -19,6 +19,10 @@ struct Scored {
   const NiqeModel* niqe = nullptr;     // of niqe alone
   std::optional<LabPair> lab = {};     // made by the first metric of colour, for all of them; colors() gives it
 };
+
+/// The values, as 0..255, that a file of `picture` (values 0..1; others are clipped) with samples of 8 or 16 bits would hold:
+/// floor(255 x + 0.5), or floor(65535 x + 0.5) / 257.
+Tensor<float> file_values(const Tensor<float>& picture, int bits);
 
 /// Both pictures in CIELAB.
 const LabPair& colors(Scored& pictures);

@@ -3,6 +3,7 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/base/error.h"
 #include "losses/metrics/psnr.h"
@@ -77,30 +78,78 @@ Plane normalise(Plane& picture) {
   return deviations;
 }
 
+/// Keys' cubic convolution (IEEE Transactions on Acoustics, Speech, and Signal Processing 29, 1981) with a = -1/2.
+double cubic(double x) {
+  const double t = std::abs(x);
+  if (t <= 1) return (1.5 * t - 2.5) * t * t + 1;
+  return t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0;
+}
+
+/// Half the size by cubic interpolation, stretched by 2 against aliasing: 8 taps a direction, symmetric at the edges.
 Plane halved(const Plane& in) {
-  Plane out = make_plane(in.height / 2, in.width / 2);
+  constexpr std::int64_t kTaps = 8;
+  std::array<double, kTaps> taps{};
+  double sum = 0;
+  for (std::int64_t k = 0; k < kTaps; ++k) {
+    sum += taps[static_cast<std::size_t>(k)] = cubic((static_cast<double>(k) - 3.5) / 2);
+  }
+  for (double& tap : taps) tap /= sum;
+  const auto mirrored = [](std::int64_t i, std::int64_t count) {
+    return i < 0 ? -1 - i : i >= count ? 2 * count - 1 - i : i;
+  };
+  Plane rows = make_plane(in.height / 2, in.width), out = make_plane(in.height / 2, in.width / 2);
+  for (std::int64_t y = 0; y < rows.height; ++y) {
+    for (std::int64_t x = 0; x < in.width; ++x) {
+      double value = 0;
+      for (std::int64_t k = 0; k < kTaps; ++k) {
+        value += taps[static_cast<std::size_t>(k)] * in.at(mirrored(2 * y + k - 3, in.height), x);
+      }
+      rows.at(y, x) = value;
+    }
+  }
   for (std::int64_t y = 0; y < out.height; ++y) {
     for (std::int64_t x = 0; x < out.width; ++x) {
-      out.at(y, x) =
-          (in.at(2 * y, 2 * x) + in.at(2 * y, 2 * x + 1) + in.at(2 * y + 1, 2 * x) + in.at(2 * y + 1, 2 * x + 1)) / 4;
+      double value = 0;
+      for (std::int64_t k = 0; k < kTaps; ++k) {
+        value += taps[static_cast<std::size_t>(k)] * rows.at(y, mirrored(2 * x + k - 3, in.width));
+      }
+      out.at(y, x) = value;
     }
   }
   return out;
 }
 
-/// Gamma(2/a)^2 / (Gamma(1/a) Gamma(3/a)): E|x|^2 / E x^2 of a generalised Gaussian of shape a; grows with a.
-double moment_ratio(double shape) {
-  const double g2 = std::tgamma(2 / shape);
-  return g2 * g2 / (std::tgamma(1 / shape) * std::tgamma(3 / shape));
-}
+/// The shapes that a fit chooses from, 0.2, 0.201 ... 10, and E|x|^2 / E x^2 of a generalised Gaussian of each:
+/// Gamma(2/a)^2 / (Gamma(1/a) Gamma(3/a)), which grows with a.
+struct Shapes {
+  static constexpr int kFirst = 200, kLast = 10000;  // in thousandths
+  std::vector<double> ratios;
+
+  Shapes() {
+    for (int i = kFirst; i <= kLast; ++i) {
+      const double shape = value(static_cast<std::size_t>(i - kFirst)), g2 = std::tgamma(2 / shape);
+      ratios.push_back(g2 * g2 / (std::tgamma(1 / shape) * std::tgamma(3 / shape)));
+    }
+  }
+  static double value(std::size_t index) { return static_cast<double>(kFirst + index) / 1000; }
+
+  /// The shape whose ratio is nearest.
+  double of(double ratio) const {
+    const auto above = std::lower_bound(ratios.begin(), ratios.end(), ratio);
+    auto at = static_cast<std::size_t>(above - ratios.begin());
+    if (at == ratios.size() || (at > 0 && ratio - ratios[at - 1] <= ratios[at] - ratio)) --at;
+    return value(at);
+  }
+};
 
 struct Fit {
   double shape, left, right;
 };
 
 /// An asymmetric generalised Gaussian by its moments (Lasmar, Stitou and Berthoumieu, "Multiscale skewed heavy tailed
-/// model for texture analysis", ICIP 2009); the shape is looked for in 0.2..10. Nothing where a side is empty.
+/// model for texture analysis", ICIP 2009). Nothing where a side is empty.
 std::optional<Fit> fit_gaussian(const std::vector<double>& values) {
+  static const Shapes shapes;
   double left = 0, right = 0, magnitudes = 0;
   std::int64_t lefts = 0, rights = 0;
   for (const double v : values) {
@@ -118,13 +167,7 @@ std::optional<Fit> fit_gaussian(const std::vector<double>& values) {
   left = std::sqrt(left / static_cast<double>(lefts));
   right = std::sqrt(right / static_cast<double>(rights));
   const double g = left / right, g2 = g * g;
-  const double wanted = mean * mean / square * (g2 * g + 1) * (g + 1) / ((g2 + 1) * (g2 + 1));
-  double low = 0.2, high = 10;
-  for (int i = 0; i < 40; ++i) {
-    const double middle = (low + high) / 2;
-    (moment_ratio(middle) < wanted ? low : high) = middle;
-  }
-  const double shape = (low + high) / 2;
+  const double shape = shapes.of(mean * mean / square * (g2 * g + 1) * (g + 1) / ((g2 + 1) * (g2 + 1)));
   const double scale = std::sqrt(std::tgamma(1 / shape) / std::tgamma(3 / shape));
   return Fit{shape, left * scale, right * scale};
 }
@@ -135,9 +178,12 @@ bool patch_features(const Plane& n, std::int64_t top, std::int64_t left, std::in
   std::vector<double> values;
   for (const auto& [down, across] : kShifts) {
     values.clear();
-    for (std::int64_t y = top; y < top + side - down; ++y) {
-      for (std::int64_t x = left + (across < 0 ? 1 : 0); x < left + side - (across > 0 ? 1 : 0); ++x) {
-        values.push_back(down == 0 && across == 0 ? n.at(y, x) : n.at(y, x) * n.at(y + down, x + across));
+    for (std::int64_t y = 0; y < side; ++y) {
+      for (std::int64_t x = 0; x < side; ++x) {
+        // Neighbours beyond an edge of the patch are those at its other edge.
+        const std::int64_t other_y = (y + down) % side, other_x = (x + across + side) % side;
+        const double value = n.at(top + y, left + x);
+        values.push_back(down == 0 && across == 0 ? value : value * n.at(top + other_y, left + other_x));
       }
     }
     const std::optional<Fit> fit = fit_gaussian(values);
@@ -174,6 +220,8 @@ Gaussian gaussian_of(const std::vector<NiqeFeatures>& features) {
 }  // namespace
 
 void NiqeModel::validate(const std::string& path) const {
+  check(format == 2, key_path(path, "format"), ": expected 2, got ", format,
+        "; features were defined otherwise then: make the model again with kind-eval --fit-niqe");
   check(patch % 2 == 0, key_path(path, "patch"), ": expected an even number, got ", patch);
   check(mean.size() == kNiqeFeatures, key_path(path, "mean"), ": expected ", kNiqeFeatures, " numbers, got ",
         mean.size());
@@ -187,10 +235,19 @@ std::vector<NiqeFeatures> niqe_features(const Tensor<float>& rgb, std::int64_t p
   check(patch >= 16 && patch % 2 == 0, "niqe: expected an even patch of at least 16, got ", patch);
   const std::int64_t rows = rgb.shape()[2] / patch, columns = rgb.shape()[3] / patch;
   if (rows == 0 || columns == 0) return {};
-  const Tensor<double> gray = gray_bt601(rgb);
   Plane full = make_plane(rows * patch, columns * patch);
+  const std::int64_t pixels = rgb.shape()[2] * rgb.shape()[3];
   for (std::int64_t y = 0; y < full.height; ++y) {
-    for (std::int64_t x = 0; x < full.width; ++x) full.at(y, x) = gray[y * rgb.shape()[3] + x];
+    for (std::int64_t x = 0; x < full.width; ++x) {
+      // The luminance of YIQ, of 8-bit values to an 8-bit value, as the authors' program has it of MATLAB's rgb2gray.
+      constexpr double kWeights[] = {0.298936021293775, 0.587043074451121, 0.114020904255103};
+      double gray = 0.5;
+      for (std::int64_t c = 0; c < 3; ++c) {
+        const double value = std::floor(static_cast<double>(rgb[c * pixels + y * rgb.shape()[3] + x]) + 0.5);
+        gray += kWeights[c] * value;
+      }
+      full.at(y, x) = std::floor(gray);
+    }
   }
   Plane half = halved(full);
   const Plane deviations = normalise(full);
@@ -255,7 +312,8 @@ std::optional<double> niqe(const Tensor<float>& rgb, const NiqeModel& model) {
   }
   // Directions in which neither varies say nothing; the rest are the pseudo-inverse.
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(middle);
-  const double smallest = 1e-12 * solver.eigenvalues()[kCount - 1];
+  const double smallest =
+      static_cast<double>(kNiqeFeatures) * std::numeric_limits<double>::epsilon() * solver.eigenvalues()[kCount - 1];
   const Eigen::VectorXd turned = solver.eigenvectors().transpose() * difference;
   double sum = 0;
   for (Eigen::Index i = 0; i < kCount; ++i) {

@@ -20,7 +20,7 @@ using NiqeFeatures = std::array<double, kNiqeFeatures>;
 /// The model of good photographs: a Gaussian over the features of their sharp patches. Figures of different models are
 /// not comparable.
 struct NiqeModel {
-  std::int64_t format = 1;
+  std::int64_t format = 2;
   std::int64_t patch = 96;
   std::vector<std::string> pictures;
   std::int64_t patches = 0;
@@ -29,7 +29,7 @@ struct NiqeModel {
 
   template <class V>
   void fields(V& v) {
-    v.field("format", format, "Version of this description.", between(1, 1), kRequired);
+    v.field("format", format, "Version of this description, 2.", at_least(1), kRequired);
     v.field("patch", patch, "Side of a patch in pixels; even.", between(16, 4096), kRequired);
     v.field("pictures", pictures, "Names of the photographs that the model was made from.", kRequired);
     v.field("patches", patches, "How many sharp patches they had.", at_least(1), kRequired);
@@ -40,10 +40,11 @@ struct NiqeModel {
 };
 
 /// The features of the patches, side by side from the top left, of a picture [1, 3, h, w] of values 0..255, taken of
-/// its BT.601 gray. At full size and at half, with local means m and deviations s by a Gaussian window of 7 x 7 (sigma
-/// 7/6, edges replicated), n = (x - m) / (s + 1): the shape and mean scale of an asymmetric generalised Gaussian fitted
-/// to n, then shape, mean, left and right scale of those fitted to the products of n with its right, lower, lower right
-/// and lower left neighbour. Patches without contrast are left out, and so are those whose mean s is at most
+/// its gray rounded to 8 bits. At full size and at half (cubic interpolation with anti-aliasing), with local means m and
+/// deviations s by a Gaussian window of 7 x 7 (sigma 7/6, edges replicated), n = (x - m) / (s + 1): the shape and mean scale
+/// of an asymmetric generalised Gaussian fitted to n, then shape, mean, left and right scale of those fitted to the products
+/// of n with its right, lower, lower right and lower left neighbour in the patch, whose opposite edges are neighbours.
+/// Patches without contrast are left out, and so are those whose mean s is at most
 /// `sharpness` times the sharpest patch's. Empty where the picture is smaller than a patch. Throws Error for another
 /// shape, or an odd patch.
 std::vector<NiqeFeatures> niqe_features(const Tensor<float>& rgb, std::int64_t patch, double sharpness = 0);

@@ -17,6 +17,7 @@
 #include "tests/nets/bundle_writer.h"
 #include "tests/support/dng.h"
 #include "tests/support/jpeg.h"
+#include "tests/support/mat.h"
 #include "tests/support/metadata.h"
 #include "tests/support/pictures.h"
 
@@ -133,6 +134,14 @@ void put_written(const Seeds& seeds, const std::string& exif) {
   }
 }
 
+void put_matrices(const Seeds& seeds) {
+  const std::string plain = mat_variable("mu_prisparam", 2, 3, mat_doubles({1, 2, 3, 4, 5, -0.1}));
+  seeds.put("plain", mat_header() + plain);
+  seeds.put("packed", mat_header() + mat_packed(plain) + mat_variable("t", 1, 1, mat_element(4, "a\0"s), 4));
+  seeds.put("small", mat_header() + mat_variable("m", 3, 1, number(2 | 3u << 16, 4, true) + "\1\2\3\0"s));
+  seeds.put("big", mat_header(false) + mat_variable("m", 1, 2, mat_doubles({0.5, -7}, false), 6, false));
+}
+
 /// Three frames, with and without alpha.
 void put_animations(const Seeds& seeds) {
   for (const ImageFormat format : {ImageFormat::kPng, ImageFormat::kWebp}) {
@@ -246,8 +255,10 @@ void put_metadata(const Seeds& seeds) {
 }
 
 void put_videos(const Seeds& seeds) {
-  for (const char* kind : {"420jpeg", "420mpeg2", "420paldv", "422", "444", "mono", "420p10", "422p12", "444p16", "mono9"}) {
-    const Y4mHeader header = parse_y4m_header("seed", join("YUV4MPEG2 W5 H3 F30:1 Ip A1:1 C", kind, " XCOLORRANGE=FULL"));
+  for (const char* kind :
+       {"420jpeg", "420mpeg2", "420paldv", "422", "444", "mono", "420p10", "422p12", "444p16", "mono9"}) {
+    const Y4mHeader header =
+        parse_y4m_header("seed", join("YUV4MPEG2 W5 H3 F30:1 Ip A1:1 C", kind, " XCOLORRANGE=FULL"));
     const int channels = header.sampling == Y4mHeader::Sampling::kMono ? 1 : 3;
     std::string stream = header.line + "\n";
     for (const char* parameters : {"", " Xnext"}) {
@@ -352,6 +363,7 @@ int main(int argc, char** argv) {
     put_pictures({folder, "picture"});
     put_metadata({folder, "metadata"});
     put_videos({folder, "y4m"});
+    put_matrices({folder, "mat"});
     put_arrays({folder, "npy"});
     put_safetensors({folder, "safetensors"});
     put_checkpoints({folder, "tensorflow"});

@@ -8,15 +8,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <tuple>
 
 #include "core/config/config.h"
 #include "losses/metrics/color.h"
+#include "losses/metrics/metrics.h"
 #include "losses/metrics/psnr.h"
 #include "losses/metrics/ssim.h"
 #include "nets/photograph.h"
 #include "tests/support/faults.h"
+#include "tests/support/mat.h"
 #include "tests/support/pictures.h"
 #include "tests/support/reference.h"
 
@@ -535,6 +538,109 @@ TEST_CASE("kind-eval: a model for niqe from a folder of photographs") {
   }
   CHECK(figure(fixture.run("--split train --metrics niqe --protocol input --niqe-model '" + file + "'").second, "input",
                "niqe") < 20);
+}
+
+TEST_CASE("kind-eval: the authors' model for niqe, a MAT-file") {
+  const Fixture fixture;
+  for (const char* side : {"/low/1.png", "/high/1.png"}) {
+    write_image(fixture.data + side, test_picture(300, 200, 3), ImageFormat::kPng);
+  }
+  // What is in the JSON of another model as the authors' two variables: the figure is the same.
+  const std::vector<NiqeFeatures> features = niqe_features(file_values(to_tensor(test_picture(900, 700, 3)), 8), 96);
+  const NiqeModel model = fit_niqe(features, 96, {"a"});
+  fixture.dir.put("niqe.json", to_json(model).dump());
+  std::vector<double> columns;
+  for (std::size_t k = 0; k < kNiqeFeatures; ++k) {
+    for (std::size_t i = 0; i < kNiqeFeatures; ++i) columns.push_back(model.covariance[i][k]);
+  }
+  const auto put = [&](const std::string& name, const std::vector<double>& mean, std::size_t side) {
+    fixture.dir.put(name,
+                    mat_header() + mat_packed(mat_variable("mu_prisparam", 1, mean.size(), mat_doubles(mean))) +
+                        mat_packed(mat_variable("cov_prisparam", side, columns.size() / side, mat_doubles(columns))));
+  };
+  put("niqe.mat", model.mean, 36);
+  const auto run = [&](const std::string& name) {
+    return fixture.run("--split train --metrics niqe --protocol input --niqe-model '" + (fixture.dir / name) + "'");
+  };
+  CHECK(figure(run("niqe.mat"), "input", "niqe") == figure(run("niqe.json"), "input", "niqe"));
+  const auto failure = [&](const std::string& name) {
+    const auto [code, text] = run(name);
+    CHECK(code == 2);
+    CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+    return text;
+  };
+  put("wide.mat", model.mean, 18);
+  CHECK_THAT(failure("wide.mat"), Contains("cov_prisparam: expected 36 x 36 numbers, got 18 x 72"));
+  put("short.mat", {1, 2}, 36);
+  CHECK_THAT(failure("short.mat"), Contains("mu_prisparam: expected 1 x 36 numbers, got 1 x 2"));
+  std::vector<double> nan = model.mean;
+  nan[5] = std::numeric_limits<double>::quiet_NaN();
+  put("nan.mat", nan, 36);
+  CHECK_THAT(failure("nan.mat"), Contains("mu_prisparam: a number is not finite"));
+  columns[1] += 1;
+  put("skew.mat", model.mean, 36);
+  CHECK_THAT(failure("skew.mat"), Contains("cov_prisparam: it is not symmetric"));
+  fixture.dir.put("none.mat", mat_header());
+  CHECK_THAT(failure("none.mat"), Contains("it has no matrix mu_prisparam"));
+  fixture.dir.put("text.mat", "no model");
+  CHECK_THAT(failure("text.mat"), Contains("text.mat as a MAT-file"));
+}
+
+TEST_CASE("kind-eval: results with a suffix, pairs by pattern") {
+  const Fixture f;
+  const std::string results = f.dir / "results";
+  fs::create_directories(results);
+  for (const char* name : {"1", "2", "3"}) {
+    fs::copy_file(f.data + "/low/" + name + ".png", results + "/" + name + "_kindle.png");
+    fs::copy_file(f.data + "/low/" + name + ".png", f.dir / (name + std::string("_dark.png")));
+    fs::copy_file(f.data + "/high/" + name + ".png", f.dir / (name + std::string("_bright.png")));
+  }
+  const auto run = [&](const std::string& arguments) {
+    const std::string command = "timeout 120 '" KIND_EVAL_PROGRAM "' --metrics psnr " + arguments + " >'" +
+                                (f.dir / "out") + "' 2>&1 </dev/null";
+    const int status = std::system(command.c_str());
+    const std::vector<std::uint8_t> text = slurp(f.dir / "out");
+    return std::pair{WIFEXITED(status) ? WEXITSTATUS(status) : -1, std::string(text.begin(), text.end())};
+  };
+  const double expected = figure(f.run("--metrics psnr --protocol input"), "input", "psnr");
+  const std::string pairs = " --data '" + f.data + "' ";
+  const std::string patterns = " --data '" + f.dir.path() + "' --low '{name}_dark.png' --high '{name}_bright.png' ";
+  for (const std::string& data : {pairs, patterns}) {
+    CHECK(figure(run("--results '" + results + "' --strip-suffix _kindle" + data), "none", "psnr") == expected);
+  }
+  CHECK(figure(run("--model '" + f.model_path + "' --protocol input" + patterns), "input", "psnr") == expected);
+  CHECK_THAT(run("--results '" + results + "'" + pairs).second, Contains("6 pairs are unusable"));
+  CHECK_THAT(run("--results '" + results + "' --strip-suffix _out" + pairs).second,
+             Contains("--strip-suffix: no picture in " + results + " has a name that ends with \"_out\""));
+  CHECK_THAT(run("--strip-suffix _kindle" + pairs).second, Contains("--strip-suffix: is for results"));
+  CHECK_THAT(run("--low '{name}_dark.png'" + pairs).second, Contains("--high: missing"));
+  // Named twice: with the suffix and without.
+  fs::copy_file(f.data + "/low/1.png", results + "/1.png");
+  CHECK_THAT(run("--results '" + results + "' --strip-suffix _kindle" + pairs).second, Contains("1: both "));
+}
+
+TEST_CASE("kind-eval: pictures of 16 bits are compared by all of them") {
+  const Fixture f;
+  // By a third of an 8-bit step off, everywhere.
+  const auto deep = [](int more) {
+    Image image(kWidth, kHeight, 3, 16);
+    for (int y = 0; y < kHeight; ++y) {
+      for (int x = 0; x < kWidth; ++x) {
+        for (int c = 0; c < 3; ++c) image.set_sample(x, y, c, 257 * (20 + x + y + c) + more);
+      }
+    }
+    return image;
+  };
+  const std::string low = f.data + "/low/1.png", high = f.data + "/high/1.png";
+  write_image(low, deep(86), ImageFormat::kPng);
+  write_image(high, deep(0), ImageFormat::kPng);
+  const double psnr = 20 * std::log10(65535.0 / 86);
+  CHECK(figure(f.run("--split train --metrics psnr --protocol input"), "input", "psnr") == Approx(psnr).margin(0.005));
+  // Against a bright file of 8 bits the dark one keeps its own.
+  write_image(high, to_image(to_tensor(deep(0))), ImageFormat::kPng);
+  CHECK(figure(f.run("--split train --metrics psnr --protocol input"), "input", "psnr") == Approx(psnr).margin(0.005));
+  write_image(low, to_image(to_tensor(deep(86))), ImageFormat::kPng);
+  CHECK_THAT(f.run("--split train --metrics psnr --protocol input").second, Contains("psnr=inf"));
 }
 
 TEST_CASE("kind-eval: bad data and usage get one line and exit code 2") {

@@ -104,6 +104,24 @@ TEST_CASE("metering: the range is that of the definition, and of an image the sa
   }
 }
 
+TEST_CASE("metering: the range of an image of 16 bits", "[unit]") {
+  Image image(40, 30, 3, 16);
+  for (int y = 0; y < 30; ++y) {
+    for (int x = 0; x < 40; ++x) {
+      for (int c = 0; c < 3; ++c) image.set_sample(x, y, c, 517 + (x * 1201 + y * 739 + c * 97) % 40001);
+    }
+  }
+  const Tensor<float> picture = to_tensor(image);
+  for (const double outliers : {0.0, 0.01, 0.05}) {
+    InputConfig config;
+    config.outliers = outliers;
+    const InputRange range = meter(picture, config).range, of_image = range_of_image(image, config);
+    CAPTURE(outliers);
+    CHECK((range.low == of_image.low && range.span == of_image.span));
+  }
+  CHECK(range_of_image(image, {}).low == *std::min_element(picture.data(), picture.data() + picture.size()));
+}
+
 TEST_CASE("metering: pixels that are hidden do not count, half-transparent ones count half", "[unit]") {
   InputConfig config;
   config.outliers = 0.01;

@@ -103,6 +103,49 @@ TEST_CASE("kind-train: what is wrong is said in one line, before anything is wri
   CHECK_THAT(refused(dir, {"c.json", "--out", "old"}), Contains("old: there is a run in it") && Contains("--resume"));
 }
 
+TEST_CASE("kind-train --skip-unusable trains without what fails the check, and lists it") {
+  const TempDir dir;
+  put_run(dir);
+  put_picture(dir / "data/low/alone.png", scene(40, 32, 1, true));
+  put_picture(dir / "data/high/broken.png", scene(40, 32, 1, false));
+  dir.put("data/low/broken.png", "no picture");
+  CHECK_THAT(refused(dir, {"c.json"}), Contains("2 pairs are unusable: alone: ") &&
+                                           Contains("; broken: cannot read data/low/broken.png") &&
+                                           Contains("; --skip-unusable trains without them"));
+  const Result plan = run(dir, {"c.json", "--skip-unusable", "--dry-run", "--no-estimate"});
+  CHECK(plan.code == 0);
+  CHECK_THAT(plan.err,
+             Contains("3 pairs to train on, 2 held back") && Contains("2 unusable pairs are left out: alone: "));
+  CHECK(json::parse(plan.out).at("data").at("skip_unusable") == true);
+  const Result result = run(dir, {"c.json", "--skip-unusable", "--out", "out"});
+  INFO(result.err);
+  CHECK(result.code == 0);
+  CHECK_THAT(result.err, Contains("2 unusable pairs are left out: alone: ") && Contains("all are in out/unusable.txt"));
+  const std::string list = text_of(dir / "out/unusable.txt");
+  CHECK_THAT(list, Catch::StartsWith("alone: ") && Contains("\nbroken: cannot read data/low/broken.png"));
+  CHECK(std::count(list.begin(), list.end(), '\n') == 2);
+  // The model is that of the folder without them.
+  for (const char* file : {"low/alone.png", "low/broken.png", "high/broken.png"}) fs::remove(dir / "data" / file);
+  CHECK(run(dir, {"c.json", "--out", "clean"}).code == 0);
+  CHECK_FALSE(fs::exists(dir / "clean/unusable.txt"));
+  CHECK(slurp(dir / "clean/model.safetensors") == slurp(dir / "out/model.safetensors"));
+}
+
+TEST_CASE("kind-train keeps what it found of the pictures in KIND_CACHE_DIR, and trains to the same bytes with it") {
+  const TempDir dir;
+  put_run(dir);
+  std::this_thread::sleep_for(std::chrono::milliseconds(3100));  // so that the files have been as they are for a while
+  ::setenv("KIND_CACHE_DIR", (dir / "cache").c_str(), 1);
+  const Result first = run(dir, {"c.json", "--out", "first"}), second = run(dir, {"c.json", "--out", "second"});
+  ::setenv("KIND_CACHE_DIR", "/dev/null/nowhere", 1);
+  const Result third = run(dir, {"c.json", "--out", "third"});
+  ::setenv("KIND_CACHE_DIR", "", 1);
+  CHECK((first.code == 0 && second.code == 0 && third.code == 0));
+  CHECK(std::distance(fs::directory_iterator(dir / "cache"), {}) == 1);
+  CHECK(snapshot(dir / "second") == snapshot(dir / "first"));
+  CHECK(snapshot(dir / "third") == snapshot(dir / "first"));
+}
+
 TEST_CASE("kind-train --data names the folders of sources, --export-pairs writes what the camera makes of them") {
   const TempDir dir;
   put_run(dir);

@@ -27,12 +27,15 @@ void CameraConfig::validate(const std::string& path) const {
 void SourceConfig::validate(const std::string& path) const {
   check(name.find_first_of("./= \t\n") == std::string::npos, key_path(path, "name"),
         ": expected a word without dots, slashes, equals signs or spaces, got \"", name, "\"");
+  check_patterns(patterns(), synthesize.has_value(), key_path(path, "low"), key_path(path, "high"));
 }
 
 std::vector<SourceConfig> DataConfig::all() const {
   if (sources.empty()) {
     SourceConfig one;
     one.root = root;
+    one.low = low;
+    one.high = high;
     one.validation = validation;
     one.synthesize = synthesize;
     return {one};
@@ -45,9 +48,16 @@ std::vector<SourceConfig> DataConfig::all() const {
 }
 
 void DataConfig::validate(const std::string& path) const {
-  if (sources.empty()) return;
-  check(root == DataConfig().root && validation == DataConfig().validation && !synthesize, path,
-        ": \"root\", \"validation\" and \"synthesize\" are for a single folder; give each of the sources its own");
+  if (sources.empty()) {
+    check_patterns({low, high}, synthesize.has_value(), key_path(path, "low"), key_path(path, "high"));
+    return;
+  }
+  check(
+      root == DataConfig().root && validation == DataConfig().validation && !synthesize && low.empty() && high.empty(),
+      path,
+      ": \"root\", \"low\", \"high\", \"validation\" and \"synthesize\" are for a single folder; give each of the "
+      "sources "
+      "its own");
   const std::string here = key_path(path, "sources");
   std::set<std::string> names;
   bool any = false;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/config/config.h"
+#include "nets/data/pair_folder.h"
 #include "nets/data/places.h"
 
 /// The data section of kind-train's config (see train/trainer/config.h).
@@ -101,6 +102,8 @@ struct CameraConfig {
 struct SourceConfig {
   std::string name;
   std::string root;
+  std::string low;
+  std::string high;
   double weight = 1;
   std::string split = "train";
   std::optional<std::string> split_file;
@@ -113,6 +116,8 @@ struct SourceConfig {
             "Name for --data NAME=DIR, --set data.sources.NAME.weight and the metrics of its pairs; empty: the "
             "index in the list, from 0.");
     v.field("root", root, "Folder with low/ and high/, or of bright pictures; --data NAME=DIR overrides it.");
+    v.field("low", low, "As data.low.");
+    v.field("high", high, "As data.high.");
     v.field("weight", weight,
             "The share of the samples is this divided by the sum of all weights; 0: the pairs "
             "are used for validation only.",
@@ -131,25 +136,39 @@ struct SourceConfig {
     v.field("synthesize", synthesize, "Make the dark pictures from the bright ones, as data.synthesize does.");
   }
   void validate(const std::string& path) const;
+  PairPatterns patterns() const { return {low, high}; }
 };
 
 struct DataConfig {
   std::string root = "data/lol";
+  std::string low;
+  std::string high;
   std::int64_t validation = 15;
   std::optional<CameraConfig> synthesize;
   std::vector<SourceConfig> sources;
+  bool skip_unusable = false;
   std::int64_t memory_mb = 2048;
 
   template <class V>
   void fields(V& v) {
     v.field("root", root, "Folder with low/ and high/ (or Low/ and Normal/); --data overrides it.");
+    v.field("low", low,
+            "Pattern of the dark pictures' paths in root, for other names than those above: \"short/{scene}_*.png\". {WORD} "
+            "stands for one or more characters, * for any number; pictures with the same words as in \"high\" are pairs.");
+    v.field("high", high,
+            "Pattern of the bright pictures' paths, with words that are in \"low\", too: \"long/{scene}.*\". Several dark "
+            "pictures may have the same bright one.");
     v.field("validation", validation,
-            "Number of held-out pairs, as whole runs of the sorted names, if the folder has no split.json.",
+            "Number of held-out pairs, as whole runs of the sorted names, if the folder has no split.json; pairs of one "
+            "bright picture are held out together.",
             at_least(0));
     v.field("synthesize", synthesize,
             "Make the dark pictures from the bright ones: the folder then contains pictures, or only high/.");
     v.field("sources", sources,
             "Folders to draw from by weight, instead of root, validation and synthesize, which must then be absent.");
+    v.field("skip_unusable", skip_unusable,
+            "Train without the pairs that fail the check, and list them in unusable.txt; otherwise they are an error. "
+            "--skip-unusable sets it.");
     v.field("memory_mb", memory_mb,
             "Memory for decoded pictures, and the same amount for outputs of frozen nets; pictures that do not "
             "fit are decoded again, outputs are kept in a file in the output folder.",

@@ -1,6 +1,11 @@
 #include "train/data/pairs.h"
 
 #include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <set>
+#include <system_error>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -10,18 +15,26 @@
 namespace kind {
 namespace {
 
-Image as_rgb8(Image image) {
-  if (image.channels == 3 && image.bits == 8) return image;
-  return to_image(to_tensor(image));
+/// With the bits that it has.
+Image as_rgb(Image image) {
+  if (image.channels == 3) return image;
+  return to_image(to_tensor(image), image.bits);
 }
 
 std::uint64_t hash_bytes(std::uint64_t hash, const std::uint8_t* bytes, std::size_t count) {
-  for (std::size_t i = 0; i < count; i += 8) {
-    std::uint64_t word = 0;
-    for (std::size_t j = i; j < std::min(count, i + 8); ++j) word = word << 8 | bytes[j];
+  const auto add = [&hash](std::uint64_t word) {
     hash = (hash ^ word) * 0x100000001B3;
     hash ^= hash >> 29;
+  };
+  std::size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes + i, sizeof word);
+    add(__builtin_bswap64(word));  // the first byte is the highest
   }
+  std::uint64_t rest = 0;
+  for (std::size_t j = i; j < count; ++j) rest = rest << 8 | bytes[j];
+  if (i < count) add(rest);
   return hash;
 }
 
@@ -48,21 +61,33 @@ std::uint64_t hash_content(const std::string& stem, const Pairs::Pictures& pictu
 PairFolder find_folder(const SourceConfig& source) {
   check(!source.root.empty(), "data.sources.", source.name, ".root: missing; name the folder there or with --data ",
         source.name, "=DIR");
-  return source.synthesize ? find_bright(source.root) : find_pairs(source.root);
+  return source.synthesize ? find_bright(source.root, source.patterns()) : find_pairs(source.root, source.patterns());
+}
+
+/// What the results of checking a source depend on beside its files.
+std::string dependencies(const SourceConfig& source, std::size_t index, std::uint64_t seed) {
+  std::error_code error;
+  std::string text = join(KIND_VERSION, "\n", image_codec_names(), "\n",
+                          std::filesystem::absolute(source.root, error).native(), "\n", source.low, "\n", source.high);
+  if (source.synthesize) text += join("\n", index, " ", seed, " ", to_json(*source.synthesize).dump());
+  return text;
 }
 
 }  // namespace
 
-Pairs::Pairs(const DataConfig& config, std::int64_t smallest_side, std::uint64_t seed) : config_(config), seed_(seed) {
+Pairs::Pairs(const DataConfig& config, std::int64_t smallest_side, std::uint64_t seed, const PairsOptions& options)
+    : config_(config), seed_(seed) {
   for (const SourceConfig& given : config.all()) {
     Source source{given, find_folder(given), pairs_.size(), {}, {}, {}, 0};
     const std::string prefix = config.sources.size() > 1 ? given.name + "/" : "";
     for (const PairFolder::Pair& pair : source.folder.pairs) {
-      pairs_.push_back({prefix + pair.stem, 0, 0, sources_.size()});
+      pairs_.push_back({prefix + pair.stem, 0, 0, sources_.size(), pairs_.size() - source.first});
     }
+    caches_.push_back(std::make_unique<CheckCache>(options.cache, dependencies(given, sources_.size(), seed)));
     sources_.push_back(std::move(source));
   }
-  read_all(smallest_side);
+  leave_out(check_all(smallest_side, options));
+  for (const PairCheck& result : checks_) fingerprint_ = mix64(fingerprint_ ^ result.pixels);
   for (Source& source : sources_) {
     split(source);
     if (source.config.weight > 0) train_.insert(train_.end(), source.train.begin(), source.train.end());
@@ -86,8 +111,10 @@ Image Pairs::darken_pair(std::size_t index, const Image& high, std::uint64_t dra
   const std::uint64_t of_source = pairs_[index].source;
   const Source& source = sources_[of_source];
   // Draw 0 is the one twin that a picture keeps; its stream has been this one since before there were others.
-  const std::uint64_t picture = (index - source.first) | of_source << 32;
+  const std::uint64_t picture = pairs_[index].number | of_source << 32;
   Random random = draw == 0 ? Random(seed_, {kTwinStream, picture}) : Random(seed_, {kTwinStream, picture, draw});
+  // The camera model gives 8 bits of what it takes as 8 bits.
+  if (high.bits == 16) return darken(to_image(to_tensor(high)), *source.config.synthesize, random);
   return darken(high, *source.config.synthesize, random);
 }
 
@@ -102,69 +129,126 @@ Image Pairs::dark_twin(std::size_t index, std::uint64_t draw) const {
 
 Pairs::Pictures Pairs::read(std::size_t index) const {
   Pictures pictures;
-  pictures.high = as_rgb8(read_image(files(index).high));
+  pictures.high = as_rgb(read_image(files(index).high));
   const bool made = sources_[pairs_[index].source].config.synthesize.has_value();
-  pictures.low = made ? darken_pair(index, pictures.high, 0) : as_rgb8(read_image(files(index).low));
+  pictures.low = made ? darken_pair(index, pictures.high, 0) : as_rgb(read_image(files(index).low));
   return pictures;
 }
 
-void Pairs::read_all(std::int64_t smallest_side) {
-  const std::size_t count = pairs_.size();
+PairCheck Pairs::check_of(std::size_t index, const Pictures& pictures) const {
+  const std::string& stem = files(index).stem;
+  const bool dark_file = !sources_[pairs_[index].source].config.synthesize;
+  return {pictures.low.width,   pictures.low.height,           pictures.high.width,
+          pictures.high.height, hash_pictures(stem, pictures), hash_content(stem, pictures, dark_file)};
+}
+
+bool Pairs::keep(std::size_t index, Pictures& pictures) const {
   const std::size_t limit = static_cast<std::size_t>(config_.memory_mb) << 20;
+  const std::size_t bytes = pictures.low.data.size() + pictures.high.data.size();
+  if (kept_bytes_.fetch_add(bytes) + bytes > limit) {
+    kept_bytes_ -= bytes;
+    return false;
+  }
+  kept_[index] = std::move(pictures);
+  return true;
+}
+
+std::vector<std::string> Pairs::check_all(std::int64_t smallest_side, const PairsOptions& options) {
+  const std::size_t count = pairs_.size();
   kept_.resize(count);
-  content_.resize(count);
-  std::vector<std::uint64_t> hashes(count);
+  checks_.resize(count);
   std::vector<std::string> found(count);
-  std::size_t bytes = 0;
-  // A few at a time, so that what is beyond the limit never piles up.
-  constexpr std::size_t kAtOnce = 16;
-  for (std::size_t first = 0; first < count; first += kAtOnce) {
-    const std::size_t end = std::min(count, first + kAtOnce);
-    parallel_for(static_cast<std::int64_t>(end - first), 1, [&](std::int64_t b, std::int64_t e) {
-      for (std::size_t i = first + static_cast<std::size_t>(b); i < first + static_cast<std::size_t>(e); ++i) {
-        const std::string& stem = files(i).stem;
-        try {
-          kept_[i] = read(i);
-        } catch (const Error& error) {
-          found[i] = stem + ": " + error.what();
-          continue;
-        }
-        const Image &low = kept_[i].low, &high = kept_[i].high;
-        pairs_[i].width = high.width;
-        pairs_[i].height = high.height;
-        hashes[i] = hash_pictures(stem, kept_[i]);
-        content_[i] = hash_content(stem, kept_[i], !sources_[pairs_[i].source].config.synthesize);
-        if (low.width != high.width || low.height != high.height) {
-          found[i] =
-              join(stem, ": ", low.width, "x", low.height, " dark and ", high.width, "x", high.height, " bright");
-        } else if (std::min(high.width, high.height) < smallest_side) {
-          found[i] = join(stem, ": ", high.width, "x", high.height, " is smaller than the patches, ", smallest_side,
-                          "x", smallest_side);
-        }
+  std::mutex mutex;
+  std::size_t done = 0;
+  const auto check_pair = [&](std::size_t i) {
+    const PairFolder::Pair& pair = files(i);
+    CheckCache& cache = *caches_[pairs_[i].source];
+    PairCheck& result = checks_[i];
+    try {
+      std::vector<std::string> paths{pair.high};
+      if (!pair.low.empty()) paths.push_back(pair.low);
+      const std::optional<std::uint64_t> key = cache.key_of(paths, join(pair.stem, "\n", pairs_[i].number));
+      const std::optional<PairCheck> before = key ? cache.find(*key) : std::nullopt;
+      if (before) {
+        result = *before;
+      } else {
+        Pictures pictures = read(i);
+        result = check_of(i, pictures);
+        keep(i, pictures);
+        if (key) cache.put(*key, result);
       }
-    });
-    for (std::size_t i = first; i < end; ++i) {
-      bytes += kept_[i].low.data.size() + kept_[i].high.data.size();
-      if (bytes > limit) kept_[i] = Pictures();
+    } catch (const Error& error) {
+      found[i] = pair.stem + ": " + error.what();
+      return;
     }
-  }
-  for (const Source& source : sources_) {
+    const int width = pairs_[i].width = result.high_width, height = pairs_[i].height = result.high_height;
+    if (result.low_width != width || result.low_height != height) {
+      found[i] =
+          join(pair.stem, ": ", result.low_width, "x", result.low_height, " dark and ", width, "x", height, " bright");
+    } else if (std::min(width, height) < smallest_side) {
+      found[i] = join(pair.stem, ": ", width, "x", height, " is smaller than the patches, ", smallest_side, "x",
+                      smallest_side);
+    }
+  };
+  parallel_for(static_cast<std::int64_t>(count), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      check_pair(static_cast<std::size_t>(i));
+      const std::lock_guard lock(mutex);
+      ++done;
+      if (options.progress) options.progress(done, count);
+    }
+  });
+  for (const auto& cache : caches_) cache->save();
+  return found;
+}
+
+void Pairs::leave_out(const std::vector<std::string>& found) {
+  std::vector<Pair> pairs;
+  std::vector<Pictures> kept;
+  std::vector<PairCheck> checks;
+  for (Source& source : sources_) {
     std::vector<std::string> problems = source.folder.problems;
-    for (std::size_t i = source.first; i < source.first + source.folder.pairs.size(); ++i) {
-      if (!found[i].empty()) problems.push_back(found[i]);
+    std::vector<PairFolder::Pair> usable;
+    const std::size_t first = pairs.size();
+    for (std::size_t k = 0; k < source.folder.pairs.size(); ++k) {
+      const std::size_t i = source.first + k;
+      if (!found[i].empty()) {
+        problems.push_back(found[i]);
+        source.folder.unusable.insert(source.folder.pairs[k].stem);
+        kept_bytes_ -= kept_[i].low.data.size() + kept_[i].high.data.size();
+        continue;
+      }
+      usable.push_back(source.folder.pairs[k]);
+      pairs.push_back(pairs_[i]);
+      kept.push_back(std::move(kept_[i]));
+      checks.push_back(checks_[i]);
     }
-    check_no_problems(source.config.root, problems);
+    if (!config_.skip_unusable || usable.empty()) {
+      check_no_problems(source.config.root, problems, usable.empty() ? "" : "; --skip-unusable trains without them");
+    }
+    const std::string prefix = sources_.size() > 1 ? source.config.name + "/" : "";
+    for (const std::string& problem : problems) left_out_.push_back(prefix + problem);
+    source.first = first;
+    source.folder.pairs = std::move(usable);
   }
-  for (const std::uint64_t hash : hashes) fingerprint_ = mix64(fingerprint_ ^ hash);
+  pairs_ = std::move(pairs);
+  kept_ = std::move(kept);
+  checks_ = std::move(checks);
 }
 
 const Pairs::Pictures& Pairs::pictures(std::size_t index) const {
   if (!kept_[index].high.data.empty()) return kept_[index];
-  if (last_index_ != index) {
-    last_index_.reset();
-    last_ = read(index);
-    last_index_ = index;
+  if (last_index_ == index) return last_;
+  last_index_.reset();
+  last_ = read(index);
+  if (check_of(index, last_) != checks_[index]) {
+    caches_[pairs_[index].source]->forget();
+    fail("data: ", files(index).high, files(index).low.empty() ? "" : " or " + files(index).low,
+         ": it is not the picture any more that was checked; leave the pictures as they are while a run goes on, and "
+         "start again");
   }
+  if (keep(index, last_)) return kept_[index];
+  last_index_ = index;
   return last_;
 }
 
@@ -200,7 +284,14 @@ void Pairs::split(Source& source) {
       const std::size_t first = count * (run + 1) / runs - length;
       std::fill_n(hold.begin() + static_cast<std::ptrdiff_t>(first), length, true);
     }
-    for (std::size_t i = 0; i < count; ++i) (hold[i] ? source.validation : source.train).push_back(i);
+    // Pairs of one bright picture are one scene, which is either trained on or held back.
+    std::set<std::string> scenes;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (hold[i]) scenes.insert(source.folder.pairs[i].high);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      (scenes.contains(source.folder.pairs[i].high) ? source.validation : source.train).push_back(i);
+    }
   }
   check(!source.train.empty() || config.weight == 0, "data: ", config.root, " leaves no pair to train on");
   for (auto* part : {&source.train, &source.validation, &source.test}) {

@@ -1,5 +1,6 @@
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <map>
 #include <optional>
 
@@ -19,17 +20,30 @@ namespace {
 void put_crop(const Image& image, InputRange range, std::int64_t y, std::int64_t x, Tensor<float>& to,
               std::int64_t at) {
   const std::int64_t size = to.shape()[1];
+  const auto put = [&](std::size_t sample_bytes, const auto& value_of) {
+    for (std::int64_t i = 0; i < size; ++i) {
+      const std::uint8_t* row = image.row(static_cast<int>(y + i)) + 3 * static_cast<std::size_t>(x) * sample_bytes;
+      for (std::int64_t c = 0; c < 3; ++c) {
+        float* plane = to.data() + ((at + c) * size + i) * size;
+        for (std::int64_t j = 0; j < size; ++j) {
+          plane[j] = value_of(row + static_cast<std::size_t>(3 * j + c) * sample_bytes);
+        }
+      }
+    }
+  };
+  if (image.bits == 16) {
+    put(2, [&](const std::uint8_t* bytes) {
+      std::uint16_t sample;
+      std::memcpy(&sample, bytes, sizeof sample);
+      return range.stretched(static_cast<float>(sample) / 65535.0f);
+    });
+    return;
+  }
   std::array<float, 256> values;
   for (int v = 0; v < 256; ++v) {
     values[static_cast<std::size_t>(v)] = range.stretched(static_cast<float>(v) / 255.0f);
   }
-  for (std::int64_t i = 0; i < size; ++i) {
-    const std::uint8_t* row = image.row(static_cast<int>(y + i)) + 3 * x;
-    for (std::int64_t c = 0; c < 3; ++c) {
-      float* plane = to.data() + ((at + c) * size + i) * size;
-      for (std::int64_t j = 0; j < size; ++j) plane[j] = values[row[3 * j + c]];
-    }
-  }
+  put(1, [&](const std::uint8_t* sample) { return values[*sample]; });
 }
 
 /// Where the planes of a sample of joint training begin.

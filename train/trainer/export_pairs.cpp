@@ -40,14 +40,14 @@ void export_source(const Pairs& pairs, const Pairs::Source& source, const std::s
 }  // namespace
 
 void export_pairs(const TrainConfig& config, const std::string& out,
-                  const std::function<void(const std::string&)>& message) {
+                  const std::function<void(const std::string&)>& message, const PairsOptions& options) {
   std::error_code error;
   check(!fs::exists(out, error) || fs::is_empty(out, error), out,
         ": there is something in it; name a new or an empty folder with --export-pairs");
   const std::vector<SourceConfig> sources = config.data.all();
   const auto count = std::count_if(sources.begin(), sources.end(), [](const auto& s) { return s.synthesize; });
   check(count > 0, "data: no source has \"synthesize\", so there are no dark pictures to make and export");
-  const Pairs pairs(config.data, 1, static_cast<std::uint64_t>(config.seed));
+  const Pairs pairs(config.data, 1, static_cast<std::uint64_t>(config.seed), options);
   for (const Pairs::Source& source : pairs.sources()) {
     if (!source.config.synthesize) continue;
     const std::string folder = count > 1 ? out + "/" + source.config.name : out;

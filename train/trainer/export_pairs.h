@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 
+#include "train/data/pairs.h"
 #include "train/trainer/config.h"
 
 namespace kind {
@@ -12,6 +13,6 @@ namespace kind {
 /// sources. `message` gets a line for each. Throws Error if there is no such source, `out` is not empty, or anything
 /// cannot be read or written.
 void export_pairs(const TrainConfig& config, const std::string& out,
-                  const std::function<void(const std::string&)>& message);
+                  const std::function<void(const std::string&)>& message, const PairsOptions& options = {});
 
 }  // namespace kind

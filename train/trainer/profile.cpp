@@ -183,12 +183,13 @@ std::string format(const char* how, std::optional<double> value) {
 }  // namespace
 
 std::vector<StageProfile> profile_losses(const TrainConfig& config, std::int64_t batches,
-                                         const std::function<void(const std::string&)>& progress) {
+                                         const std::function<void(const std::string&)>& progress,
+                                         const PairsOptions& options) {
   check(batches >= 1, "the losses need at least one batch to be looked at, got ", batches);
   const std::uint64_t seed = static_cast<std::uint64_t>(config.seed);
   std::int64_t largest = 1;
   for (const StageConfig& stage : config.stages) largest = std::max(largest, stage.patch);
-  const Pairs pairs(config.data, largest, seed);
+  const Pairs pairs(config.data, largest, seed, options);
   Model<float> model;
   model.config.input = config.input;
   model.options = config.fused_options();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "train/data/pairs.h"
 #include "train/trainer/config.h"
 
 /// Profile of the terms of a loss before training: their values, gradient norms, and the angles between their
@@ -45,7 +46,8 @@ struct StageProfile {
 /// weight changes. `progress` gets a line before each stage. Throws Error as training does before its first step,
 /// NotFinite if a term or gradient is not finite.
 std::vector<StageProfile> profile_losses(const TrainConfig& config, std::int64_t batches,
-                                         const std::function<void(const std::string&)>& progress);
+                                         const std::function<void(const std::string&)>& progress,
+                                         const PairsOptions& options = {});
 
 /// {"stages": [{"stage", "weights", "batches", "batch", "patch", "terms": {NAME: {"weight", "raw", "weighted"}},
 /// "gradients": [{"layer", "parameters", "norm", "terms": {NAME: {"norm", "raw_norm", "share", "cosine_total", "cosine": {NAME:

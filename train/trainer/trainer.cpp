@@ -220,7 +220,7 @@ class Metrics {
 /// What a run on several ranks does on all of them: on rank 0 `callbacks` are as given, on others they say nothing.
 TrainCallbacks callbacks_of(const Communicator& ranks, const TrainCallbacks& callbacks) {
   if (ranks.rank() == 0) return callbacks;
-  return {[](const TrainProgress&) {}, [](const std::string&) {}, callbacks.stop};
+  return {[](const TrainProgress&) {}, [](const std::string&) {}, callbacks.stop, false, {{}, callbacks.pairs.cache}};
 }
 
 /// Runs `work` on rank 0, and returns its result on all.
@@ -300,7 +300,7 @@ class Run {
         callbacks_(callbacks_of(ranks, callbacks)),
         checkpoints_(out),
         seed_(static_cast<std::uint64_t>(config.seed)),
-        pairs_(config.data, largest_patch(config), seed_) {
+        pairs_(config.data, largest_patch(config), seed_, callbacks_.pairs) {
     model_.config.input = config.input;
     model_.options = config.fused_options();
     state_.data = hexadecimal(pairs_.fingerprint());
@@ -327,6 +327,7 @@ class Run {
   std::string plan() const {
     std::string text =
         join(counted(pairs_.train().size(), "pair"), " to train on, ", pairs_.validation().size(), " held back");
+    if (!pairs_.left_out().empty()) text += "\n" + left_out_text();
     Model<float> model = model_;
     for (const StageConfig& stage : config_.stages) {
       text += join("\nstage ", stage.name, ": ", counted(total_steps(stage, pairs_.train().size()), "step"), " of ",
@@ -334,6 +335,13 @@ class Run {
                    " an epoch; ", begin_stage(stage, seed_, model));
     }
     return text;
+  }
+
+  /// Of pairs that are not used since they cannot be.
+  std::string left_out_text() const {
+    const std::vector<std::string>& texts = pairs_.left_out();
+    return join(counted(texts.size(), "unusable pair"), texts.size() == 1 ? " is" : " are", " left out: ",
+                problems_text(texts));
   }
 
   /// How long the rest of the run takes; nothing if it is short, or `stop` says so first. `begun`: the nets of the stage
@@ -487,6 +495,12 @@ class Run {
     }
     write_file_atomic(out_ + "/config.json", to_json(config_).dump(2) + "\n");
     write_file_atomic(out_ + "/provenance.json", provenance_.dump(2) + "\n");
+    if (!pairs_.left_out().empty()) {
+      std::string lines;
+      for (const std::string& text : pairs_.left_out()) lines += text + "\n";
+      write_file_atomic(out_ + "/unusable.txt", lines);
+      callbacks_.message(left_out_text() + "; all are in " + out_ + "/unusable.txt");
+    }
     metrics_ = std::make_unique<Metrics>(out_ + "/metrics.jsonl", state_.step, state_.validation_due);
     pictures_ = std::make_unique<Metrics>(out_ + "/pictures.jsonl", state_.step, state_.validation_due);
     if (config_.tensorboard)
@@ -859,8 +873,9 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
   return run->run();
 }
 
-std::string plan_training(const TrainConfig& config, bool timed) {
-  const TrainCallbacks silent{[](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }};
+std::string plan_training(const TrainConfig& config, bool timed, const PairsOptions& pairs) {
+  const TrainCallbacks silent{
+      [](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }, false, pairs};
   const std::unique_ptr<Communicator> alone = one_process();
   const Run run(config, "", false, silent, "", *alone);
   return run.plan() + (timed ? "\n" + run.estimate(0, false) : "");

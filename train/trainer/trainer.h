@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "train/data/pairs.h"
 #include "train/parallel/communicator.h"
 #include "train/trainer/config.h"
 
@@ -29,12 +30,14 @@ struct TrainCallbacks {
   std::function<void(const TrainProgress&)> progress;  // after every step
   std::function<void(const std::string&)> message;     // one line: a stage begins, a validation's figures, a checkpoint
   std::function<bool()> stop;                          // called between steps; true: save and stop
-  bool estimate = false;  // time a few steps of each stage first, for a message that says how long all takes
+  bool estimate = false;    // time a few steps of each stage first, for a message that says how long all takes
+  PairsOptions pairs = {};  // how the pairs are checked
 };
 
 /// Trains the stages of a config in order. Everything is checked before anything is written: throws Error for unusable
 /// data, frozen nets or output folder. Writes to `out`:
 ///   config.json               the resolved config
+///   unusable.txt              with data.skip_unusable, a line for each pair that was left out, if there is one
 ///   metrics.jsonl             a line every log_every steps and at each validation
 ///   pictures.jsonl            each validation picture by picture
 ///   checkpoints/step-N.*      the state for --resume, and the model at that step
@@ -61,7 +64,7 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
 
 /// Performs the initial checks of train without training: pairs, sizes, frozen nets. Returns a few lines that describe
 /// the run; `timed`: also how long it takes, from a few steps of each stage.
-std::string plan_training(const TrainConfig& config, bool timed = false);
+std::string plan_training(const TrainConfig& config, bool timed = false, const PairsOptions& pairs = {});
 
 /// Prepares the model for a stage: nets from `init`, then the stage's own net if it is still missing. Returns where each
 /// net comes from: "decomposition from FILE, frozen; restoration at random". Throws Error if `init` is unusable, lacks a

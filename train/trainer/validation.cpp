@@ -18,15 +18,6 @@ namespace {
 
 constexpr int kCellWidth = 300;  // pictures on a sheet are reduced to at most this width
 
-/// The values of the rounded 8-bit picture, 0..255, that a file of these maps would hold.
-Tensor<float> rounded(const Tensor<float>& picture) {
-  Tensor<float> values(picture.shape());
-  for (std::int64_t i = 0; i < values.size(); ++i) {
-    values[i] = std::floor(255.0f * std::clamp(picture[i], 0.0f, 1.0f) + 0.5f);
-  }
-  return values;
-}
-
 Tensor<float> planes_of(const Tensor<float>& maps, std::int64_t first, std::int64_t end) {
   const NoGrad no_grad;
   const Variable<float> part = slice(Variable<float>(maps), 0, first, end);
@@ -36,12 +27,15 @@ Tensor<float> planes_of(const Tensor<float>& maps, std::int64_t first, std::int6
 struct PairMaps {
   Enhanced enhanced;
   Tensor<float> input, stretched, reflectance_high, target;  // stretched: what decomposition was given
+  int low_bits = 8, high_bits = 8;
 };
 
 PairMaps run_pair(const Model<float>& model, const Pairs& pairs, std::size_t index, FrozenDecomposition* frozen) {
   const NoGrad no_grad;
   const Pairs::Pictures& pictures = pairs.pictures(index);
   PairMaps maps;
+  maps.low_bits = pictures.low.bits;
+  maps.high_bits = pictures.high.bits;
   maps.input = to_tensor(pictures.low);
   maps.stretched = net_input(to_tensor(pictures.low), model.config.input);
   maps.target = to_tensor(pictures.high);
@@ -113,18 +107,20 @@ std::pair<double, double> spread_and_gradient(const Tensor<float>& map) {
 /// A pair's figures, by name; what says nothing is left out.
 std::map<std::string, double> figures_of(const PairMaps& maps) {
   const Enhanced& e = maps.enhanced;
-  const Tensor<float> output = rounded(e.output), target = rounded(maps.target);
+  const Tensor<float> output = file_values(e.output, maps.low_bits), target = file_values(maps.target, maps.high_bits);
   std::map<std::string, double> figures;
   Scored pictures{output, target};
   for (const Metric& metric : all_metrics()) {
     if (metric.taken == Taken::kNamed) continue;
     if (const std::optional<double> figure = metric.measure(pictures)) figures[metric.figure()] = *figure;
   }
-  figures["psnr_reflectance"] = psnr_rgb(rounded(e.restored), rounded(maps.reflectance_high));
+  figures["psnr_reflectance"] =
+      psnr_rgb(file_values(e.restored, maps.low_bits), file_values(maps.reflectance_high, maps.high_bits));
   {
     const NoGrad no_grad;
     const Tensor<float> product = mul(Variable<float>(e.reflectance), Variable<float>(e.illumination)).value();
-    figures["psnr_reconstruction"] = psnr_rgb(rounded(product), rounded(maps.stretched));
+    figures["psnr_reconstruction"] =
+        psnr_rgb(file_values(product, maps.low_bits), file_values(maps.stretched, maps.low_bits));
   }
   std::tie(figures["illumination_std"], figures["illumination_gradient"]) = spread_and_gradient(e.illumination);
   // Only identical pictures have an infinite PSNR; they say nothing a mean could hold.

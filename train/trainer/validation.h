@@ -17,7 +17,7 @@ inline constexpr int kSheetGap = 4;
 /// Validation results of the current model on held-out pairs. Ideal outputs replace nets that do not exist yet: R_low
 /// replaces the output of restoration, L_high that of adjustment.
 struct ValidationResult {
-  /// Means over the pairs that have the figure. Of the output rounded to 8 bits against the bright file: the metrics of
+  /// Means over the pairs that have the figure. Of the output rounded to the dark file's bits against the bright file: the metrics of
   /// losses/metrics/metrics.h that validation takes, by Metric::figure(). "psnr_reflectance" is of the restored
   /// reflectance against R_high. Ratios come from the bright picture. Of the decomposition of the dark picture:
   /// "psnr_reconstruction" (R L against the net's input), "illumination_std" (standard deviation of L over the picture;

@@ -101,7 +101,7 @@ TEST_CASE("niqe features of noise", "[metrics]") {
   }
 }
 
-// Computed apart from this program, with the shape looked for on a grid of 0.0005.
+// Computed apart from this program, in Octave.
 TEST_CASE("niqe features of a known picture", "[metrics]") {
   Tensor<float> picture(Shape{1, 3, kPatch, kPatch});
   std::uint32_t state = 12345;
@@ -112,15 +112,15 @@ TEST_CASE("niqe features of a known picture", "[metrics]") {
       for (std::int64_t c = 0; c < 3; ++c) picture[(c * kPatch + y) * kPatch + x] = static_cast<float>(v);
     }
   }
-  const double expected[kNiqeFeatures] = {10.0000, 1.5217, 1.5680,  -0.1274, 0.9223, 0.7233, 1.4780,  -0.1003, 0.8865,
-                                          0.7359,  1.5695, -0.1015, 0.9205,  0.7618, 1.4125, -0.0121, 0.8089,  0.7913,
-                                          3.7125,  1.2402, 1.2700,  -0.1711, 0.5471, 0.3207, 1.0055,  -0.0629, 0.3989,
-                                          0.3355,  1.0000, -0.0104, 0.3720,  0.3615, 0.9615, -0.0115, 0.3571,  0.3462};
+  const double expected[kNiqeFeatures] = {10.0000, 1.5217, 1.5760,  -0.1297, 0.9259, 0.7226, 1.4770,  -0.1031, 0.8861,
+                                          0.7315,  1.5460, -0.0855, 0.8977,  0.7653, 1.4130, -0.0093, 0.8002,  0.7867,
+                                          4.6460,  1.1380, 1.2810,  -0.1053, 0.4553, 0.3149, 1.2580,  0.0100,  0.3861,
+                                          0.3993,  1.0700, -0.0238, 0.3358,  0.3097, 1.1150, 0.0223,  0.3451,  0.3708};
   const auto features = niqe_features(picture, kPatch);
   REQUIRE(features.size() == 1);
   for (std::size_t k = 0; k < kNiqeFeatures; ++k) {
     INFO("feature " << k);
-    CHECK(std::abs(features[0][k] - expected[k]) < 0.0006);
+    CHECK(std::abs(features[0][k] - expected[k]) < 0.0001);
   }
 }
 
@@ -148,9 +148,30 @@ TEST_CASE("niqe models survive being written", "[metrics]") {
     return error_of([&] { parse_config<NiqeModel>(json, "file"); });
   };
   CHECK_THAT(refused("patch", 33), Catch::Contains("file: patch: expected an even number, got 33"));
+  CHECK_THAT(refused("format", 1), Catch::Contains("format: expected 2, got 1; features were defined otherwise then"));
   CHECK_THAT(refused("mean", {1, 2}), Catch::Contains("mean: expected 36 numbers, got 2"));
   CHECK_THAT(refused("covariance", {{1, 2}}), Catch::Contains("covariance: expected 36 rows of 36 numbers"));
   CHECK_THAT(error_of([] { parse_config<NiqeModel>(nlohmann::json::object(), "file"); }), Catch::Contains("format"));
+}
+
+TEST_CASE("niqe features are those of the picture's gray in 8 bits", "[metrics]") {
+  Tensor<float> picture = waves(4, kPatch);
+  const auto features = niqe_features(picture, kPatch);
+  for (std::int64_t i = 0; i < picture.size(); ++i) picture[i] += i % 2 == 0 ? 0.3f : -0.3f;  // values of 16 bits
+  CHECK(niqe_features(picture, kPatch) == features);
+  // Of a colour, 0.2989 R + 0.5870 G + 0.1140 B rounded: 76.2 of red, 149.7 of green, 29.1 of blue.
+  const std::int64_t pixels = kPatch * kPatch;
+  Tensor<float> colors(picture.shape()), gray(picture.shape());
+  constexpr float kGray[] = {76, 150, 29};
+  for (std::int64_t i = 0; i < pixels; ++i) {
+    const std::int64_t channel = (i * i / 7 + i / 5) % 3;
+    for (std::int64_t c = 0; c < 3; ++c) {
+      colors[c * pixels + i] = c == channel ? 255.0f : 0.0f;
+      gray[c * pixels + i] = kGray[channel];
+    }
+  }
+  REQUIRE(niqe_features(gray, kPatch).size() == 1);
+  CHECK(niqe_features(colors, kPatch) == niqe_features(gray, kPatch));
 }
 
 TEST_CASE("niqe of what is too small or flat", "[metrics]") {
@@ -158,12 +179,13 @@ TEST_CASE("niqe of what is too small or flat", "[metrics]") {
   CHECK_FALSE(niqe(waves(1, kPatch - 1), model).has_value());
   CHECK_FALSE(niqe(waves(1, 2 * kPatch - 1), model).has_value());  // one patch has no covariance
   CHECK_FALSE(niqe(Tensor<float>::full(Shape{1, 3, 100, 100}, 77), model).has_value());
-  // Half of it flat: the other half counts.
+  // Half of it flat: the other half counts, and of the flat patches beside it those that see enough of it.
   Tensor<float> half = waves(2, 4 * kPatch);
   for (std::int64_t i = 0; i < half.size(); ++i) {
     if (i % (16 * kPatch * kPatch) < 8 * kPatch * kPatch) half[i] = 31;
   }
-  CHECK(niqe_features(half, kPatch).size() == 8);
+  const std::size_t seen = niqe_features(half, kPatch).size();
+  CHECK((seen >= 8 && seen <= 12));
   CHECK(niqe_features(waves(2, 4 * kPatch), kPatch).size() == 16);
   CHECK(niqe_features(waves(2, 4 * kPatch), kPatch, 0.999).size() == 1);
   CHECK_THAT(error_of([] {

@@ -243,6 +243,41 @@ std::vector<float> crop_of(const Tensor<float>& planes) {
   return out;
 }
 
+TEST_CASE("samples of pictures of 16 bits have all of them, stretched as whole pictures are") {
+  for (const bool stretch : {false, true}) {
+    const TempDir dir;
+    Image low(kWidth, kHeight, 3, 16), high(kWidth, kHeight, 3, 16);
+    for (int y = 0; y < kHeight; ++y) {
+      for (int x = 0; x < kWidth; ++x) {
+        for (int c = 0; c < 3; ++c) {
+          low.set_sample(x, y, c, 700 + 1013 * x + 59 * y + c);
+          high.set_sample(x, y, c, 20000 + 1013 * x + 977 * y + c);
+        }
+      }
+    }
+    put_picture(dir / "low/1.png", low);
+    put_picture(dir / "high/1.png", high);
+    Setup s(1, R"({"decomposition": {"initializer": "he_normal"}})", R"({"reconstruction": {}})", stretch);
+    DataConfig data;
+    data.root = dir.path();
+    data.validation = 0;
+    const Pairs pairs(data, 7, 1);
+    FrozenDecomposition frozen(s.model, pairs, 1 << 20, dir.path());
+    const auto sampler = make_sampler(s.stage, s.model, pairs, frozen);
+    const Tensor<float> whole[] = {net_input(to_tensor(low), s.model.config.input),
+                                   net_input(to_tensor(high), s.model.config.input.of_reference())};
+    Random random(1);
+    const Tensor<float> sample = sampler->sample(0, 5, 9, 7, random, 0);
+    REQUIRE(sample.shape() == Shape{6, 7, 7});
+    bool same = true;
+    for (std::int64_t i = 0; i < sample.size(); ++i) {
+      const std::int64_t plane = i / 49, y = 5 + i / 7 % 7, x = 9 + i % 7;
+      same = same && sample[i] == whole[plane / 3][(plane % 3 * kHeight + y) * kWidth + x];
+    }
+    CHECK(same);
+  }
+}
+
 TEST_CASE("restoration samples are the frozen net's maps of whole pictures, the target to its power") {
   Setup s(2, R"({"restoration": {}})", R"({"square": {}})");
   const NoGrad no_grad;
