@@ -181,8 +181,11 @@ EvalReport plan(const Options& options, std::optional<Model<float>>& model, std:
   model = load_model<float>(report.scored);
   model->set_options({.exact = options.exact});
   check(model->decomposition.has_value(), report.scored, ": scoring needs a decomposition net, this model has none");
-  check(model->adjustment || options.stages, report.scored,
-        ": scoring needs an adjustment net, this model has none; --stages scores what nets there are");
+  const bool adjusts = std::any_of(names.begin(), names.end(), needs_adjustment);
+  check(model->adjustment || options.stages || !adjusts, report.scored,
+        ": scoring needs an adjustment net, this model has none; --protocol gt-light scores its reflectance, --stages "
+        "what "
+        "nets there are");
   if (options.stages) {
     report.ways = stages(*model);
     report.costs = stage_costs(*model);
@@ -331,9 +334,7 @@ int fit_niqe_model(const Options& options) {
   return kExitDone;
 }
 
-int run_command_line(int argc, char** argv) {
-  CLI::App app("Scores a model, or any program's results, on pairs of dark and bright pictures.", "kind-eval");
-  Options options;
+void add_options(CLI::App& app, Options& options) {
   app.set_version_flag(
       "--version", [] { return version_text("kind-eval", available_isas(), current_isa(), image_codec_names()); },
       "Print version, kernel sets and picture types");
@@ -388,6 +389,12 @@ int run_command_line(int argc, char** argv) {
   app.add_flag("--exact", options.exact, "Smallest rounding errors: direct convolutions, in more than twice the time");
   app.footer("Exit codes: 0 success; 2 the command line, the model or the data is invalid.");
   add_documents(app);
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Scores a model, or any program's results, on pairs of dark and bright pictures.", "kind-eval");
+  Options options;
+  add_options(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

@@ -380,6 +380,9 @@ void export_model(const ExportOptions& options, const Output& output, const Make
   const std::string path = kind::find_model(options.weights);
   check_output(output, {path});
   const Source source = read_source(path);
+  if (source.model.config.decomposition && source.model.config.adjustment && !source.model.config.restoration) {
+    std::cerr << path << ": has no restoration net; what is exported leaves the grain in\n";
+  }
   kind::write_file_atomic(output.path, bytes_of(source.model, notes_of(source.content)),
                           output.overwrite ? kind::Existing::kReplace : kind::Existing::kKeep);
 }
@@ -438,81 +441,92 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv) {
   return std::nullopt;
 }
 
-int run(int argc, char** argv) {
-  CLI::App app("Inspects, merges, takes apart, converts, imports and exports files of weights.", kProgram);
-  app.set_version_flag(
-      "--version", [] { return kind::version_text(kProgram, kind::available_isas(), kind::current_isa(), kind::image_codec_names()); },
-      "Print version, kernel sets and picture types.");
-  app.require_subcommand(1);
-  std::vector<std::string> paths;
+/// What the command line asks for.
+struct Arguments {
+  std::vector<std::string> paths, nets;
   std::string path;
   Output output;
+  ExportOptions to_export;
   bool json = false, float16 = false, float32 = false;
+};
 
+void add_verbs(CLI::App& app, Arguments& to) {
   CLI::App& inspect_verb = *app.add_subcommand(
       "inspect", "Print nets, forms, tensors and metadata of models, safetensors files and TensorFlow checkpoints.");
-  inspect_verb.add_option("files", paths, "Files to inspect.")->required()->type_name("FILE");
-  inspect_verb.add_flag("--json", json, "Print a JSON list with one object per file.");
+  inspect_verb.add_option("files", to.paths, "Files to inspect.")->required()->type_name("FILE");
+  inspect_verb.add_flag("--json", to.json, "Print a JSON list with one object per file.");
 
   CLI::App& import_verb = *app.add_subcommand(
       "import-tensorflow", "Make a model from checkpoints of the authors' program (PREFIX, PREFIX.index or a folder).");
-  import_verb.add_option("checkpoints", paths, "One or more checkpoints with different nets.")
+  import_verb.add_option("checkpoints", to.paths, "One or more checkpoints with different nets.")
       ->required()
       ->type_name("CKPT");
-  add_output(import_verb, output);
+  add_output(import_verb, to.output);
 
   CLI::App& merge_verb = *app.add_subcommand("merge", "Merge the nets of several models into one.");
-  merge_verb.add_option("models", paths, "Models with different nets.")->required()->type_name("MODEL");
-  add_output(merge_verb, output);
+  merge_verb.add_option("models", to.paths, "Models with different nets.")->required()->type_name("MODEL");
+  add_output(merge_verb, to.output);
 
   CLI::App& convert_verb = *app.add_subcommand("convert", "Convert the weights of a model to another type.");
-  convert_verb.add_option("model", path, "The model to read.")->required()->type_name("MODEL");
+  convert_verb.add_option("model", to.path, "The model to read.")->required()->type_name("MODEL");
   CLI::Option_group& types = *convert_verb.add_option_group("type", "The type of the weights:");
-  types.add_flag("--float16", float16, "Half the size; values are rounded to 11 bits.");
-  types.add_flag("--float32", float32, "The type used in training.");
+  types.add_flag("--float16", to.float16, "Half the size; values are rounded to 11 bits.");
+  types.add_flag("--float32", to.float32, "The type used in training.");
   types.require_option(1);
-  add_output(convert_verb, output);
+  add_output(convert_verb, to.output);
 
-  ExportOptions to_export;
   CLI::App& onnx_verb = *app.add_subcommand("export-onnx", "Write a model as a graph for programs that read ONNX.");
-  onnx_verb.add_option("--nets", to_export.nets, "What is in the graph: all, from picture to result, or one net.")
+  onnx_verb.add_option("--nets", to.to_export.nets, "What is in the graph: all, from picture to result, or one net.")
       ->type_name("NETS")
       ->check(CLI::IsMember({"all", "decomposition", "restoration", "adjustment"}));
-  add_export(onnx_verb, to_export, "The ratio, above 0 and at most 100; without it, it is an input of the graph.",
+  add_export(onnx_verb, to.to_export, "The ratio, above 0 and at most 100; without it, it is an input of the graph.",
              "The range of values that is stretched to 0..1; without it the graph measures that of the picture, as the "
              "model has it.");
-  add_output(onnx_verb, output, "file", "FILE");
+  add_output(onnx_verb, to.output, "file", "FILE");
 
   CLI::App& darktable_verb = *app.add_subcommand(
       "export-darktable", "Write a model as a package for the denoising of darktable's neural restore.");
-  add_export(darktable_verb, to_export, "The ratio, above 0 and at most 100 (default 3).",
+  add_export(darktable_verb, to.to_export, "The ratio, above 0 and at most 100 (default 3).",
              "The range of values that is stretched to 0..1 (default 0 1).");
-  add_output(darktable_verb, output, "package", "FILE");
+  add_output(darktable_verb, to.output, "package", "FILE");
 
   CLI::App& drop_verb = *app.add_subcommand("drop", "Make a model without one or more of its nets.");
-  std::vector<std::string> nets;
-  drop_verb.add_option("model", path, "The model to read.")->required()->type_name("MODEL");
-  drop_verb.add_option("nets", nets, "The nets to leave out.")
+  drop_verb.add_option("model", to.path, "The model to read.")->required()->type_name("MODEL");
+  drop_verb.add_option("nets", to.nets, "The nets to leave out.")
       ->required()
       ->check(CLI::IsMember({"decomposition", "restoration", "adjustment"}))
       ->type_name("NET");
-  add_output(drop_verb, output);
+  add_output(drop_verb, to.output);
+}
 
+int run(int argc, char** argv) {
+  CLI::App app("Inspects, merges, takes apart, converts, imports and exports files of weights.", kProgram);
+  app.set_version_flag(
+      "--version",
+      [] {
+        return kind::version_text(kProgram, kind::available_isas(), kind::current_isa(), kind::image_codec_names());
+      },
+      "Print version, kernel sets and picture types.");
+  app.require_subcommand(1);
+  Arguments given;
+  add_verbs(app, given);
   app.footer(
       "Exit codes: 0 success; 1 some of the files to inspect could not be read; 2 the command line or a file "
       "is\ninvalid, nothing was written.");
   kind::add_documents(app);
 
   if (const std::optional<int> code = parse(app, argc, argv)) return *code;
-  if (inspect_verb.parsed()) return run_inspect(paths, json);
-  if (import_verb.parsed()) import_tensorflow(paths, output);
-  if (merge_verb.parsed()) merge(paths, output);
-  if (onnx_verb.parsed()) export_onnx(to_export, output);
-  if (darktable_verb.parsed()) export_darktable(to_export, output);
-  if (drop_verb.parsed()) drop(path, nets, output);
-  if (convert_verb.parsed()) {
-    convert(path, output, float16 ? kind::WeightType::kFloat16 : kind::WeightType::kFloat32);
+  const std::string verb = app.get_subcommands().front()->get_name();
+  if (verb == "inspect") return run_inspect(given.paths, given.json);
+  if (verb == "import-tensorflow") import_tensorflow(given.paths, given.output);
+  if (verb == "merge") merge(given.paths, given.output);
+  if (verb == "export-onnx") export_onnx(given.to_export, given.output);
+  if (verb == "export-darktable") export_darktable(given.to_export, given.output);
+  if (verb == "drop") drop(given.path, given.nets, given.output);
+  if (verb == "convert") {
+    convert(given.path, given.output, given.float16 ? kind::WeightType::kFloat16 : kind::WeightType::kFloat32);
   }
+  std::cout << given.output.path << std::endl;
   return kind::kExitDone;
 }
 

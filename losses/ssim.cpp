@@ -105,6 +105,15 @@ struct WindowSlopes {
   Tensor<T> mean_x, mean_y, covariance, variances;
 };
 
+/// The sum over the whole batch, from the sums of the bands of all pictures.
+double total_of_bands(const std::vector<double>& sums, std::int64_t pictures) {
+  std::vector<double> of_pictures(static_cast<std::size_t>(pictures));
+  for (std::size_t band = 0; band < sums.size(); ++band) {
+    of_pictures[band / (sums.size() / of_pictures.size())] += sums[band];
+  }
+  return BatchPart::total(of_pictures);
+}
+
 /// The sum of all windows' indices over the whole batch; fills the slopes that have storage.
 template <class T>
 double sum_of_windows(const Tensor<T>& x, const Tensor<T>& y, const Tensor<T>& taps, double range,
@@ -162,11 +171,7 @@ double sum_of_windows(const Tensor<T>& x, const Tensor<T>& y, const Tensor<T>& t
     filter_rows<4>(taps, in, 0, first, last, produce, consume);
     sums[static_cast<std::size_t>(band)] = total;
   });
-  std::vector<double> of_pictures(static_cast<std::size_t>(s[0]));
-  for (std::size_t band = 0; band < sums.size(); ++band) {
-    of_pictures[band / (sums.size() / of_pictures.size())] += sums[band];
-  }
-  return BatchPart::total(of_pictures);
+  return total_of_bands(sums, s[0]);
 }
 
 /// scale (F'(mean) + other F'(covariance) + 2 own F'(variances)), where F' spreads a window's slope over its pixels:

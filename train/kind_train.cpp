@@ -140,26 +140,8 @@ int signal_of(Communicator& ranks) {
   return *std::max_element(all.begin(), all.end());
 }
 
-int run(const Options& options, MissingPlaces& missing, Communicator& ranks) {
-  if (options.threads > 0) set_num_threads(options.threads);
-  TrainConfig config;
-  together(ranks, [&] {
-    check(ranks.size() == 1 || !(options.dry_run || options.profile || !options.export_to.empty()),
-          "only training itself runs on several ranks; start this without mpirun");
-    config = read_config(options, missing);
-  });
-  if (options.dry_run) {
-    const std::string plan = plan_training(config, !options.no_estimate);
-    std::cout << to_json(config).dump(2) << std::endl;
-    std::cerr << plan << std::endl;
-    return kExitDone;
-  }
-  if (options.profile) return profile(options, config);
-  if (!options.export_to.empty()) {
-    export_pairs(config, options.export_to, [](const std::string& text) { std::cerr << text << std::endl; });
-    std::cout << options.export_to << std::endl;
-    return kExitDone;
-  }
+/// Trains, or goes on, until the run is finished, out of time or stopped by a signal.
+int run_training(const Options& options, const TrainConfig& config, Communicator& ranks) {
   const std::string out =
       options.out.empty() ? "runs/" + std::filesystem::path(options.config).stem().string() : options.out;
   Console console(config);
@@ -208,6 +190,30 @@ int run(const Options& options, MissingPlaces& missing, Communicator& ranks) {
   }
   console.message("stopped; go on with --resume");
   return 128 + signal;
+}
+
+/// Everything that takes one config.
+int run(const Options& options, MissingPlaces& missing, Communicator& ranks) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  TrainConfig config;
+  together(ranks, [&] {
+    check(ranks.size() == 1 || !(options.dry_run || options.profile || !options.export_to.empty()),
+          "only training itself runs on several ranks; start this without mpirun");
+    config = read_config(options, missing);
+  });
+  if (options.dry_run) {
+    const std::string plan = plan_training(config, !options.no_estimate);
+    std::cout << to_json(config).dump(2) << std::endl;
+    std::cerr << plan << std::endl;
+    return kExitDone;
+  }
+  if (options.profile) return profile(options, config);
+  if (!options.export_to.empty()) {
+    export_pairs(config, options.export_to, [](const std::string& text) { std::cerr << text << std::endl; });
+    std::cout << options.export_to << std::endl;
+    return kExitDone;
+  }
+  return run_training(options, config, ranks);
 }
 
 /// --sweep: lists, writes a script for, or carries out many runs.

@@ -15,14 +15,11 @@ namespace {
 /// Pixels that one call of the products takes.
 std::int64_t segment(const BlockKernels& kernels) { return 8 * kernels.rows; }
 
-// Every product reads its pixels where they lie: a chunk is one block at one tap.
-void direct_conv(const BlockKernels& kernels, std::int64_t kernel, const BlockParts& x, const PackedWeights& weights,
-                 const float* bias, const ConvTargets& outputs, std::int64_t y0, std::int64_t y1) {
-  const BlockMap& shape = outputs.shape();
-  const std::int64_t lanes = kernels.lanes, width = kernels.width, k = weights.inputs(), taps = kernel * kernel;
-  const std::int64_t groups = ceil_div(outputs.blocks() * lanes, width);
-  const std::int64_t depth = std::min(k, lanes);
-  const std::int64_t chunks = ceil_div(k, lanes) * taps;
+/// The weights of a direct convolution as its products read them: by group of outputs, block of inputs and tap.
+Buffer<float> pack_direct(const BlockKernels& kernels, std::int64_t taps, const PackedWeights& weights,
+                          std::int64_t groups) {
+  const std::int64_t width = kernels.width, k = weights.inputs(), depth = std::min(k, kernels.lanes);
+  const std::int64_t chunks = ceil_div(k, kernels.lanes) * taps;
   Buffer<float> packed(groups * chunks * depth * width);
   parallel_for(groups, 1, [&](std::int64_t begin, std::int64_t end) {
     Buffer<float> block(depth * taps * width);
@@ -42,6 +39,18 @@ void direct_conv(const BlockKernels& kernels, std::int64_t kernel, const BlockPa
       }
     }
   });
+  return packed;
+}
+
+// Every product reads its pixels where they lie: a chunk is one block at one tap.
+void direct_conv(const BlockKernels& kernels, std::int64_t kernel, const BlockParts& x, const PackedWeights& weights,
+                 const float* bias, const ConvTargets& outputs, std::int64_t y0, std::int64_t y1) {
+  const BlockMap& shape = outputs.shape();
+  const std::int64_t lanes = kernels.lanes, width = kernels.width, k = weights.inputs(), taps = kernel * kernel;
+  const std::int64_t groups = ceil_div(outputs.blocks() * lanes, width);
+  const std::int64_t depth = std::min(k, lanes);
+  const std::int64_t chunks = ceil_div(k, lanes) * taps;
+  const Buffer<float> packed = pack_direct(kernels, taps, weights, groups);
   Buffer<float> biases = padded_bias(bias, weights.outputs(), groups * width);
   Buffer<float> zeros = zero_row(x[0]);
   const std::int64_t pad = kernel / 2, rows = y1 - y0;

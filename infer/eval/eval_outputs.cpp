@@ -16,7 +16,7 @@ const std::string kUnstretched = "unstretched(R_high*L_high)", kUpperBound = "R_
                   kRestored = "restored*L_high", kUnrestored = "R_low*L_high", kAdjusted = "R_high*L_hat(gt-ratio)",
                   kAdjustedBest = "R_high*L_hat(best)", kTrue = "restored*L_hat(gt-ratio)",
                   kBest = "restored*L_hat(best)", kAuto = "restored*L_hat(auto)", kNoisy = "R_low*L_hat(gt-ratio)",
-                  kMean = "gt-mean";
+                  kMean = "gt-mean", kLight = "gt-light";
 
 /// True where the three channels of a picture are equal in every pixel.
 bool is_gray(const Tensor<float>& picture) {
@@ -68,10 +68,16 @@ const std::vector<Way>& protocols() {
       {"none", "light level from the dark picture alone (--auto)"},
       {"gt-ratio", "ratio from the bright picture"},
       {"gt-mean", "the output of none, scaled to the bright picture's mean gray"},
+      {kLight,
+       "the reflectance, restored if there is a net for it, in the bright picture's light; needs no adjustment net"},
       {"input", "the dark picture as it is"},
       {"gamma", "the dark picture to the power 1/2.2"},
   };
   return all;
+}
+
+bool needs_adjustment(const std::string& protocol) {
+  return protocol != kLight && protocol != "input" && protocol != "gamma";
 }
 
 std::vector<Way> stages(const Model<float>& model) {
@@ -232,7 +238,7 @@ Tensor<float> Outputs::made(const std::string& way) {
     return mapped(product(high_maps().reflectance, high_maps().illumination),
                   [first, span](float v) { return first + span * v; });
   }
-  if (way == kRestored) return product(restored(), high_maps().illumination);
+  if (way == kRestored || way == kLight) return product(restored(), high_maps().illumination);
   if (way == kUnrestored) return product(low_maps().reflectance, high_maps().illumination);
   check(model_->adjustment.has_value(), "model: it has no adjustment net, which ", way, " needs");
   if (way == kAdjusted) return with_ratio(way, high_maps().reflectance, true_ratio());

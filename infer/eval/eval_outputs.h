@@ -17,6 +17,8 @@ struct Way {
 
 /// The protocols of kind-eval, in the order of its help.
 const std::vector<Way>& protocols();
+/// Whether a protocol takes an adjustment net.
+bool needs_adjustment(const std::string& protocol);
 
 /// Outputs that result if some nets are replaced by their ideal outputs, from the decomposition's upper bound to the
 /// actual output. Only those that need no net missing from the model.

@@ -12,8 +12,11 @@ from setuptools.dist import Distribution
 
 
 def library():
-    if os.environ.get("KIND_LIBRARY"):
-        return os.environ["KIND_LIBRARY"]
+    named = os.environ.get("KIND_LIBRARY")
+    if named:
+        if not os.path.isfile(named):
+            raise SystemExit(f"KIND_LIBRARY: expected the file libkind.so.0, and {named} is none")
+        return named
     prefix = os.environ.get("KIND_PREFIX")
     if not prefix:
         return None
@@ -24,8 +27,10 @@ def library():
 
 
 def model():
-    prefix = os.environ.get("KIND_PREFIX")
-    return os.environ.get("KIND_MODEL") or (prefix and f"{prefix}/share/kind/kind.safetensors")
+    prefix, named = os.environ.get("KIND_PREFIX"), os.environ.get("KIND_MODEL")
+    if named and not os.path.isfile(named):
+        raise SystemExit(f"KIND_MODEL: expected a model file, and {named} is none")
+    return named or (prefix and f"{prefix}/share/kind/kind.safetensors")
 
 
 class BuildWithLibrary(build_py):

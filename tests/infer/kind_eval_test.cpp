@@ -176,6 +176,8 @@ TEST_CASE("kind-eval: stages are products of the maps they name") {
   CHECK(figure(protocols, "none", "psnr") == figure(text, "restored*L_hat(auto)", "psnr"));
   CHECK(figure(protocols, "gt-mean", "psnr") == figure(text, "gt-mean", "psnr"));
   CHECK_THAT(text, Contains("lost, dB of PSNR") && Contains("R_high*L_high -> restored*L_high"));
+  CHECK(figure(fixture.run("--split test --protocol gt-light --metrics psnr").second, "gt-light", "psnr") ==
+        figure(text, "restored*L_high", "psnr"));
   // Threads change nothing; a model without nets gets the rows that are left.
   CHECK(fixture.run("--split test --stages --metrics psnr -t 1").second == text);
   Model<float> decomposition;
@@ -187,6 +189,12 @@ TEST_CASE("kind-eval: stages are products of the maps they name") {
   CHECK(figure(few, "R_low*L_high", "psnr") == figure(text, "R_low*L_high", "psnr"));
   CHECK(few.find("restored") == std::string::npos);
   CHECK(few.find("L_hat") == std::string::npos);
+  const auto [light_code, light] = fixture.run("--split test --protocol gt-light,input --metrics psnr");
+  CHECK(light_code == 0);
+  CHECK(figure(light, "gt-light", "psnr") == figure(few, "R_low*L_high", "psnr"));
+  const auto [refused, why] = fixture.run("--split test --protocol gt-light,none --metrics psnr");
+  CHECK(refused == 2);
+  CHECK_THAT(why, Contains("needs an adjustment net") && Contains("--protocol gt-light"));
 }
 
 TEST_CASE("kind-eval: results of another program, by the same code") {

@@ -7,6 +7,7 @@ import json
 import operator
 import os
 import threading
+import warnings
 import weakref
 from typing import Any, Callable, NamedTuple, Optional, Union
 
@@ -80,6 +81,16 @@ def _source(name: str, array: Any, channels: tuple[int, ...]) -> np.ndarray:
     """The array itself where the library can read it, else a copy."""
     array = _checked(name, array, channels)
     return array if _rows_are_packed(array) else np.ascontiguousarray(array)
+
+
+def _warn_of_bytes(image: np.ndarray) -> None:
+    """Floats of 0 to 255 would become white: said at the line that calls kind."""
+    if image.dtype == np.float32 and image.max() > 16:
+        warnings.warn(
+            f"image: float32 means 0 to 1 and values beyond count as 1, but its largest is {image.max():g}; "
+            "divide by 255 (or 65535), or keep it uint8 (or uint16)",
+            stacklevel=3,
+        )
 
 
 def _target(out: Optional[np.ndarray], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -169,6 +180,7 @@ class Model:
         Raises TypeError and ValueError for what cannot be, KindError for the rest; then nothing is written.
         """
         source = _source("image", image, (1, 2, 3, 4))
+        _warn_of_bytes(image)
         result = _target(out, image.shape, image.dtype)
         if ratio is not None and target_mean is not None:
             raise ValueError("ratio and target_mean: give one of them")
@@ -205,7 +217,8 @@ class Model:
         )
         if raised:
             raise raised[0]
-        _native.check(code)
+        _native.check(code, {"options: light_value": ("stops", "ratio", "target_mean")[light], "options: strength": "strength",
+                             "options: denoise": "denoise", "from": "image"})
         return (result, Light(chosen.ratio, chosen.strength)) if return_light else result
 
     def stretch(self, image: np.ndarray, *, threads: int = 0) -> np.ndarray:
@@ -214,11 +227,13 @@ class Model:
         image: gray or RGB, any dtype, see Model.
         """
         source = _source("image", image, (1, 3))
+        _warn_of_bytes(image)
         result = np.empty(image.shape[:2] + (3,), np.float32)
         _native.check(
             _native.library.kind_stretch(
                 self._handle, ctypes.byref(_view(source)), ctypes.byref(_view(result)), _thread_count(threads)
-            )
+            ),
+            {"from": "image"},
         )
         return result
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import pathlib
 import sysconfig
+from typing import Mapping
 
 OK, INVALID, FAILED, NO_MEMORY, STOPPED = range(5)
 FLOATS = 32
@@ -111,11 +112,15 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
 library = _declare(_load())
 
 
-def check(code: int) -> None:
-    """Raises the exception that belongs to the return value of a call of this thread."""
+def check(code: int, names: Mapping[str, str] = {}) -> None:
+    """Raises the exception that belongs to the return value of a call of this thread. names: what messages begin with in
+    C, and what the caller knows it as."""
     if code == OK:
         return
     message = library.kind_last_error().decode("utf-8", "replace")
+    for prefix, name in names.items():  # of the field as C calls it
+        if message.startswith(prefix + ":"):
+            message = name + message[len(prefix):]
     if code == INVALID:
         raise ValueError(message)
     if code == NO_MEMORY:

@@ -306,6 +306,7 @@ TEST_CASE("image: file name extensions", "[unit]") {
   CHECK(image_format_from_extension("jfif") == ImageFormat::kJpeg);
   CHECK(image_format_from_extension(".JPE") == ImageFormat::kJpeg);
   CHECK(image_format_from_extension("MPO") == ImageFormat::kJpeg);
+  CHECK(image_format_from_extension(".apng") == ImageFormat::kPng);
   for (const char* other : {"", ".", "mov", "gif", "pn", "pngx", ".p.png"}) {
     CHECK_FALSE(image_format_from_extension(other).has_value());
   }

@@ -142,6 +142,10 @@ TEST_CASE("batch: links that lead nowhere or in a circle are passed over") {
   const Result result = run(dir, "in -o out");
   CHECK((result.code == 0 && result.out == "out/a.png\n"));
   CHECK_THAT(result.err, Contains("passed over: 2 links that lead nowhere\n"));
+  fs::remove(dir / "in/a.png");
+  const Result alone = run(dir, "in -o out");
+  CHECK(alone.code == 2);
+  CHECK_THAT(alone.err, Contains("in: there are no pictures in this folder, only links that lead nowhere (2)\n"));
 }
 
 TEST_CASE("batch: files of a folder come in the order of the numbers in their names") {

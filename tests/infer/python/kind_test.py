@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import warnings
 
 import numpy as np
 
@@ -198,14 +199,14 @@ class Enhance(unittest.TestCase):
         locked = good.copy()
         locked.flags.writeable = False
         for options, error, text in [
-            ({"ratio": 0}, ValueError, "a ratio above 0 and at most 100, got 0"),
+            ({"ratio": 0}, ValueError, "^ratio: expected a ratio above 0 and at most 100, got 0"),
             ({"ratio": float("nan")}, ValueError, "ratio"),
             ({"ratio": 2, "target_mean": 0.4}, ValueError, "give one of them"),
             ({"ratio": 2, "stops": 1}, ValueError, "leave them out"),
-            ({"target_mean": 1.5}, ValueError, "a mean from 0 to 1, got 1.5"),
-            ({"stops": 11}, ValueError, "-10 to 10 stops, got 11"),
+            ({"target_mean": 1.5}, ValueError, "^target_mean: expected a mean from 0 to 1, got 1.5"),
+            ({"stops": 11}, ValueError, "^stops: expected -10 to 10 stops, got 11"),
             ({"fusion": "best"}, ValueError, "expected one of 'none', 'official', 'auto', got 'best'"),
-            ({"strength": 2}, ValueError, "strength: expected a number from 0 to 1, got 2"),
+            ({"strength": 2}, ValueError, "^strength: expected a number from 0 to 1, got 2"),
             ({"denoise": -1}, ValueError, "denoise: expected a number from 0 to 1, got -1"),
             ({"threads": -1}, ValueError, "threads: expected 0 to 1024, got -1"),
             ({"threads": (1 << 32) + 1}, ValueError, "threads: expected 0 to 1024"),
@@ -226,6 +227,15 @@ class Enhance(unittest.TestCase):
         picture[0, 0], picture[1, 1] = 7, -3
         limited = np.clip(picture, 0, 1)
         np.testing.assert_array_equal(self.model.enhance(picture), self.model.enhance(limited))
+
+    def test_floats_of_bytes_are_warned_of(self):
+        picture = dark_picture(dtype=np.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            self.model.enhance(picture * 4)
+        with self.assertWarnsRegex(UserWarning, "its largest is 255; divide by 255") as warned:
+            self.model.enhance(picture / picture.max() * 255)
+        self.assertEqual(warned.filename, __file__)
 
 
 class Nets(unittest.TestCase):
