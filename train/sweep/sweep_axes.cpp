@@ -111,6 +111,8 @@ std::vector<Change> changes_of(const SweepConfig& config, const SweepAxis& axis,
 
 std::string assignment(const std::string& path, const json& value) { return path + "=" + value.dump(); }
 
+std::string key_of(const std::string& text) { return hash_text(mix64(fnv1a(text))); }
+
 std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 void check_count(const SweepConfig& config, const std::string& path, std::size_t max_runs) {

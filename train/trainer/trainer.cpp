@@ -317,6 +317,7 @@ class Run {
     model_.options = config.fused_options();
     state_.data = hexadecimal(pairs_.fingerprint());
     if (!out.empty()) provenance_ = make_provenance(config, pairs_);
+    for (const std::string& note : notes()) callbacks_.message(note);
     if (resume) load_newest();
     if (resume) join_provenance();
     if (!finished_) check_inits();
@@ -343,6 +344,7 @@ class Run {
   std::string plan() const {
     std::string text =
         join(counted(pairs_.train().size(), "pair"), " to train on, ", pairs_.validation().size(), " held back");
+    for (const std::string& note : notes()) text += "\n" + note;
     Model<float> model = model_;
     for (const StageConfig& stage : config_.stages) {
       text += join("\nstage ", stage.name, ": ", counted(total_steps(stage, pairs_.train().size()), "step"), " of ",
@@ -500,6 +502,16 @@ class Run {
           program_text(before["programs"].back()) + "; now " + program_text(ours));
     }
     provenance_ = joined_provenance(before, provenance_);
+  }
+
+  /// What a user should know of where the pictures come from.
+  std::vector<std::string> notes() const {
+    std::vector<std::string> all;
+    for (const SourceConfig& source : config_.data.all()) {
+      const std::string note = source.synthesize ? "" : list_note(source.root);
+      if (!note.empty()) all.push_back(note);
+    }
+    return all;
   }
 
   std::string roots() const {
