@@ -57,7 +57,8 @@ struct Options {
   std::int64_t seed = -1, batches = 8;
   int threads = 0, jobs = 1;
   std::string sweep, emit, branch_from, share_maps, export_to;
-  double minutes = 0;  // 0: as long as it takes
+  double minutes = 0;      // 0: as long as it takes
+  std::int64_t until = 0;  // 0: to the end
 };
 
 /// `missing`: the paths of the config that are nowhere.
@@ -165,9 +166,9 @@ int run_training(const Options& options, const TrainConfig& config, Console& con
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
     return options.minutes > 0 && elapsed.count() > 60 * options.minutes;
   };
-  const TrainCallbacks callbacks{[&](const TrainProgress& p) { console.progress(p); },
-                                 [&](const std::string& text) { console.message(text); },
-                                 [&] { return stop_signal != 0 || out_of_time(); }, !options.no_estimate, pairs};
+  const TrainCallbacks callbacks{
+      [&](const TrainProgress& p) { console.progress(p); }, [&](const std::string& text) { console.message(text); },
+      [&] { return stop_signal != 0 || out_of_time(); }, !options.no_estimate, options.until, pairs};
   listen_to_signals();
   bool finished = false;
   try {
@@ -190,6 +191,10 @@ int run_training(const Options& options, const TrainConfig& config, Console& con
   if (ranks.rank() > 0) return finished || signal == 0 ? kExitDone : 128 + signal;
   if (finished) {
     std::cout << out << "/model.safetensors" << std::endl;
+    return kExitDone;
+  }
+  if (signal == 0 && !(options.minutes > 0 && out_of_time())) {
+    console.message(join("stopped after ", counted(options.until, "step"), " of the last stage; go on with --resume"));
     return kExitDone;
   }
   if (signal == 0) {
@@ -244,7 +249,8 @@ int sweep(const Options& options, MissingPlaces& missing) {
   }
   if (options.dry_run) {
     std::cout << list_sweep(plan, out) << std::flush;
-    std::cerr << summary_of(plan) << std::endl;
+    const std::string time = time_of_sweep(plan, out);
+    std::cerr << summary_of(plan) << (time.empty() ? "" : "\n" + time) << std::endl;
     return kExitDone;
   }
   const SweepOptions how{std::filesystem::read_symlink("/proc/self/exe").string(),
@@ -263,7 +269,7 @@ int sweep(const Options& options, MissingPlaces& missing) {
   listen_to_signals();
   const SweepOutcome outcome = run_sweep(plan, how);
   std::cerr << join(outcome.done, outcome.done == 1 ? " run is done, " : " runs are done, ", outcome.failed,
-                    " failed, ", outcome.left, " left")
+                    " failed, ", plan.config.halving ? join(outcome.stopped, " stopped, ") : "", outcome.left, " left")
             << std::endl;
   if (stop_signal != 0) {
     std::cerr << "stopped; go on with --resume" << std::endl;
@@ -324,6 +330,12 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--minutes", options.minutes, "Save and exit after N minutes, as with SIGTERM")
       ->check(CLI::PositiveNumber)
       ->excludes(profile_flag);
+  app.add_option(
+         "--until", options.until,
+         "Save and exit after N steps of the last stage, with a validation; schedules are those of the whole run")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
+      ->excludes(profile_flag)
+      ->type_name("N");
   app.add_option("--branch-from", options.branch_from,
                  "Start from the stages of a finished run, which are the first ones of this config")
       ->type_name("RUN")
@@ -336,7 +348,7 @@ void add_options(CLI::App& app, Options& options) {
           ->type_name("SWEEP")
           ->excludes(config)
           ->excludes(profile_flag);
-  for (const char* name : {"--seed", "--branch-from", "--share-maps", "--minutes", "--export-pairs"})
+  for (const char* name : {"--seed", "--branch-from", "--share-maps", "--minutes", "--until", "--export-pairs"})
     sweep_option->excludes(name);
   app.add_option("--jobs", options.jobs, "Concurrent runs of a sweep; they share the threads (default: 1)")
       ->needs(sweep_option)

@@ -72,10 +72,14 @@ std::vector<std::string> names_of(const json& array) {
 
 void lay_over_named(json& base, const json& top, const std::vector<std::string>& base_names, const std::string& path) {
   std::vector<std::string> names = base_names;
+  std::set<std::string> laid;
   for (const json& element : top) {
     const std::string name = element["name"].get<std::string>();
     const auto found = std::find(names.begin(), names.end(), name);
     const std::string here = path + "." + name;
+    // The second would be laid over the first. After a "drop" it is another one of that name.
+    check(element.contains("drop") || laid.insert(name).second, path, ": two elements are named \"", name,
+          "\"; each is laid over that of the base once");
     if (element.contains("drop")) {
       check(element["drop"] == true, here, ".drop: expected true, or no such key");
       check(found != names.end(), here, ".drop: the base has no element \"", name, "\" to take out");

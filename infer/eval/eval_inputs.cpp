@@ -31,6 +31,7 @@ std::string last_name(const std::string& path) {
 std::string config_key(json config) {
   config.erase("seed");
   config.erase("tensorboard");
+  config.erase("keep");
   if (config.contains("data") && config["data"].is_object()) erase_places(config["data"]);
   return config.dump();
 }

@@ -1,6 +1,7 @@
 #include "infer/eval/eval_table.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -124,12 +125,27 @@ std::string difference_text(const EvalCell& cell, const Metric& metric) {
   return text;
 }
 
+/// What Markdown would take for emphasis, code, HTML or the end of a cell gets a backslash. An underscore within a word
+/// is none of these.
+std::string markdown_text(const std::string& text) {
+  const auto is_word = [&text](std::size_t i) {
+    return i < text.size() && std::isalnum(static_cast<unsigned char>(text[i]));
+  };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool within = c == '_' && i > 0 && is_word(i - 1) && is_word(i + 1);
+    if (!within && std::string("|*_`\\<").find(c) != std::string::npos) out += '\\';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out;
+}
+
 std::string escaped(const std::string& text, EvalTableFormat format) {
+  if (format == EvalTableFormat::kMarkdown) return markdown_text(text);
   std::string out;
   for (const char c : text) {
-    if (format == EvalTableFormat::kMarkdown && c == '|') {
-      out += "\\|";
-    } else if (format == EvalTableFormat::kLatex && c == '\\') {
+    if (format == EvalTableFormat::kLatex && c == '\\') {
       out += "\\textbackslash{}";
     } else if (format == EvalTableFormat::kLatex && (c == '~' || c == '^')) {
       out += std::string("\\") + c + "{}";
@@ -232,6 +248,10 @@ EvalTable make_eval_table(std::vector<EvalEntry> entries, const std::string& ref
 std::string eval_table_text(const EvalTable& table, EvalTableFormat format) {
   const bool latex = format == EvalTableFormat::kLatex;
   const std::string comment = latex ? "% " : "";
+  // LaTeX passes over its lines.
+  const auto line = [format](const std::string& words) {
+    return format == EvalTableFormat::kMarkdown ? markdown_text(words) : words;
+  };
   std::string text;
   for (std::size_t w = 0; w < table.ways.size(); ++w) {
     const EvalReport& first = table.entries[0].report;
@@ -250,14 +270,16 @@ std::string eval_table_text(const EvalTable& table, EvalTableFormat format) {
         if (r != table.reference) changes.back().push_back(escaped(difference_text(cell, table.metrics[m]), format));
       }
     }
-    text += (w == 0 ? "" : "\n") + comment + "protocol " + table.ways[w].name + ", " +
-            counted(first.pairs.size(), "pair") + " of " + first.data +
-            (first.split.empty() ? "" : ", split " + first.split) + ": means [95 % interval over pictures]\n" +
-            (format == EvalTableFormat::kMarkdown ? "\n" : "") + laid_out(means, format);
+    text += (w == 0 ? "" : "\n") + comment +
+            line("protocol " + table.ways[w].name + ", " + counted(first.pairs.size(), "pair") + " of " + first.data +
+                 (first.split.empty() ? "" : ", split " + first.split)) +
+            ": means [95 % interval over pictures]\n" + (format == EvalTableFormat::kMarkdown ? "\n" : "") +
+            laid_out(means, format);
     if (changes.size() < 2) continue;
-    text += "\n" + comment + "difference from " + table.rows[table.reference] +
-            ", paired by seed and picture [95 % interval]; *: p < 0.05 after Holm\n" +
-            (format == EvalTableFormat::kMarkdown ? "\n" : "") + laid_out(changes, format);
+    text += "\n" + comment +
+            line("difference from " + table.rows[table.reference] +
+                 ", paired by seed and picture [95 % interval]; *: p < 0.05 after Holm") +
+            "\n" + (format == EvalTableFormat::kMarkdown ? "\n" : "") + laid_out(changes, format);
   }
   return text;
 }

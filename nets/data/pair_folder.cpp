@@ -467,4 +467,25 @@ Split read_split_file(const PairFolder& folder, const std::string& file) {
   return split;
 }
 
+std::string list_note(const std::string& root) {
+  const std::string list = list_of(root);
+  if (list.empty() || list == root) return "";  // named itself
+  const fs::path low_folder = dark_folder(root), high_folder = bright_folder(root);
+  if (low_folder.empty() || high_folder.empty()) return "";
+  std::error_code ignored;
+  std::set<std::string> listed;
+  const PairFolder folder = read_list(list);
+  for (const PairFolder::Pair& pair : folder.pairs) listed.insert(fs::weakly_canonical(pair.low, ignored).string());
+  std::vector<std::string> problems;
+  const Files low = list_pictures(low_folder, {"low"}, stems_in(high_folder), problems),
+              high = list_pictures(high_folder, {"high", "normal"}, stems_in(low_folder), problems);
+  std::size_t more = 0;
+  for (const auto& [stem, path] : low) {
+    more += high.count(stem) > 0 && listed.count(fs::weakly_canonical(path, ignored).string()) == 0;
+  }
+  if (more == 0) return "";
+  return join(list, ": the pairs are the ", folder.pairs.size(), " that it lists; ", more, " more in ",
+              low_folder.string(), " and ", high_folder.string(), " are left out; remove it to use the folders");
+}
+
 }  // namespace kind

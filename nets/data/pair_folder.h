@@ -70,4 +70,8 @@ std::optional<Split> read_split(const PairFolder& folder);
 /// The same from another file, which must exist.
 Split read_split_file(const PairFolder& folder, const std::string& file);
 
+/// A line for the user where a folder has pairs.csv beside folders with pairs that it does not list: the list counts
+/// alone. Otherwise empty.
+std::string list_note(const std::string& root);
+
 }  // namespace kind

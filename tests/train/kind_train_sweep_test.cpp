@@ -1,14 +1,11 @@
 // Runs kind-train --sweep as its users do: what it lists, what a kill leaves behind, what its scripts do elsewhere.
 
-#include <sys/stat.h>
-
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
 #include "core/config/config.h"
-#include "tests/support/program.h"
 #include "tests/support/source_dir.h"
-#include "tests/train/run_folder.h"
+#include "tests/train/sweep_program.h"
 
 namespace kind::testing {
 namespace {
@@ -17,50 +14,6 @@ using Catch::Contains;
 using Catch::StartsWith;
 using nlohmann::json;
 namespace fs = std::filesystem;
-
-struct Result {
-  int code;
-  std::string out, err;
-};
-
-Result run(const TempDir& dir, const std::vector<std::string>& arguments,
-           const std::string& program = KIND_TRAIN_PROGRAM) {
-  RunningProgram running(program, dir.path(), arguments);
-  const int code = running.wait();
-  return {code, running.out(), running.err()};
-}
-
-/// c.json: decomposition and adjustment, which goes on in a third stage; restoration's weights would take their time.
-/// s.json: three points with two seeds, one of which fails in its second stage.
-void put_sweep(const TempDir& dir, const std::string& more = "") {
-  put_run(dir);
-  json config = read_json_file(dir / "c.json");
-  json& stages = config["stages"];
-  stages[2] = stages[1];
-  stages[2]["name"] = "again";
-  config["fit_light"] = false;
-  dir.put("c.json", config.dump());
-  dir.put("s.json", R"({"base": "c.json", "seeds": [1, 2], "axes": [{"name": "what", "choices": [
-    {"name": "all", "set": {}},
-    {"name": "l1", "set": {"stages.again.losses.square.norm": "l1"}},
-    {"name": "too fast", "set": {"stages.adjust.optimizer": {"type": "sgd", "learning_rate": 1e38},
-                                 "stages.adjust.clip_norm": null, "stages.adjust.ema": null}}]}])" +
-                        more + "}");
-}
-
-/// A sweep's folder but for what tells of time or of how it was carried out.
-std::map<std::string, std::string> results(const TempDir& dir, const std::string& out) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::directory_iterator(dir / out)) {
-    const std::string name = entry.path().filename().string();
-    if (name[0] != 'p' || name == "points" || !entry.is_directory()) continue;
-    for (const auto& [file, content] : snapshot(entry.path().string())) {
-      // Reasons name the folder.
-      if (file != "failed.json" && file.rfind("checkpoints/", 0) != 0) files[name + "/" + file] = content;
-    }
-  }
-  return files;
-}
 
 TEST_CASE("kind-train --sweep-reference is docs/sweep-config.md") {
   const TempDir dir;
@@ -196,42 +149,6 @@ TEST_CASE("kind-train --sweep grows, keeps its program and tries failed runs aga
   CHECK(run(dir, {"--sweep", "g.json", "--out", "out", "--resume", "--retry-failed"}).code == 0);
   CHECK(results(dir, "out") == after);
   CHECK(run(dir, {"--sweep", "g.json", "--out", "out", "--retry-failed"}).code == 2);  // it goes on: --resume
-}
-
-TEST_CASE("kind-train --sweep --emit: the scripts carry out the same runs", "[slow]") {
-  const TempDir dir;
-  put_sweep(dir);
-  REQUIRE(run(dir, {"--sweep", "s.json", "--out", "jobs"}).code == 1);
-  const auto expected = results(dir, "jobs");
-  // Stand-ins for both programs: the real ones need a cluster, or may not be installed.
-  fs::create_directory(dir / "bin");
-  dir.put("bin/parallel", std::string("#!/bin/bash\nwhile [ \"$1\" != bash ]; do shift; done\nstatus=0\n"
-                                      "while read -r name; do \"${@:1:2}\" \"$name\" </dev/null || status=1; done\n"
-                                      "exit $status\n"));
-  dir.put("bin/sbatch", std::string("#!/bin/bash\nlast=1\nfor a; do case $a in --array=*) last=${a##*-} ;; --*) ;; *) "
-                                    "break ;; esac; shift; done\n"
-                                    "for ((i = 1; i <= last; ++i)); do SLURM_ARRAY_TASK_ID=$i bash \"$@\"; done\n"
-                                    "echo \"$*\" >>submitted\necho 7\n"));
-  for (const char* program : {"bin/parallel", "bin/sbatch"}) ::chmod((dir / program).c_str(), 0755);
-  for (const std::string kind : {"parallel", "slurm"}) {
-    const Result emitted = run(dir, {"--sweep", "s.json", "--out", kind, "--emit", kind});
-    INFO(emitted.err);
-    CHECK(emitted.code == 0);
-    const std::string script = kind + "/" + kind + ".sh";
-    CHECK(emitted.out == script + "\n");
-    CHECK(run(dir, {"-n", script}, "/bin/bash").code == 0);
-    const Result carried_out = run(dir, {"-c", "PATH=" + dir.path() + "/bin:$PATH bash " + script}, "/bin/bash");
-    INFO(carried_out.err);
-    CHECK(carried_out.code == 0);
-    CHECK(results(dir, kind) == expected);
-    CHECK(fs::exists(dir / (kind + "/p2-s1/failed.json")));
-    // Outputs of frozen nets take gigabytes: they go when all runs are done.
-    for (const auto& entry : fs::directory_iterator(dir / (kind + "/shared"))) {
-      CHECK_THAT(entry.path().filename().string(), !StartsWith("maps-"));
-    }
-  }
-  CHECK(std::count_if(std::filesystem::directory_iterator(dir.path()), std::filesystem::directory_iterator(),
-                      [](const auto& entry) { return entry.path().filename() == "submitted"; }) == 1);
 }
 
 TEST_CASE("kind-train --minutes saves and leaves, and --branch-from refuses what it cannot branch from") {

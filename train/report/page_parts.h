@@ -17,6 +17,10 @@ bool named_by_axis(const Records& records);
 std::string points_name(const Records& records);
 /// What a point is called in tables and pictures.
 std::string short_label(const Records& records, const PointRecord& point);
+/// Text for a cell of a table in Markdown.
+std::string markdown_text(const std::string& text);
+/// What became of a point under halving: "stopped after 200 steps" or "went on".
+std::string outcome_of(const RungPointRecord& point);
 /// A name that may go on in the next line behind / and _.
 std::string breakable(const std::string& name);
 
@@ -24,6 +28,9 @@ std::string breakable(const std::string& name);
 
 std::string curves_section(const Report& report);
 std::string contributions_section(const Report& report);
+/// The figures at the rungs of halving, as HTML and as Markdown (report_rungs.cpp).
+std::string rungs_section(const Report& report);
+std::string markdown_rungs(const Report& report);
 /// What each value of each axis changes.
 std::string axes_section(const Report& report);
 /// The share that each axis has in what figures vary by; of several axes.

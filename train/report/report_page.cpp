@@ -289,12 +289,22 @@ std::string facts_section(const Report& report) {
   return "<div class=\"w\"><table class=\"left\"><tbody>\n" + html + "</tbody></table></div>\n";
 }
 
+/// "11 points, 33 runs, 30 of them done".
+std::string counts_text(const Records& records) {
+  std::size_t done = 0;
+  for (const RunRecord& run : records.runs) done += run.state == RunRecord::State::kDone;
+  std::size_t stopped = 0;
+  for (const HalvingRecord& halving : records.halvings) {
+    for (const RungPointRecord& point : halving.points) stopped += point.stopped.has_value();
+  }
+  return join(counted(records.points.size(), "point"), ", ", counted(records.runs.size(), "run"), ", ", done,
+              " of them done", stopped > 0 ? join("; ", counted(stopped, "point"), " stopped by halving") : "");
+}
+
 }  // namespace
 
 std::string report_page(const Report& report, const PageOptions& options) {
   const Records& records = report.records;
-  std::size_t done = 0;
-  for (const RunRecord& run : records.runs) done += run.state == RunRecord::State::kDone;
   Pictures store;
   const std::string pictures = pictures_section(report, options, store);
   std::string html = std::string(kReportPageStart) +
@@ -302,9 +312,7 @@ std::string report_page(const Report& report, const PageOptions& options) {
                      "content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" +
                      html_text(records.title) + "</title>\n<style>" + kPageStyle + store.style() +
                      "</style></head><body>\n<h1>" + html_text(records.title) + "</h1>\n<p class=\"s\">" +
-                     join(counted(records.points.size(), "point"), ", ", counted(records.runs.size(), "run"), ", ",
-                          done, " of them done") +
-                     "</p>\n" + facts_section(report);
+                     counts_text(records) + "</p>\n" + facts_section(report);
   html += provisional_text(report) +
           "<input class=\"filter script\" type=\"search\" placeholder=\"only points with these words\" "
           "aria-label=\"only points with these words\">\n";
@@ -327,6 +335,7 @@ std::string report_page(const Report& report, const PageOptions& options) {
         "by seed. Terms whose own parameters differ between points are not measured alike.</p>\n" +
         table(report, report.terms);
   }
+  html += rungs_section(report);
   // The points of a single axis of words are compared above, and better: paired.
   if (!records.axes.empty() && !named_by_axis(records)) {
     html += "<h2>Effect of each axis</h2>\n" + axes_section(report);

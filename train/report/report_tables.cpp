@@ -18,12 +18,6 @@ std::string csv_field(const std::string& text) {
 
 std::string exact(double value) { return nlohmann::json(value).dump(); }
 
-std::string markdown_text(const std::string& text) {
-  std::string out;
-  for (const char c : text) out += c == '|' ? std::string("\\|") : c == '\n' ? std::string(" ") : std::string(1, c);
-  return out;
-}
-
 std::string number(const char* how, double value) {
   char text[48];
   std::snprintf(text, sizeof text, how, value);
@@ -88,6 +82,15 @@ std::string markdown_differences(const Report& report) {
 
 }  // namespace
 
+std::string markdown_text(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '|' || c == '*') out += '\\';  // the end of a cell, and emphasis
+    out += c == '\n' ? ' ' : c;
+  }
+  return out;
+}
+
 std::string mark_of(const ReportColumn& column, const ReportCell& cell) {
   if (!cell.significant) return "";
   const double mean = cell.difference.estimate.mean;
@@ -145,6 +148,17 @@ std::string report_csv(const Report& report) {
     }
     if (!any) text += head + ",,0,,,,,,,,,\r\n";
   }
+  for (const HalvingRecord& halving : report.records.halvings) {
+    for (const RungPointRecord& point : halving.points) {
+      if (!point.stopped) continue;
+      text += csv_field(point.name) + "," + csv_field(point.label);
+      for (const AxisRecord& axis : report.records.axes) {
+        const auto value = point.values.find(axis.name);
+        text += "," + (value == point.values.end() ? "" : csv_field(value_text(value->second)));
+      }
+      text += "," + csv_field(outcome_of(point)) + ",,0,,,,,,,,,\r\n";
+    }
+  }
   return text;
 }
 
@@ -156,6 +170,7 @@ std::string report_markdown(const Report& report) {
             " [95% interval], paired by seed and picture:\n\n" + markdown_differences(report);
   }
   if (!report.terms.empty()) text += "\n" + markdown_table(report, report.terms);
+  text += markdown_rungs(report);
   text +=
       "\nMeans over seeds ± half of the 95% interval. Bold: best. ▲ better, ▼ worse, ≠ different than the reference "
       "(paired by seed and picture, p < 0.05 after Holm).\n\n";

@@ -9,6 +9,7 @@
 #include "core/config/config.h"
 #include "train/data/data_config.h"
 #include "train/sweep/branch.h"
+#include "train/sweep/halving.h"
 #include "train/trainer/provenance.h"
 
 namespace kind {
@@ -152,6 +153,35 @@ json without_seeds(json sweep) {
   return sweep;
 }
 
+/// What the halving of a sweep has decided in a folder; without points where it has none.
+HalvingRecord read_halving(const json& sweep, const std::string& folder) {
+  HalvingRecord record{folder, "", {}, {}};
+  const std::vector<Rung> rungs = read_rungs(folder);
+  if (rungs.empty()) return record;
+  record.metric = sweep.at("halving").at("metric").get<std::string>();
+  std::map<std::string, RungPointRecord> points;
+  for (const json& point : sweep.at("points")) {
+    const std::string name = point.at("name").get<std::string>();
+    points[name] = {
+        name, point.at("label").get<std::string>(), point.at("values").get<std::map<std::string, json>>(), {}, {}};
+  }
+  for (const Rung& rung : rungs) {
+    record.steps.push_back(static_cast<double>(rung.steps));
+    for (const RungPoint& point : rung.points) {
+      RungPointRecord& to = points.at(point.point);
+      to.figures.push_back(point.figure);
+      if (!point.kept) to.stopped = static_cast<double>(rung.steps);
+    }
+  }
+  std::set<std::string> listed;  // who came further stands first
+  for (auto rung = rungs.rbegin(); rung != rungs.rend(); ++rung) {
+    for (const RungPoint& point : rung->points) {
+      if (listed.insert(point.point).second) record.points.push_back(points.at(point.point));
+    }
+  }
+  return record;
+}
+
 /// The folders of one sweep. `sweeps` has the sweep.json of each, which differ in their seeds at most.
 void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>& folders, bool prefix,
                 Records& records) {
@@ -166,9 +196,18 @@ void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>&
       if (std::find(to.values.begin(), to.values.end(), value) == to.values.end()) to.values.push_back(value);
     }
   }
+  std::set<std::string> stopped;
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    HalvingRecord halving = read_halving(sweeps[i], folders[i]);
+    for (const RungPointRecord& point : halving.points) {
+      if (point.stopped) stopped.insert(point.name);
+    }
+    if (!halving.points.empty()) records.halvings.push_back(std::move(halving));
+  }
   std::map<std::string, std::size_t> points;
   for (const json& point : sweep.at("points")) {
     PointRecord record;
+    if (stopped.count(point.at("name").get<std::string>())) continue;
     record.name = point.at("name").get<std::string>();
     points[record.name] = records.points.size();
     record.label = (prefix ? name + ": " : "") + point.at("label").get<std::string>();
@@ -188,6 +227,7 @@ void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>&
   }
   for (const json& entry : entries) {
     const std::string run_name = entry.at("name").get<std::string>();
+    if (stopped.count(entry.at("point").get<std::string>())) continue;
     RunRecord best;
     for (const std::string& folder : folders) {
       RunRecord run = read_run(run_name, folder + "/" + run_name);
@@ -245,6 +285,7 @@ Records read_records(const std::vector<std::string>& folders) {
             "/config.json: it is not what kind-train writes");
       run.seed = config.value("seed", std::int64_t{0});
       config.erase("seed");
+      config.erase("keep");
       if (config.contains("data")) erase_places(config["data"]);
       key = config.dump();
     }

@@ -39,9 +39,9 @@ struct RunRecord {
     int top = 0, height = 0, width = 0;
   };
   std::vector<SheetRow> rows;
-  nlohmann::json config;               // the resolved one; null if it has not begun
-  nlohmann::ordered_json provenance;   // null: not recorded
-  std::string base, minutes;           // of a sweep: its base config, and its budget in minutes as a text
+  nlohmann::json config;              // the resolved one; null if it has not begun
+  nlohmann::ordered_json provenance;  // null: not recorded
+  std::string base, minutes;          // of a sweep: its base config, and its budget in minutes as a text
 };
 
 struct PointRecord {
@@ -55,11 +55,28 @@ struct AxisRecord {
   std::vector<nlohmann::json> values;  // in order
 };
 
+/// A point of a sweep with successive halving.
+struct RungPointRecord {
+  std::string name, label;
+  std::map<std::string, nlohmann::json> values;  // by axis
+  std::vector<std::optional<double>> figures;    // at each rung that it came to; nothing where a run had failed
+  std::optional<double> stopped;                 // after so many steps; nothing: it was not stopped
+};
+
+/// The decisions of a sweep's halving: the points from the best to the worst.
+struct HalvingRecord {
+  std::string folder, metric;
+  std::vector<double> steps;  // of the rungs that are decided
+  std::vector<RungPointRecord> points;
+};
+
+/// Points that halving stopped are in `halvings` alone, and their runs nowhere: nothing compares them with finished ones.
 struct Records {
   std::string title;
   std::vector<AxisRecord> axes;
   std::vector<PointRecord> points;
   std::vector<RunRecord> runs;
+  std::vector<HalvingRecord> halvings;
 };
 
 /// Reads folders of sweeps and of single runs. Folders of the same sweep (parts that other machines have carried out)

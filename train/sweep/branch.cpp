@@ -20,6 +20,7 @@ std::string first_stages(const TrainConfig& config, std::size_t stages) {
   erase_places(json["data"]);
   json.erase("fit_light");
   json.erase("tensorboard");
+  json.erase("keep");
   while (json["stages"].size() > stages) json["stages"].erase(json["stages"].size() - 1);
   return json.dump();
 }
@@ -42,11 +43,11 @@ void make_folder(const std::string& folder) {
 
 void branch_run(const TrainConfig& config, const std::string& from, const std::string& out) {
   const Checkpoints source(from), target(out);
-  if (target.newest()) return;
+  std::error_code error;
+  if (target.newest() || fs::exists(out + "/model.safetensors", error)) return;
   if (const std::optional<std::string> reason = failure_of(from)) {
     throw NotFinite(join("its first stages, ", from, ", failed: ", *reason));
   }
-  std::error_code error;
   check(fs::exists(from + "/model.safetensors", error), from,
         ": there is no finished run in it to branch from (no model.safetensors)");
   const std::string config_file = from + "/config.json";

@@ -49,6 +49,19 @@ struct SweepRandom {
   void validate(const std::string& path) const;
 };
 
+struct SweepDraw {
+  double low = 0, high = 1;
+  bool log = false;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("low", low, "Smallest value.", kRequired);
+    v.field("high", high, "Largest value.", kRequired);
+    v.field("log", log, "Uniform distribution of the values' logarithms.");
+  }
+  void validate(const std::string& path) const;
+};
+
 struct SweepChoice {
   std::string name;
   std::map<std::string, nlohmann::json> set;
@@ -60,22 +73,24 @@ struct SweepChoice {
   }
 };
 
-/// Exactly one of values, range, random (with a path) and choices.
+/// Exactly one of values, range, random, draw (with a path) and choices.
 struct SweepAxis {
   std::string name;
   std::optional<std::string> path;
   std::optional<std::vector<nlohmann::json>> values;
   std::optional<SweepRange> range;
   std::optional<SweepRandom> random;
+  std::optional<SweepDraw> draw;
   std::optional<std::vector<SweepChoice>> choices;
 
   template <class V>
   void fields(V& v) {
     v.field("name", name, "The name in tables.", kRequired);
-    v.field("path", path, "The value to change, a path as for --set; for values, range and random.");
+    v.field("path", path, "The value to change, a path as for --set; for all but choices.");
     v.field("values", values, "A list of values.");
     v.field("range", range, "Evenly spaced numbers.");
     v.field("random", random, "Numbers drawn at random.");
+    v.field("draw", draw, "Numbers that a random search draws, one for each point.");
     v.field("choices", choices, "Named changes, each to any number of paths.");
   }
   void validate(const std::string& here) const;
@@ -97,6 +112,42 @@ struct SweepBudget {
   }
 };
 
+struct SweepSearch {
+  std::string type = "random";
+  std::int64_t runs = 10;
+  std::int64_t seed = 1;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("type", type, "random: each point has a value of every axis, drawn independently of the others.",
+            one_of("random"));
+    v.field("runs", runs, "Number of points; each runs once with each of the sweep's seeds.", between(1, 10000),
+            kRequired);
+    v.field("seed", seed, "The same seed and axis name draw the same values; more runs draw further ones.",
+            at_least(0));
+  }
+};
+
+struct SweepHalving {
+  std::string metric = "psnr";
+  std::vector<std::int64_t> rungs;
+  double keep = 0.33;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("metric", metric,
+            "The figure of the validation that decides, its mean over the seeds; of one of several sources "
+            "SOURCE/FIGURE.");
+    v.field("rungs", rungs,
+            "Steps of the last stage: behind each rung the best points go on to the next. The last one is the "
+            "stage's length.",
+            at_least(1), kRequired);
+    v.field("keep", keep, "The share of a rung's points that goes on, rounded to the nearest number, at least 1.",
+            greater_than(0), less_than(1));
+  }
+  void validate(const std::string& path) const;
+};
+
 struct SweepConfig {
   std::string base;
   std::map<std::string, nlohmann::json> set;
@@ -104,6 +155,9 @@ struct SweepConfig {
   std::string combine = "cross";
   std::vector<std::int64_t> seeds = {1};
   SweepBudget budget;
+  std::optional<SweepSearch> search;
+  std::optional<SweepHalving> halving;
+  std::optional<std::string> keep;
   bool keep_checkpoints = false;
 
   template <class V>
@@ -117,8 +171,14 @@ struct SweepConfig {
             one_of("cross", "zip", "each"));
     v.field("seeds", seeds, "Each point runs once with each seed.", at_least(0));
     v.field("budget", budget, "The length of a run.");
-    v.field("keep_checkpoints", keep_checkpoints,
-            "Keep the checkpoints of finished runs; their models are always kept.");
+    v.field("search", search, "Draws points at random in place of combining the axes.");
+    v.field("halving", halving, "Successive halving: runs that are behind at a rung go no further.");
+    v.field("keep", keep,
+            "What stays of a finished run beside its metrics and sheets: all; models (model.safetensors and "
+            "best.safetensors; the default, unless the base says otherwise); model (model.safetensors alone). More "
+            "steps need the checkpoints.",
+            one_of("all", "models", "model"));
+    v.field("keep_checkpoints", keep_checkpoints, "The same as \"keep\": \"all\".");
   }
   void validate(const std::string& path) const;
 };
@@ -148,6 +208,7 @@ struct SweepPlan {
   std::vector<SweepPoint> points;
   std::vector<SweepTask> shared;  // each after the one it branches from
   std::vector<SweepTask> runs;    // all points with the first seed, then with the next
+  std::string keep;               // of finished runs: "all", "models" or "model"
   MissingPlaces missing;          // paths of the base that are nowhere
 };
 
@@ -159,13 +220,12 @@ inline constexpr std::size_t kMaxSweepRuns = 10'000, kMaxSweepAxes = 100;
 /// axis and value if they give no valid config; more than `max_runs` runs are refused before any is created. read(path)
 /// returns the content of the sweep's file and of the configs that it builds on.
 SweepPlan plan_sweep(const std::string& path, const std::vector<std::string>& set, const std::vector<std::string>& data,
-                     std::size_t max_runs = kMaxSweepRuns,
-                     const ReadConfig& read = read_config_file);
+                     std::size_t max_runs = kMaxSweepRuns, const ReadConfig& read = read_config_file);
 
 /// Gives the points and runs of `plan` that the sweep in `before` (a sweep.json) has as well the names they have there,
-/// and the others names that are free; so a sweep may grow. Throws Error beginning with `where` if that sweep has other
-/// axes or another base, budget or way to combine, or runs that `plan` has not got. Returns the number of runs that are
-/// new.
+/// and the others names that are free; so a sweep may grow, by runs and by steps of the last stage. Throws Error
+/// beginning with `where` if that sweep has other axes or another base, search, halving, time or way to combine, or
+/// runs that `plan` has not got, or if it has halving and would grow. Returns the number of runs that are new.
 std::size_t adopt_names(SweepPlan& plan, const nlohmann::json& before, const std::string& where);
 
 /// "11 points, 3 seeds: 33 runs; 6 sets of stages that several need".

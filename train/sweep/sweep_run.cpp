@@ -3,7 +3,6 @@
 #include "train/sweep/sweep_run.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,7 +13,6 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <thread>
 
@@ -23,6 +21,9 @@
 #include "core/files/file.h"
 #include "core/program/program.h"
 #include "train/sweep/branch.h"
+#include "train/sweep/halving.h"
+#include "train/sweep/sweep_lock.h"
+#include "train/sweep/sweep_state.h"
 #include "train/trainer/checkpoint.h"
 #include "train/trainer/estimate.h"
 #include "train/trainer/trainer.h"
@@ -33,90 +34,6 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-bool exists(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
-void make_folder(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  check(!error, path, ": cannot be made: ", [&] { return error.message(); });
-}
-
-/// One sweep is worked on by one program. The runs it has started hold the lock with it, so that it is free only when
-/// all of them are gone.
-class SweepLock {
- public:
-  explicit SweepLock(const std::string& out) {
-    const std::string path = out + "/lock";
-    file_ = ::open(path.c_str(), O_RDWR | O_CREAT, 0666);  // runs inherit it
-    check(file_ >= 0, path, ": cannot be made: ", std::strerror(errno));
-    // Runs of a sweep that was just killed may be about to end.
-    for (int i = 0; ::flock(file_, LOCK_EX | LOCK_NB) != 0; ++i) {
-      if (i < 100) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(50));
-        continue;
-      }
-      ::close(file_);
-      fail(out, ": another kind-train works on the sweep in it; wait until it ends");
-    }
-  }
-  ~SweepLock() { ::close(file_); }
-  SweepLock(const SweepLock&) = delete;
-  SweepLock& operator=(const SweepLock&) = delete;
-
- private:
-  int file_;
-};
-
-bool is_done(const SweepTask& task, const SweepPlan& plan, const std::string& out) {
-  const std::string folder = out + "/" + task.folder;
-  return exists(folder + "/model.safetensors") || (plan.config.budget.minutes && exists(folder + "/stopped.json"));
-}
-
-/// Holds the process of a run while it runs.
-std::string pid_file(const SweepTask& task, const std::string& out) { return out + "/logs/" + task.name + ".pid"; }
-
-/// Whether the run's process is there: that number may have become another program's.
-bool is_running(const SweepTask& task, const std::string& out) {
-  std::ifstream file(pid_file(task, out));
-  long pid = 0;
-  if (!(file >> pid)) return false;
-  std::ifstream command(join("/proc/", pid, "/cmdline"), std::ios::binary);
-  const std::string arguments{std::istreambuf_iterator<char>(command), std::istreambuf_iterator<char>()};
-  return arguments.find(std::string(1, '\0') + out + "/" + task.folder + std::string(1, '\0')) != std::string::npos;
-}
-
-/// The last line of a text file that is not empty.
-std::string last_line(const std::string& path) {
-  std::ifstream file(path);
-  std::string last;
-  for (std::string line; std::getline(file, line);) {
-    if (!line.empty()) last = line;
-  }
-  return last;
-}
-
-/// The validation that a run ends with, for the line that says it is done.
-std::string result_text(const std::string& folder) {
-  std::ifstream file(folder + "/metrics.jsonl");
-  std::string text;
-  for (std::string line; std::getline(file, line);) {
-    const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
-    if (!entry.is_object() || !entry.contains("validation") || !entry["validation"].contains("psnr")) continue;
-    text = join(", psnr ", std::round(100 * entry["validation"]["psnr"].get<double>()) / 100);
-  }
-  return text;
-}
-
-/// Of a run that is done: they are most of its bytes.
-void remove_checkpoints(const std::string& folder) {
-  if (!exists(folder + "/model.safetensors")) return;  // out of time: a checkpoint is its model
-  std::error_code ignored;
-  for (const std::string& path : list_folder(Checkpoints(folder).folder())) fs::remove(path, ignored);
-}
-
 class Sweep {
  public:
   Sweep(const SweepPlan& plan, const SweepOptions& options) : plan_(plan), options_(options) {
@@ -126,7 +43,8 @@ class Sweep {
   }
 
   SweepOutcome run() {
-    started_ = Clock::now();
+    started_ = told_time_ = Clock::now();
+    rungs_ = read_rungs(options_.out);
     look_at_folder();
     remove_idle_maps();
     while (true) {
@@ -138,14 +56,16 @@ class Sweep {
         told_ = true;
       }
       for (std::size_t next; !signal && running_ < options_.jobs && find_next(next);) start(tasks_[next]);
-      if (running_ == 0) break;
+      if (running_ == 0 && (signal || !next_rung())) break;
       if (!reap()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      tell_time();
     }
     return count();
   }
 
  private:
-  enum class State { kWaiting, kRunning, kDone, kFailed };
+  /// kPaused: it has come to the rung that is to be decided; kStopped: others go on in its place.
+  enum class State { kWaiting, kRunning, kPaused, kStopped, kDone, kFailed };
   struct Entry {
     const SweepTask* task;
     State state = State::kWaiting;
@@ -157,9 +77,16 @@ class Sweep {
   std::string folder(const SweepTask& task) const { return options_.out + "/" + task.folder; }
 
   void look_at_folder() {
+    stopped_ = stopped_points(rungs_);
     for (Entry& entry : tasks_) {
+      const bool behind = !entry.task->shared && stopped_.count(plan_.points[entry.task->point].name) > 0;
       if (is_done(*entry.task, plan_, options_.out)) {
         entry.state = State::kDone;
+        if (!entry.task->shared) thin_run(folder(*entry.task), plan_.keep);
+      } else if (behind) {
+        stop(entry);
+      } else if (at_rung(entry)) {
+        entry.state = State::kPaused;
       } else if (failure_of(folder(*entry.task))) {
         if (options_.retry_failed) {
           std::error_code ignored;  // a reason that stays is the run's to complain of
@@ -179,9 +106,10 @@ class Sweep {
       }
     }
     const SweepOutcome before = count();
-    if (before.done + before.failed > 0) {
+    if (before.done + before.failed + before.stopped > 0) {
       options_.message(join(options_.out, ": ", before.done, " of ", counted(plan_.runs.size(), "run"),
-                            plan_.runs.size() == 1 ? " is done, " : " are done, ", before.failed, " have failed"));
+                            plan_.runs.size() == 1 ? " is done, " : " are done, ", before.failed, " have failed",
+                            plan_.config.halving ? join(", ", before.stopped, " were stopped") : ""));
     }
   }
 
@@ -189,7 +117,10 @@ class Sweep {
     SweepOutcome outcome;
     for (const Entry& entry : tasks_) {
       if (entry.task->shared) continue;
-      ++(entry.state == State::kDone ? outcome.done : entry.state == State::kFailed ? outcome.failed : outcome.left);
+      ++(entry.state == State::kDone      ? outcome.done
+         : entry.state == State::kFailed  ? outcome.failed
+         : entry.state == State::kStopped ? outcome.stopped
+                                          : outcome.left);
     }
     return outcome;
   }
@@ -275,13 +206,18 @@ class Sweep {
     std::error_code ignored;
     fs::remove(pid_file(task, options_.out), ignored);
     const std::string log = options_.out + "/logs/" + task.name + ".txt";
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && is_done(task, plan_, options_.out)) {
+    const bool ended = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (ended && is_done(task, plan_, options_.out)) {
       entry.state = State::kDone;
-      if (!task.shared && !plan_.config.keep_checkpoints) remove_checkpoints(folder(task));
+      if (!task.shared) thin_run(folder(task), plan_.keep);
       const double seconds = std::chrono::duration<double>(Clock::now() - entry.begun).count();
-      if (!task.shared) spent_ += seconds, ++timed_;
       options_.message(join(task.name, ": done in ", duration_text(seconds), result_text(folder(task)), progress()));
       remove_idle_maps();
+    } else if (ended && at_rung(entry)) {
+      entry.state = State::kPaused;
+      options_.message(join(task.name, ": at rung ", rungs_.size() + 1, result_text(folder(task)), progress()));
+    } else if (ended && plan_.config.halving && !task.shared) {
+      set_failed(entry, "it has no validation at the rung: halving needs held-out pairs (data.validation)");
     } else if (told_) {
       entry.state = State::kWaiting;  // stopped with the sweep; it goes on with --resume
     } else if (WIFSIGNALED(status)) {
@@ -305,22 +241,114 @@ class Sweep {
     remove_idle_maps();
   }
 
-  std::string progress() const {
+  std::string progress() {
     const SweepOutcome now = count();
-    return join(" (", now.done + now.failed, " of ", counted(plan_.runs.size(), "run"), ", ",
-                duration_text(std::chrono::duration<double>(Clock::now() - started_).count()), time_left(now), ")");
+    std::string left;
+    if (now.left > 0) {
+      const std::optional<double> seconds = sweep_seconds_left(plan_, options_.out, options_.jobs, clock_);
+      if (seconds) left = ", about " + duration_text(*seconds) + " left";
+    }
+    return join(" (", now.done + now.failed + now.stopped, " of ", counted(plan_.runs.size(), "run"), ", ",
+                duration_text(std::chrono::duration<double>(Clock::now() - started_).count()), left, ")");
   }
 
-  /// What is left, by the mean of the runs that were done so far.
-  std::string time_left(const SweepOutcome& now) const {
-    if (timed_ == 0 || now.left == 0) return "";
-    double seconds = static_cast<double>(now.left) * spent_ / static_cast<double>(timed_);
-    for (const Entry& entry : tasks_) {
-      if (entry.state != State::kRunning || entry.task->shared) continue;
-      const double run = std::chrono::duration<double>(Clock::now() - entry.begun).count();
-      seconds -= std::min(run, spent_ / static_cast<double>(timed_));
+  /// Says now and then how long all takes, where no run does by ending: first as soon as that is known.
+  void tell_time() {
+    constexpr std::chrono::seconds kFirst{60}, kEvery{600};
+    if (running_ == 0 || Clock::now() - told_time_ < (told_any_ ? kEvery : kFirst)) return;
+    told_time_ = Clock::now();
+    const std::optional<double> left = sweep_seconds_left(plan_, options_.out, options_.jobs, clock_);
+    if (!left) return;
+    told_any_ = true;
+    const SweepOutcome now = count();
+    options_.message(join(now.done, " of ", counted(plan_.runs.size(), "run"), " done, ", running_, " running, about ",
+                          duration_text(*left), " left"));
+  }
+
+  /// Whether a run has come to the rung that is to be decided next; at the last one it is done.
+  bool at_rung(const Entry& entry) const {
+    if (!plan_.config.halving || entry.task->shared || rungs_.size() + 1 >= plan_.config.halving->rungs.size()) {
+      return false;
     }
-    return ", about " + duration_text(seconds / options_.jobs) + " left";
+    return figure_of(*entry.task).has_value();
+  }
+
+  std::optional<double> figure_of(const SweepTask& task) const {
+    const SweepHalving& halving = *plan_.config.halving;
+    return rung_figure(folder(task), task.config.at("stages").back().at("name").get<std::string>(),
+                       halving.rungs[rungs_.size()], halving.metric);
+  }
+
+  /// Decides a rung when all of its runs have come to it, so that the better ones go on. False where nothing goes on.
+  bool next_rung() {
+    std::map<std::size_t, RungPoint> points;
+    std::map<std::size_t, std::size_t> counts;  // of runs with a figure
+    bool paused = false;
+    for (const Entry& entry : tasks_) {
+      if (entry.task->shared || entry.state == State::kStopped || entry.state == State::kDone) continue;
+      RungPoint& point = points[entry.task->point];
+      point.point = plan_.points[entry.task->point].name;
+      if (entry.state == State::kPaused) {
+        paused = true;
+        point.figure = point.figure.value_or(0) + *figure_of(*entry.task);
+        ++counts[entry.task->point];
+      } else if (!failure_of(folder(*entry.task))) {
+        if (plan_.config.halving)
+          options_.message(
+              join("rung ", rungs_.size() + 1, " waits for ", entry.task->name, "; --resume tries it again"));
+        return false;
+      }
+    }
+    if (!paused) return false;
+    std::vector<RungPoint> entrants;
+    bool any = false;
+    for (auto& [index, point] : points) {
+      if (stopped_.count(point.point)) continue;  // its failed runs
+      const auto count = static_cast<double>(counts[index]);
+      point.figure = counts[index] == plan_.config.seeds.size() ? std::optional(*point.figure / count) : std::nullopt;
+      any = any || point.figure;
+      entrants.push_back(point);
+    }
+    if (!any) {
+      options_.message(join("rung ", rungs_.size() + 1, ": a run of every point has failed, so none goes on"));
+      return false;
+    }
+    apply(decide_rung(*plan_.config.halving, plan_.config.halving->rungs[rungs_.size()], std::move(entrants)));
+    return true;
+  }
+
+  void apply(const Rung& rung) {
+    rungs_.push_back(rung);
+    write_rungs(options_.out, plan_.config.halving->metric, rungs_);
+    std::string kept;
+    std::size_t count = 0;
+    for (const RungPoint& point : rung.points) {
+      if (!point.kept) continue;
+      kept += (kept.empty() ? "" : ", ") + point.point;
+      ++count;
+    }
+    options_.message(join("rung ", rungs_.size(), ", after ", rung.steps, " steps: ", count, " of ",
+                          counted(rung.points.size(), "point"), count == 1 ? " goes on: " : " go on: ", kept));
+    stopped_ = stopped_points(rungs_);
+    for (Entry& entry : tasks_) {
+      if (entry.task->shared || entry.state != State::kPaused) continue;
+      if (stopped_.count(plan_.points[entry.task->point].name)) {
+        stop(entry);
+      } else {
+        entry.state = State::kWaiting;
+      }
+    }
+    remove_idle_maps();
+  }
+
+  /// It goes no further, so nobody needs its checkpoints.
+  void stop(Entry& entry) {
+    entry.state = failure_of(folder(*entry.task)) ? State::kFailed : State::kStopped;
+    std::error_code ignored;
+    const std::string checkpoints = Checkpoints(folder(*entry.task)).folder();
+    if (plan_.keep == "all" || !is_there(checkpoints)) return;
+    for (const std::string& path : list_folder(checkpoints)) fs::remove(path, ignored);
+    if (plan_.keep == "model") fs::remove(folder(*entry.task) + "/best.safetensors", ignored);
   }
 
   /// Removes outputs of decompositions that no task will ask for again; they take gigabytes.
@@ -329,7 +357,8 @@ class Sweep {
     for (const Entry& entry : tasks_) {
       if (entry.task->maps.empty()) continue;
       all.insert(entry.task->maps);
-      const bool to_come = entry.state == State::kRunning || entry.state == State::kWaiting;
+      const bool to_come =
+          entry.state == State::kRunning || entry.state == State::kWaiting || entry.state == State::kPaused;
       if (to_come && (entry.wanted || entry.state == State::kRunning)) used.insert(entry.task->maps);
     }
     for (const std::string& maps : all) {
@@ -344,95 +373,14 @@ class Sweep {
   std::map<std::string, std::size_t> index_;
   int running_ = 0;
   bool told_ = false;
-  double spent_ = 0;       // seconds of runs that were done
-  std::size_t timed_ = 0;  // how many they were
-  Clock::time_point started_;
+  std::vector<Rung> rungs_;                     // that are decided
+  std::map<std::string, std::size_t> stopped_;  // points, by the rung
+  SweepClock clock_;
+  Clock::time_point started_, told_time_;
+  bool told_any_ = false;
 };
 
 }  // namespace
-
-std::vector<std::string> task_arguments(const SweepTask& task, const SweepPlan& plan, const std::string& out) {
-  std::vector<std::string> arguments{out + "/points/" + task.name + ".json", "--out", out + "/" + task.folder,
-                                     "--resume", "--no-estimate"};
-  if (!task.branch_from.empty()) {
-    const auto from = std::find_if(plan.shared.begin(), plan.shared.end(),
-                                   [&](const SweepTask& other) { return other.name == task.branch_from; });
-    arguments.insert(arguments.end(), {"--branch-from", out + "/" + from->folder});
-  }
-  if (!task.maps.empty()) arguments.insert(arguments.end(), {"--share-maps", out + "/" + task.maps});
-  if (plan.config.budget.minutes && !task.shared) {
-    arguments.insert(arguments.end(), {"--minutes", nlohmann::json(*plan.config.budget.minutes).dump()});
-  }
-  return arguments;
-}
-
-void check_sweep(const SweepPlan& plan, const SweepOptions& options) {
-  const std::string file = options.out + "/sweep.json";
-  if (exists(file)) {
-    check(options.resume, options.out,
-          ": there is a sweep in it; go on with it with --resume, or name another folder with --out");
-    SweepPlan grown = plan;
-    const std::size_t more = adopt_names(grown, read_json_file(file), file);
-    if (more > 0) options.message(file + ": the sweep grows by " + counted(more, "run"));
-  }
-  const SweepTask& first = plan.runs.front();
-  plan_training(parse_config<TrainConfig>(first.config, "point \"" + plan.points[first.point].label + "\""));
-}
-
-void write_plan(const SweepPlan& plan, const std::string& out) {
-  for (const char* folder : {"", "/points", "/logs"}) make_folder(out + folder);
-  write_file_atomic(out + "/sweep.json", to_json(plan).dump(2) + "\n");
-}
-
-void write_task(const SweepTask& task, const std::string& out) {
-  write_file_atomic(out + "/points/" + task.name + ".json", task.config.dump(2) + "\n");
-}
-
-std::string task_state(const SweepTask& task, const SweepPlan& plan, const std::string& out) {
-  const std::string folder = out + "/" + task.folder;
-  if (is_done(task, plan, out)) return "done";
-  if (const std::optional<std::string> reason = failure_of(folder)) return "failed: " + *reason;
-  const nlohmann::json last = nlohmann::json::parse(last_line(folder + "/metrics.jsonl"), nullptr, false);
-  const std::int64_t logged = last.is_object() ? last.value("step", std::int64_t{0}) : 0;
-  const std::int64_t step = std::max(logged, Checkpoints(folder).newest().value_or(0));
-  std::int64_t all = 0;  // unknown where a stage counts epochs, whose steps depend on the pictures
-  bool known = true;
-  for (const nlohmann::json& stage : task.config.at("stages")) {
-    const bool steps = stage.contains("steps") && stage["steps"].is_number_integer();
-    known = known && steps;
-    if (steps) all += stage["steps"].get<std::int64_t>();
-  }
-  const std::string at = step == 0 ? "" : join("step ", step, known ? join(" of ", all) : "");
-  if (is_running(task, out)) return at.empty() ? "running" : "running, " + at;
-  return at.empty() ? "-" : at;
-}
-
-std::string list_sweep(const SweepPlan& plan, const std::string& out) {
-  std::string text;
-  const bool begun = exists(out);
-  for (const SweepTask& run : plan.runs) {
-    text += run.name + "\t" + plan.points[run.point].label + "\t" + (begun ? task_state(run, plan, out) : "-") + "\n";
-  }
-  return text;
-}
-
-std::string keep_program(const SweepOptions& options) {
-  const std::string folder = options.out + "/bin", kept = folder + "/" + fs::path(options.program).filename().string();
-  if (exists(kept)) {
-    if (read_file(kept) != read_file(options.program)) {
-      options.message(kept + ": the sweep goes on with this program, which it began with; remove it to use " +
-                      options.program);
-    }
-    return kept;
-  }
-  make_folder(folder);
-  const std::string partial = kept + ".part";
-  std::error_code error;
-  fs::copy_file(options.program, partial, fs::copy_options::overwrite_existing, error);
-  if (!error) fs::rename(partial, kept, error);
-  check(!error, kept, ": the program cannot be copied there: ", [&] { return error.message(); });
-  return kept;
-}
 
 SweepOutcome run_sweep(const SweepPlan& plan, const SweepOptions& options) {
   check_sweep(plan, options);

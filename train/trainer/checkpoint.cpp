@@ -116,6 +116,22 @@ void Checkpoints::keep_last(std::int64_t count) const {
   }
 }
 
+void thin_run(const std::string& out, const std::string& keep) {
+  std::error_code ignored;
+  if (keep == "all" || !fs::exists(out + "/model.safetensors", ignored)) return;
+  const std::string folder = Checkpoints(out).folder();
+  // States first: a model without one is harmless, a state without its model is not.
+  if (fs::exists(folder, ignored)) {
+    const std::vector<std::string> files = list_folder(folder);
+    for (const bool states : {true, false}) {
+      for (const std::string& path : files) {
+        if (path.ends_with(kStateSuffix) == states) fs::remove(path, ignored);
+      }
+    }
+  }
+  if (keep == "model") fs::remove(out + "/best.safetensors", ignored);
+}
+
 void put_state(const RunState& state, const ModelConfig& model, SafeTensors& content) {
   content.metadata["state"] = to_json(state).dump();
   content.metadata["model"] = to_json(model).dump();

@@ -53,6 +53,10 @@ class Checkpoints {
   std::string folder_;
 };
 
+/// Removes what a config's `keep` leaves out of a run that is finished (model.safetensors is there): with "models" its
+/// checkpoints, with "model" best.safetensors, too. Does nothing to other runs. What cannot be removed stays.
+void thin_run(const std::string& out, const std::string& keep);
+
 /// The state's texts in the tensor file's metadata.
 void put_state(const RunState& state, const ModelConfig& model, SafeTensors& content);
 RunState get_state(const SafeTensors& content, ModelConfig& model);

@@ -20,6 +20,7 @@ struct TrainConfig {
   bool exact = false;
   bool recompute_activations = false;
   bool tensorboard = false;
+  std::string keep = "all";
   std::vector<StageConfig> stages;
 
   template <class V>
@@ -38,6 +39,10 @@ struct TrainConfig {
     v.field("tensorboard", tensorboard,
             "Also write the metrics, the config and the sheets as event files for TensorBoard, in the run's folder "
             "tensorboard.");
+    v.field("keep", keep,
+            "What stays of a finished run beside its metrics and sheets: all; models (model.safetensors and "
+            "best.safetensors, no checkpoints); model (model.safetensors alone). More steps need the checkpoints.",
+            one_of("all", "models", "model"));
     v.field("stages", stages, "Trained one after the other.", kRequired);
   }
   /// How the nets run.

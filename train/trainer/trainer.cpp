@@ -144,12 +144,24 @@ ordered_json comparable(const TrainConfig& config) {
   ordered_json json = to_json(config);
   erase_places(json["data"]);
   json.erase("tensorboard");
+  json.erase("keep");
   // The same file may be spelled in many ways.
   for (ordered_json& stage : json["stages"]) {
     const auto init = stage.find("init");
     if (init != stage.end() && init->is_string()) *init = fs::path(init->get<std::string>()).filename().string();
   }
   return json;
+}
+
+/// Whether two configs of the same run differ in the length of the last stage alone.
+bool differ_in_length(ordered_json a, ordered_json b) {
+  for (ordered_json* json : {&a, &b}) {
+    ordered_json& stages = (*json)["stages"];
+    if (stages.empty()) return false;
+    stages.back().erase("steps");
+    stages.back().erase("epochs");
+  }
+  return a == b;
 }
 
 /// The JSON path of the first difference.
@@ -220,7 +232,8 @@ class Metrics {
 /// What a run on several ranks does on all of them: on rank 0 `callbacks` are as given, on others they say nothing.
 TrainCallbacks callbacks_of(const Communicator& ranks, const TrainCallbacks& callbacks) {
   if (ranks.rank() == 0) return callbacks;
-  return {[](const TrainProgress&) {}, [](const std::string&) {}, callbacks.stop, false, {{}, callbacks.pairs.cache}};
+  return {[](const TrainProgress&) {}, [](const std::string&) {}, callbacks.stop, false, callbacks.until,
+          {{}, callbacks.pairs.cache}};
 }
 
 /// Runs `work` on rank 0, and returns its result on all.
@@ -305,9 +318,10 @@ class Run {
     model_.options = config.fused_options();
     state_.data = hexadecimal(pairs_.fingerprint());
     if (!out.empty()) provenance_ = make_provenance(config, pairs_);
+    for (const std::string& note : notes()) callbacks_.message(note);
     if (resume) load_newest();
     if (resume) join_provenance();
-    check_inits();
+    if (!finished_) check_inits();
   }
 
   /// All ranks together.
@@ -315,6 +329,10 @@ class Run {
     check_same(ranks_, "the hash of the pictures", state_.data, "give all ranks the same --data");
     check_same(ranks_, "the step to go on from", std::to_string(state_.step),
                "--out must be on a file system that all machines share");
+    if (finished_) {
+      callbacks_.message(out_ + ": the run in it is finished, there is nothing to go on with");
+      return true;
+    }
     on_first(ranks_, [&] { open_folder(); });
     for (; state_.stage < static_cast<std::int64_t>(config_.stages.size()); ++state_.stage) {
       if (!run_stage(config_.stages[static_cast<std::size_t>(state_.stage)])) return false;
@@ -328,6 +346,7 @@ class Run {
     std::string text =
         join(counted(pairs_.train().size(), "pair"), " to train on, ", pairs_.validation().size(), " held back");
     if (!pairs_.left_out().empty()) text += "\n" + left_out_text();
+    for (const std::string& note : notes()) text += "\n" + note;
     Model<float> model = model_;
     for (const StageConfig& stage : config_.stages) {
       text += join("\nstage ", stage.name, ": ", counted(total_steps(stage, pairs_.train().size()), "step"), " of ",
@@ -363,6 +382,7 @@ class Run {
     const std::map<std::string, std::string> notes{{"seed", std::to_string(config_.seed)},
                                                    {"trained_on", provenance_["data"]["hash"].get<std::string>()}};
     save_model(out_ + "/model.safetensors", model_, WeightType::kFloat32, notes);
+    thin_run(out_, config_.keep);
     callbacks_.message("finished: " + out_ + "/model.safetensors");
     return true;
   }
@@ -388,16 +408,25 @@ class Run {
     if (fs::exists(config_file, error) || error) {
       const TrainConfig before = parse_config<TrainConfig>(read_json_file(config_file.string()), config_file.string());
       const ordered_json a = comparable(before), b = comparable(config_);
+      if (a != b && differ_in_length(a, b)) steps_before_ = total_steps(before.stages.back(), pairs_.train().size());
+      const bool grows = steps_before_ && *steps_before_ < total_steps(config_.stages.back(), pairs_.train().size());
       check(
-          a == b, out_, ": the run in it was started with another config (", [&] { return first_difference(a, b, ""); },
-          " differs); resume it with the same one, which ", config_file.native(),
-          " holds, or start another with --out");
+          a == b || grows, out_, ": the run in it was started with another config (",
+          [&] { return first_difference(a, b, ""); }, " differs); resume it with the same one, which ",
+          config_file.native(), " holds, or start another with --out");
     }
     check_data(read_provenance(out_));
     if (!any) {
-      check(!fs::exists(out_ + "/model.safetensors", error), out_,
-            ": there is a finished model in it, model.safetensors, but no checkpoint to go on from; move it away to train "
+      const bool model = fs::exists(out_ + "/model.safetensors", error), config = fs::exists(config_file, error);
+      check(!model || !steps_before_, out_, ": the run in it is finished after ", steps_before_.value_or(0),
+            " steps of stage ", config_.stages.back().name,
+            " and its checkpoints were not kept (\"keep\"), so it cannot go on to more; begin a longer one with --out");
+      check(!model || config, out_,
+            ": there is a finished model in it, model.safetensors, but no checkpoint to go on from; move it away to "
+            "train "
             "again, or name another folder with --out");
+      finished_ = model;
+      if (finished_) return;
       callbacks_.message(out_ + ": there is no checkpoint to go on from; the run begins at its start");
       return;
     }
@@ -406,6 +435,21 @@ class Run {
           "run with --out (a checkpoint's model serves as \"init\")");
     read_checkpoint();
     callbacks_.message(join("resuming at step ", state_.step));
+    check_growth();
+  }
+
+  /// A schedule that changes the learning rate spreads over all steps of a stage: the steps taken so far are not the
+  /// first ones of a longer run.
+  void check_growth() const {
+    if (!steps_before_) return;
+    const StageConfig& stage = config_.stages.back();
+    const bool begun = state_.stage + 1 == static_cast<std::int64_t>(config_.stages.size()) && state_.stage_step > 0;
+    check(!begun || stage.schedule.type == "constant", out_, ": the run in it has begun stage ", stage.name, " for ",
+          *steps_before_, " steps with a schedule of type \"", stage.schedule.type,
+          "\", whose learning rates depend on the number of steps, so it cannot go on to more (only \"constant\" can); "
+          "begin a longer one with --out");
+    callbacks_.message(join("stage ", stage.name, " grows from ", *steps_before_, " to ",
+                            counted(total_steps(stage, pairs_.train().size()), "step")));
   }
 
   /// The newest checkpoint that is whole. Those that are not are removed when the run goes on, since it would keep them
@@ -469,6 +513,16 @@ class Run {
     provenance_ = joined_provenance(before, provenance_);
   }
 
+  /// What a user should know of where the pictures come from.
+  std::vector<std::string> notes() const {
+    std::vector<std::string> all;
+    for (const SourceConfig& source : config_.data.all()) {
+      const std::string note = source.synthesize || !source.high.empty() ? "" : list_note(source.root);
+      if (!note.empty()) all.push_back(note);
+    }
+    return all;
+  }
+
   std::string roots() const {
     std::string text;
     for (const SourceConfig& source : config_.data.all()) text += (text.empty() ? "" : ", ") + source.root;
@@ -492,6 +546,10 @@ class Run {
         fs::remove(path, error);
         check(!error, path, ": it is damaged and cannot be removed: ", [&] { return error.message(); });
       }
+    }
+    if (steps_before_) {  // its model is that of fewer steps than the config will say
+      fs::remove(out_ + "/model.safetensors", error);
+      check(!error, out_, "/model.safetensors: cannot be removed: ", [&] { return error.message(); });
     }
     write_file_atomic(out_ + "/config.json", to_json(config_).dump(2) + "\n");
     write_file_atomic(out_ + "/provenance.json", provenance_.dump(2) + "\n");
@@ -560,8 +618,9 @@ class Run {
     announce(stage, total, nets);
     const auto started = std::chrono::steady_clock::now();
     const std::int64_t first = state_.stage_step;
-    double paused = 0;     // seconds spent on validation
-    bool changed = false;  // since the newest checkpoint
+    double paused = 0;                                                                   // seconds spent on validation
+    bool changed = false;                                                                // since the newest checkpoint
+    const std::int64_t until = &stage == &config_.stages.back() ? callbacks_.until : 0;  // 0: to the end
     while (true) {
       const bool last = state_.stage_step == total;
       if (state_.validation_due) {
@@ -582,7 +641,8 @@ class Run {
         changed = false;
       }
       if (last) break;
-      if (any_rank(ranks_, callbacks_.stop())) {
+      const bool enough = until > 0 && state_.stage_step >= until;
+      if (enough || any_rank(ranks_, callbacks_.stop())) {
         if (changed) save_checkpoint(stage, optimizer, average.get());
         return false;
       }
@@ -597,8 +657,8 @@ class Run {
       }
       callbacks_.progress(progress);
       const std::int64_t every = stage.validation.every;
-      state_.validation_due =
-          every > 0 && !pairs_.validation().empty() && (state_.stage_step % every == 0 || state_.stage_step == total);
+      const bool look = every > 0 && (state_.stage_step % every == 0 || state_.stage_step == total);
+      state_.validation_due = !pairs_.validation().empty() && (look || state_.stage_step == until);
     }
     if (average) average->swap();  // the averages are the stage's result
     return true;
@@ -845,7 +905,9 @@ class Run {
   std::unique_ptr<Metrics> metrics_, pictures_;
   bool estimated_ = false;
   ordered_json provenance_;
-  std::vector<std::int64_t> damaged_;  // checkpoints that could not be read
+  bool finished_ = false;                     // before this program began
+  std::optional<std::int64_t> steps_before_;  // of the last stage, where the config now says more
+  std::vector<std::int64_t> damaged_;         // checkpoints that could not be read
   std::unique_ptr<EventFile> events_;
   std::future<std::pair<std::string, std::int64_t>> sheet_;  // its path and step, when it is written
 };
@@ -875,7 +937,7 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
 
 std::string plan_training(const TrainConfig& config, bool timed, const PairsOptions& pairs) {
   const TrainCallbacks silent{
-      [](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }, false, pairs};
+      [](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }, false, 0, pairs};
   const std::unique_ptr<Communicator> alone = one_process();
   const Run run(config, "", false, silent, "", *alone);
   return run.plan() + (timed ? "\n" + run.estimate(0, false) : "");

@@ -31,6 +31,7 @@ struct TrainCallbacks {
   std::function<void(const std::string&)> message;     // one line: a stage begins, a validation's figures, a checkpoint
   std::function<bool()> stop;                          // called between steps; true: save and stop
   bool estimate = false;    // time a few steps of each stage first, for a message that says how long all takes
+  std::int64_t until = 0;   // > 0: save and end after so many steps of the last stage, which are validated
   PairsOptions pairs = {};  // how the pairs are checked
 };
 
@@ -45,10 +46,13 @@ struct TrainCallbacks {
 ///   sheets/                   pictures of held-out pairs
 ///   model.safetensors         the finished model
 /// With `resume`, continues from the last checkpoint in `out` (from the start if there is none; from an older one, and
-/// says so, if the last is damaged), and reaches the same bytes as an uninterrupted run; the config and the pictures must be the same. Without it, an `out` that contains a
-/// run is refused.
+/// says so, if the last is damaged), and reaches the same bytes as an uninterrupted run; the config and the pictures must
+/// be the same. Only the last stage may have more steps than before, if its schedule is constant or it has not begun: the
+/// model is then that of a run of so many steps; model.safetensors is removed until it is finished. A run that is
+/// finished and whose checkpoints were not kept stays as it is. Without `resume`, an `out` that contains a run is
+/// refused.
 ///
-/// Returns true if the model was finished, false if `stop` ended the run after a checkpoint. Throws NotFinite if a loss
+/// Returns true if the model is finished, false if `stop` or `until` ended the run after a checkpoint. Throws NotFinite if a loss
 /// or gradient is NaN or infinite; the last checkpoint stays.
 ///
 /// If the folder `shared_maps` is given, outputs of the frozen decomposition are kept there for other runs.

@@ -59,6 +59,14 @@ TEST_CASE("lay_over: objects merge, null takes away, named elements merge by nam
              Contains("stages.e.drop: the base has no element \"e\""));
   CHECK_THAT(error_of([&] { lay_over(base, json::parse(R"({"stages": [{"name": "a", "drop": 1}]})")); }),
              Contains("stages.a.drop: expected true"));
+  // A second element of a name would be laid over the first, and nobody would know.
+  for (const char* name : {"a", "new"}) {
+    const json twice{{"stages", {{{"name", name}, {"batch", 5}}, {{"name", name}, {"batch", 6}}}}};
+    CHECK_THAT(error_of([&] { lay_over(base, twice); }),
+               Contains(std::string("stages: two elements are named \"") + name + "\""));
+  }
+  lay_over(base, json::parse(R"({"stages": [{"name": "a", "drop": true}, {"name": "a", "batch": 7}]})"));
+  CHECK(base["stages"].back() == json::parse(R"({"name": "a", "batch": 7})"));
 }
 
 TEST_CASE("read_layered_config: bases of bases, from each config's own folder") {

@@ -49,7 +49,12 @@ TEST_CASE("eval table: rows of several seeds, differences paired by seed and pic
   CHECK_THAT(text, Contains("protocol none, 3 pairs of pairs, split test") && Contains("difference from a, paired") &&
                        Contains("+1.00 ["));
   CHECK_THAT(eval_table_text(table, EvalTableFormat::kMarkdown),
-             Contains("| b_1 | 2 | **23.50 [") && Contains("|---|---|"));
+             Contains("| b_1 | 2 | **23.50 [") && Contains("|---|---|") && Contains("; \\*: p \\< 0.05"));
+  // Names, and the stars of what is significant, are no emphasis.
+  const EvalTable starred = make_eval_table({entry("x*2|_a_", 1, {20, 21, 22.01}), entry("y", 1, {25, 26, 27})}, "");
+  CHECK_THAT(eval_table_text(starred, EvalTableFormat::kMarkdown),
+             Contains("| x\\*2\\|\\_a\\_ | 1 |") && Contains("difference from x\\*2") && Contains("]\\* |"));
+  CHECK_THAT(eval_table_text(starred, EvalTableFormat::kText), Contains("x*2|_a_") && Contains("]*"));
   CHECK_THAT(eval_table_text(table, EvalTableFormat::kLatex), Contains("b\\_1 & 2 & \\textbf{23.50 [") &&
                                                                   Contains("\\begin{tabular}{lrrr}") &&
                                                                   Contains("% difference"));

@@ -432,7 +432,13 @@ TEST_CASE("a finished run without its checkpoints is not trained again over its 
   REQUIRE(train_silently(config, out));
   const std::vector<std::uint8_t> before = slurp(model);
   fs::remove_all(out + "/checkpoints");
+  CHECK(train_silently(config, out, true));  // it is finished
+  CHECK(slurp(model) == before);
+  CHECK_FALSE(fs::exists(out + "/checkpoints"));
+  // Of a model without a config nobody knows what it is of.
+  fs::rename(out + "/config.json", dir / "config.json");
   CHECK_THAT(refused(config, out, true), Contains(out) && Contains("model.safetensors") && Contains("--out"));
+  fs::rename(dir / "config.json", out + "/config.json");
   CHECK(slurp(model) == before);
   // Once it is elsewhere, the run begins at its start.
   fs::remove(model);
