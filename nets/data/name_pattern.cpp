@@ -141,7 +141,9 @@ std::string NamePattern::example(const std::map<std::string, std::string>& value
     if (token.kind == Token::kText) {
       text += token.text;
     } else if (token.kind == Token::kStar) {
-      text += i + 1 == tokens_.size() && text.ends_with(".") ? "png" : "x";
+      const bool has_type = text.find('.', text.rfind('/') + 1) != std::string::npos;  // npos + 1 is 0
+      const bool last = i + 1 == tokens_.size();
+      text += !last ? "x" : text.ends_with(".") ? "png" : has_type ? "x" : "x.png";
     } else if (const auto value = values.find(token.text); value != values.end()) {
       text += value->second;
     } else {

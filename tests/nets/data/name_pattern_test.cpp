@@ -59,6 +59,8 @@ TEST_CASE("name patterns: examples and fixed folders") {
   const NamePattern pattern("Low/x/{scene}_*.*", "p");
   CHECK(pattern.example() == "Low/x/SCENE_x.png");
   CHECK(pattern.example({{"scene", "12"}}) == "Low/x/12_x.png");
+  CHECK(NamePattern("long/{scene}_*", "p").example() == "long/SCENE_x.png");
+  CHECK(NamePattern("*/{name}.jpg", "p").example() == "x/NAME.jpg");
   CHECK(pattern.fixed_folder() == "Low/x");
   CHECK(NamePattern("{a}/b.png", "p").fixed_folder().empty());
   CHECK(pattern.words() == std::set<std::string>{"scene"});

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -105,6 +106,25 @@ TEST_CASE("checked pairs: what was checked before is decoded when it is used, to
     CHECK(Pairs(config, 8, 1, options).fingerprint() != first.fingerprint());
     put_picture(dir / "data/high/3.png", scene(40, 32, 3, false));
   }
+}
+
+TEST_CASE("checked pairs: the folder is named by the environment") {
+  const std::string home = std::getenv("HOME") ? std::getenv("HOME") : "",
+                    xdg = std::getenv("XDG_CACHE_HOME") ? std::getenv("XDG_CACHE_HOME") : "";
+  CHECK(cache_folder().empty());  // KIND_CACHE_DIR is empty for tests
+  ::setenv("KIND_CACHE_DIR", "own", 1);
+  CHECK(cache_folder() == "own");
+  ::unsetenv("KIND_CACHE_DIR");
+  ::setenv("XDG_CACHE_HOME", "/x", 1);
+  CHECK(cache_folder() == "/x/kind");
+  ::setenv("XDG_CACHE_HOME", "", 1);
+  ::setenv("HOME", "/h", 1);
+  CHECK(cache_folder() == "/h/.cache/kind");
+  ::unsetenv("HOME");
+  CHECK(cache_folder().empty());
+  ::setenv("HOME", home.c_str(), 1);
+  ::setenv("XDG_CACHE_HOME", xdg.c_str(), 1);
+  ::setenv("KIND_CACHE_DIR", "", 1);
 }
 
 }  // namespace
