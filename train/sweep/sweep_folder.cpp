@@ -12,6 +12,8 @@
 #include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/files/file.h"
+#include "train/data/check_cache.h"
+#include "train/sweep/branch.h"
 #include "train/sweep/halving.h"
 #include "train/sweep/sweep_lock.h"
 #include "train/sweep/sweep_plan.h"
@@ -35,7 +37,8 @@ void check_growth(const SweepPlan& plan, const SweepOptions& options) {
     if (!before) continue;
     const std::string folder = options.out + "/" + run.folder;
     const bool checkpoint = Checkpoints(folder).newest().has_value(), model = is_there(folder + "/model.safetensors");
-    if (!checkpoint && !model) continue;  // it begins at its start
+    if (!checkpoint && !model) continue;                        // it begins at its start
+    if (failure_of(folder) && !options.retry_failed) continue;  // it stays as it is
     const auto refuse = [&](const std::string& why) {
       fail(folder, ": its last stage has ", *before, " steps and shall have ", last_steps(run.config).value_or(0),
            ", but ", why, "; a longer budget makes another sweep: name another folder with --out");
@@ -99,16 +102,26 @@ std::vector<std::string> task_arguments(const SweepTask& task, const SweepPlan& 
 
 void check_sweep(const SweepPlan& plan, const SweepOptions& options) {
   const std::string file = options.out + "/sweep.json";
+  SweepPlan grown = plan;
   if (is_there(file)) {
     check(options.resume, options.out,
           ": there is a sweep in it; go on with it with --resume, or name another folder with --out");
-    SweepPlan grown = plan;
     const std::size_t more = adopt_names(grown, read_json_file(file), file);
     if (more > 0) options.message(file + ": the sweep grows by " + counted(more, "run"));
     check_growth(grown, options);
   }
-  const SweepTask& first = plan.runs.front();
-  plan_training(parse_config<TrainConfig>(first.config, "point \"" + plan.points[first.point].label + "\""));
+  // Where some have begun, one of these: all runs of a sweep have the same data.
+  const SweepTask* first = &grown.runs.front();
+  std::string begun;
+  for (const SweepTask& run : grown.runs) {
+    const std::string folder = options.out + "/" + run.folder;
+    if (!is_there(folder + "/provenance.json")) continue;
+    first = &run;
+    begun = folder;
+    break;
+  }
+  plan_training(parse_config<TrainConfig>(first->config, "point \"" + grown.points[first->point].label + "\""), false,
+                {{}, cache_folder()}, begun);
 }
 
 void write_plan(const SweepPlan& plan, const std::string& out) {

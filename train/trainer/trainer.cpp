@@ -373,6 +373,9 @@ class Run {
     return stages.empty() ? "" : estimate_text(stages);
   }
 
+  /// Throws if the data are not those of the run in a folder.
+  void check_data_of(const std::string& folder) const { check_data(folder, make_provenance(config_, pairs_)); }
+
  private:
   bool finish() {
     // A run that was killed right after its last checkpoint still has the ones before.
@@ -415,7 +418,7 @@ class Run {
           [&] { return first_difference(a, b, ""); }, " differs); resume it with the same one, which ",
           config_file.native(), " holds, or start another with --out");
     }
-    check_data(read_provenance(out_));
+    check_data(out_, provenance_);
     if (!any) {
       const bool model = fs::exists(out_ + "/model.safetensors", error), config = fs::exists(config_file, error);
       check(!model || !steps_before_, out_, ": the run in it is finished after ", steps_before_.value_or(0),
@@ -485,16 +488,16 @@ class Run {
           state_.stage);
   }
 
-  /// Throws if the data are not those that the run began with.
-  void check_data(const ordered_json& before) const {
+  /// Throws if the data of `now` are not those that the run in a folder began with.
+  void check_data(const std::string& folder, const ordered_json& now) const {
     std::string difference;
     try {
-      difference = data_difference(before, provenance_);
+      difference = data_difference(read_provenance(folder), now);
     } catch (const nlohmann::json::exception&) {
-      fail(out_, "/provenance.json: it is not what kind-train writes; remove it to go on without");
+      fail(folder, "/provenance.json: it is not what kind-train writes; remove it to go on without");
     }
     check(
-        difference.empty(), out_, ": the run in it was trained on other pictures than those in ",
+        difference.empty(), folder, ": the run in it was trained on other pictures than those in ",
         [&] { return roots(); }, ": ", difference,
         "; resume it with the pictures and the split that it began with, or start another with --out");
   }
@@ -935,11 +938,12 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
   return run->run();
 }
 
-std::string plan_training(const TrainConfig& config, bool timed, const PairsOptions& pairs) {
+std::string plan_training(const TrainConfig& config, bool timed, const PairsOptions& pairs, const std::string& data_of) {
   const TrainCallbacks silent{
       [](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }, false, 0, pairs};
   const std::unique_ptr<Communicator> alone = one_process();
   const Run run(config, "", false, silent, "", *alone);
+  if (!data_of.empty()) run.check_data_of(data_of);
   return run.plan() + (timed ? "\n" + run.estimate(0, false) : "");
 }
 

@@ -67,8 +67,10 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
            const std::string& shared_maps, Communicator& ranks);
 
 /// Performs the initial checks of train without training: pairs, sizes, frozen nets. Returns a few lines that describe
-/// the run; `timed`: also how long it takes, from a few steps of each stage.
-std::string plan_training(const TrainConfig& config, bool timed = false, const PairsOptions& pairs = {});
+/// the run; `timed`: also how long it takes, from a few steps of each stage. If `data_of` is the folder of another run,
+/// throws Error where the data are not those of that run.
+std::string plan_training(const TrainConfig& config, bool timed = false, const PairsOptions& pairs = {},
+                          const std::string& data_of = "");
 
 /// Prepares the model for a stage: nets from `init`, then the stage's own net if it is still missing. Returns where each
 /// net comes from: "decomposition from FILE, frozen; restoration at random". Throws Error if `init` is unusable, lacks a
