@@ -42,16 +42,14 @@ export class Engine {
     throw new Error(new TextDecoder().decode(text.slice(0, text.indexOf(0))));
   }
 
-  /** Measures a picture of RGBA pixels, given in pieces of whole rows: what choose() needs of it. */
-  measure(width, height, pieces) {
-    const place = this.check(this.calls.kind_picture(width, height));
-    let at = place;
-    for (const piece of pieces) {
-      this.bytes(at, piece.length).set(piece);
-      at += piece.length;
-    }
-    this.check(this.calls.kind_measure());
+  /** Begins with a picture to measure; its rows of RGBA pixels follow in any number of pieces(). */
+  picture(width, height) { this.at = this.check(this.calls.kind_picture(width, height)); }
+  piece(pixels) {
+    this.bytes(this.at, pixels.length).set(pixels);
+    this.at += pixels.length;
   }
+  /** Measures it: all that choose() needs of it. Its pixels are not needed any more. */
+  measure() { this.check(this.calls.kind_measure()); }
 
   /**
    * Chooses the light of the picture measured last: the automatic one made brighter by `stops`, or a fixed ratio.
