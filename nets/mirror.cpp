@@ -13,6 +13,11 @@ void check_margin(std::int64_t margin) {
         margin);
 }
 
+void check_part(std::int64_t h, RowSpan part) {
+  check(0 <= part.first && part.first < part.end && part.end <= h, "mirroring: expected a part of a picture of ", h,
+        " rows, got rows ", part.first, " to ", part.end);
+}
+
 /// Of a picture of h rows, those that the rows `padded` of the picture with its margins are made of.
 RowSpan mirrored_from(RowSpan padded, std::int64_t h, std::int64_t margin) {
   RowSpan rows{std::max<std::int64_t>(0, padded.first - margin), std::min(h, std::max(margin, padded.end - margin))};
@@ -124,9 +129,8 @@ MirroredRun::MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, st
     : margin_(margin) {
   check_margin(margin);
   check(source && sink, "mirroring: a run needs a source and a sink, got none");
+  check_part(h, part);
   const RowSpan padded{part.first + margin, part.end + margin};
-  check(0 <= part.first && part.first < part.end && part.end <= h, "mirroring: expected a part of a picture of ", h,
-        " rows, got rows ", part.first, " to ", part.end);
   if (margin > 0) {
     around_ = std::make_unique<Margin>(Margin{h, w, margin, std::move(source), std::move(sink), {}, 0, 0, {}});
     around_->rows.resize(static_cast<std::size_t>(net.input_channels()));
@@ -146,6 +150,7 @@ void MirroredRun::advance(std::int64_t rows) { run_->advance(rows + margin_); }
 
 RowSpan MirroredRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part) {
   check_margin(margin);
+  check_part(h, part);
   const RowSpan padded =
       FusedRun::needs(net, h + 2 * margin, w + 2 * margin, {part.first + margin, part.end + margin});
   return margin > 0 ? mirrored_from(padded, h, margin) : padded;
