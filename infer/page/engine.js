@@ -63,16 +63,17 @@ export class Engine {
 
   /**
    * Divides the area of a light among `count` parts. Rows are the whole picture's: a part makes those from `first` to
-   * `end` (not included) and needs those from `from` to `to`.
+   * `end` (not included) and needs those from `from` to `to`, and the maps' from `maps_first` to `maps_end`. `shared`
+   * parts decompose their own rows only, and have to be given the rest of the maps.
    */
-  plan(light, count) {
+  plan(light, count, shared) {
     const [, , top, bottom, left, right] = light, height = bottom - top;
     count = Math.min(count, height);
-    const place = this.check(this.calls.kind_plan(height, right - left, count));
-    const numbers = this.numbers(place, 4 * count), parts = [];
-    for (let i = 0; i < 4 * count; i += 4) {
-      const [first, end, from, to] = numbers.subarray(i, i + 4);
-      parts.push({first: top + first, end: top + end, from: top + from, to: top + to});
+    const place = this.check(this.calls.kind_plan(height, right - left, count, shared));
+    const numbers = this.numbers(place, 6 * count).map((row) => top + row), parts = [];
+    for (let i = 0; i < 6 * count; i += 6) {
+      const [first, end, from, to, maps_first, maps_end] = numbers.subarray(i, i + 6);
+      parts.push({first, end, from, to, maps_first, maps_end, shared});
     }
     return parts;
   }
@@ -80,18 +81,46 @@ export class Engine {
   /** Opens a part of plan(), with the picture's rows from `from` to `to`. Returns its number. */
   open_part(width, light, part, pixels) {
     const [, , top, bottom, left, right] = light;
-    const id = this.check(
-        this.calls.kind_part(width, bottom - top, right - left, part.first - top, part.end - top));
+    const id = this.check(this.calls.kind_part(
+        width, bottom - top, right - left, part.first - top, part.end - top, part.shared));
     this.bytes(this.check(this.calls.kind_part_pixels(id)), pixels.length).set(pixels);
     return id;
   }
 
-  /** The part's rows of the result, `size` bytes of RGBA pixels. Only the nets run that something changed for. */
-  run_part(id, light, {denoise = 1, strength = 1}, size) {
+  /** Decomposes a shared part. Returns its own rows of the four maps, one map after the other. */
+  decompose_part(id, light, {first, end}) {
+    this.with_light(light, (place) => this.check(this.calls.kind_part_decompose(id, place)));
+    const [, , , , left, right] = light, count = (end - first) * (right - left), maps = new Float32Array(4 * count);
+    for (let i = 0; i < 4; ++i) maps.set(this.map_rows(id, light, i, first, end), i * count);
+    return maps;
+  }
+  /** Gives a shared part other rows of the maps, which another one has made. */
+  put_maps(id, light, {first, end}, maps) {
+    const count = maps.length / 4;
+    for (let i = 0; i < 4; ++i) {
+      this.map_rows(id, light, i, first, end).set(maps.subarray(i * count, (i + 1) * count));
+    }
+  }
+  map_rows(id, light, map, first, end) {
+    const [, , top, , left, right] = light;
+    const place = this.check(this.calls.kind_part_map_rows(id, map, first - top, end - top));
+    return new Float32Array(this.calls.memory.buffer, place, (end - first) * (right - left));
+  }
+
+  /** Calls use(place) with the numbers of a light in the module's memory. */
+  with_light(light, use) {
     const place = this.check(this.calls.kind_take(8 * light.length));
     this.numbers(place, light.length).set(light);
-    const result = this.calls.kind_part_run(id, place, denoise, strength);
-    this.calls.kind_give(place);
+    try {
+      return use(place);
+    } finally {
+      this.calls.kind_give(place);
+    }
+  }
+
+  /** The part's rows of the result, `size` bytes of RGBA pixels. Only the nets run that something changed for. */
+  run_part(id, light, {denoise = 1, strength = 1}, size) {
+    const result = this.with_light(light, (place) => this.calls.kind_part_run(id, place, denoise, strength));
     return this.bytes(this.check(result), size).slice();
   }
 

@@ -1,6 +1,7 @@
 // Divides the work on pictures among workers, one for each processor. Memory is not shared between them, which would need
-// special headers from the server: each has the model, and gets the rows that its parts of a picture depend on. The parts
-// have the bits of the whole.
+// special headers from the server: each has the model, and gets the rows that its parts of a picture depend on. Of smaller
+// pictures each decomposes its own rows, and the parts give each other the rows of the maps that they need. The parts have the
+// bits of the whole.
 
 /** Pixels of a picture up to which its parts stay with the workers, so that a change of a slider needs little. */
 const kMostHeld = 4e6;
@@ -50,6 +51,10 @@ export class Enhancer {
     const enhancer = new Enhancer();
     enhancer.workers = Array.from({length: count}, () => new Remote());
     await Promise.all(enhancer.workers.map((worker) => worker.call("open", {module, model})));
+    // Browsers compile quickly first, and for speed what turns out to be used: a small picture shows them what that is.
+    const side = 64, gray = {width: side, height: side, rows: (from, to) => new Uint8ClampedArray(4 * side * (to - from)).fill(99)};
+    const first = new Picture(enhancer, gray);
+    first.enhance({ratio: 2}).catch(() => {}).then(() => first.release());
     return enhancer;
   }
 
@@ -92,27 +97,22 @@ export class Picture {
     return this.#enhancer.alone(async () => {
       const light = await this.#choose(options, signal);
       await this.#plan(light);
-      const done = new Map();
+      const parts = this.#parts, done = new Map(parts.map((part) => [part, 0]));
+      const kDecomposition = parts.some((part) => part.shared && !part.complete) ? 0.25 : 0;
       const progress = (part, share) => {
         done.set(part, share);
-        on_progress([...done.values()].reduce((sum, one) => sum + one, 0) / this.#parts.length);
+        on_progress([...done.values()].reduce((sum, one) => sum + one, 0) / parts.length);
       };
-      const left = [...this.#parts];
-      const ends = await Promise.allSettled(this.#enhancer.workers.map(async (worker) => {
-        for (;;) {
-          signal?.throwIfAborted();
-          // A part that a worker has already, else one that none has.
-          let next = left.findIndex((part) => part.worker === worker);
-          if (next < 0) next = left.findIndex((part) => !part.worker);
-          if (next < 0) return;
-          const [part] = left.splice(next, 1);
-          part.worker = worker;
-          await this.#run(part, light, options, {on_rows, on_progress: (share) => progress(part, share)});
-          progress(part, 1);
-        }
-      }));
-      const failed = ends.find(({status}) => status === "rejected");
-      if (failed) throw failed.reason;
+      if (kDecomposition > 0) {
+        await this.#for_all(signal, (part) => this.#decompose(part, light, (share) => progress(part, kDecomposition * share)));
+        signal?.throwIfAborted();
+        await this.#exchange(light);
+      }
+      await this.#for_all(signal, async (part) => {
+        const on_part = (share) => progress(part, kDecomposition + (1 - kDecomposition) * share);
+        await this.#run(part, light, options, {on_rows, on_progress: on_part});
+        on_part(1);
+      });
       return {ratio: light[0], strength: light[1]};
     });
   }
@@ -124,6 +124,24 @@ export class Picture {
       this.#parts = null;
       this.#light = null;
     });
+  }
+
+  /** Each worker does `work` for one part after the other: those that it has already, and those that none has. */
+  async #for_all(signal, work) {
+    const left = [...this.#parts];
+    const ends = await Promise.allSettled(this.#enhancer.workers.map(async (worker) => {
+      for (;;) {
+        signal?.throwIfAborted();
+        let next = left.findIndex((part) => part.worker === worker);
+        if (next < 0) next = left.findIndex((part) => !part.worker);
+        if (next < 0) return;
+        const [part] = left.splice(next, 1);
+        part.worker = worker;
+        await work(part);
+      }
+    }));
+    const failed = ends.find(({status}) => status === "rejected");
+    if (failed) throw failed.reason;
   }
 
   get #held() { return this.#source.width * this.#source.height <= kMostHeld; }
@@ -155,16 +173,49 @@ export class Picture {
     const most = Math.max(1, Math.floor((bottom - top) / kLeastRows));
     const wanted = this.#held ? workers
                               : workers * Math.ceil((bottom - top) * (right - left) / kPartPixels / workers);
-    this.#parts = await this.#enhancer.workers[0].call("plan", {light, count: Math.min(most, wanted)});
+    const count = Math.min(most, wanted), shared = this.#held && count > 1;
+    this.#parts = await this.#enhancer.workers[0].call("plan", {light, count, shared});
+  }
+
+  async #open(part, light) {
+    if (part.id !== undefined) return;
+    const {width} = this.#source, {worker, ...plan} = part, pixels = this.#source.rows(part.from, part.to);
+    part.id = await worker.call("open_part", {width, light, part: plan, pixels}, {transfer: [pixels.buffer]});
+  }
+
+  /** A shared part's own maps. */
+  async #decompose(part, light, on_progress) {
+    if (part.complete || part.maps) return;
+    await this.#open(part, light);
+    const rows = {first: part.first, end: part.end};
+    part.maps = await part.worker.call("decompose_part", {part: part.id, light, rows}, {on_progress});
+  }
+
+  /** Gives each shared part the rows of the others' maps that it needs. */
+  async #exchange(light) {
+    const [, , , , left, right] = light, w = right - left, sent = [];
+    for (const to of this.#parts) {
+      for (const from of this.#parts) {
+        const first = Math.max(from.first, to.maps_first), end = Math.min(from.end, to.maps_end);
+        if (from === to || first >= end) continue;
+        const plane = (from.end - from.first) * w, maps = new Float32Array(4 * (end - first) * w);
+        for (let i = 0; i < 4; ++i) {
+          const at = i * plane + (first - from.first) * w;
+          maps.set(from.maps.subarray(at, at + (end - first) * w), i * (end - first) * w);
+        }
+        sent.push(to.worker.call("put_maps", {part: to.id, light, rows: {first, end}, maps}, {transfer: [maps.buffer]}));
+      }
+    }
+    await Promise.all(sent);
+    for (const part of this.#parts) {
+      part.complete = true;
+      delete part.maps;
+    }
   }
 
   async #run(part, light, options, {on_rows, on_progress}) {
     const {width} = this.#source, {denoise = 1, strength = 1} = options;
-    if (part.id === undefined) {
-      const pixels = this.#source.rows(part.from, part.to);
-      part.id = await part.worker.call("open_part", {width, light, part: {...part, worker: undefined}, pixels},
-                                       {transfer: [pixels.buffer]});
-    }
+    await this.#open(part, light);
     const size = 4 * width * (part.end - part.first);
     const pixels = await part.worker.call("run_part", {part: part.id, light, options: {denoise, strength}, size},
                                           {on_progress});
@@ -174,7 +225,6 @@ export class Picture {
 
   async #close(part) {
     if (part.id !== undefined) await part.worker.call("close_part", {part: part.id});
-    delete part.id;
-    delete part.worker;
+    for (const name of ["id", "worker", "maps", "complete"]) delete part[name];
   }
 }

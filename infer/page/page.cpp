@@ -1,7 +1,8 @@
 // What the page's workers call, built as WebAssembly (see CMakeLists.txt here): the method on a picture of 8-bit RGBA
 // pixels, in parts. One worker measures the picture and chooses its light (kind_measure, kind_choose). The light goes to
 // all workers as numbers that they need not understand. Each makes parts of the result, rows y0 <= y < y1 of the area
-// inside a frame (kind_part_...), with the bits of the whole. No function throws: those that return bool or a pointer
+// inside a frame (kind_part_...), with the bits of the whole. Parts may share the work of decomposition: each decomposes its
+// own rows alone, and gets the others' rows that it needs (kind_part_map_rows). No function throws: those that return bool or a pointer
 // give false or null after an error, whose message is kind_error().
 
 #include <algorithm>
@@ -191,14 +192,14 @@ struct PartSpans {
   RowSpan picture;  // which decomposition sees for these
 };
 
-PartSpans spans_of(const Model<float>& model, std::int64_t h, std::int64_t w, RowSpan result) {
+PartSpans spans_of(const Model<float>& model, std::int64_t h, std::int64_t w, RowSpan result, bool shared) {
   const std::int64_t margin = model.config.input.margin();
   PartSpans spans{result, PictureRun::needs(*model.adjustment, h, w, margin, result), {}};
   if (model.restoration) {
     const RowSpan more = PictureRun::needs(*model.restoration, h, w, margin, result);
     spans.maps = {std::min(spans.maps.first, more.first), std::max(spans.maps.end, more.end)};
   }
-  spans.picture = PictureRun::needs(*model.decomposition, h, w, margin, spans.maps);
+  spans.picture = PictureRun::needs(*model.decomposition, h, w, margin, shared ? result : spans.maps);
   return spans;
 }
 
@@ -206,12 +207,14 @@ PartSpans spans_of(const Model<float>& model, std::int64_t h, std::int64_t w, Ro
 /// light, the denoising or the strength concerns.
 class Part {
  public:
-  Part(const Model<float>& model, int width, std::int64_t h, std::int64_t w, RowSpan result)
+  /// `shared`: it decomposes its own rows only, and gets what else it needs of the maps in map_rows().
+  Part(const Model<float>& model, int width, std::int64_t h, std::int64_t w, RowSpan result, bool shared)
       : model_(model),
         h_(h),
         w_(w),
         margin_(model.config.input.margin()),
-        spans_(spans_of(model, h, w, result)),
+        spans_(spans_of(model, h, w, result, shared)),
+        shared_(shared),
         pixels_(width, static_cast<int>(spans_.picture.end - spans_.picture.first)),
         result_(width, static_cast<int>(result.end - result.first), 4) {}
 
@@ -219,10 +222,26 @@ class Part {
   Image& pixels() { return pixels_.image(); }
   Image& result() { return result_; }
 
+  /// Of a plane of the maps (R_low's three, L_low), rows first <= y < end, one after the other.
+  float* map_rows(int plane, std::int64_t first, std::int64_t end) {
+    check(0 <= plane && plane < 4 && !maps_.empty() && spans_.maps.first <= first && first <= end &&
+              end <= spans_.maps.end,
+          "part: it has no rows ", first, " to ", end, " of the maps");
+    return maps_[static_cast<std::size_t>(plane)].data() + (first - spans_.maps.first) * w_;
+  }
+
+  /// R_low and L_low, if they are not there yet.
+  void decompose(const Light& light, Arena& arena) {
+    if (!maps_.empty()) return;
+    done_ = 0;
+    all_ = kDecompose * rows(shared_ ? spans_.result : spans_.maps);
+    make_maps(light, arena);
+  }
+
   void run(const Light& light, double denoise, double strength, Arena& arena) {
+    check(!shared_ || !maps_.empty(), "part: it has to be decomposed first");
     const bool decompose = maps_.empty(), restore = model_.restoration && denoise > 0 && restored_.empty(),
                adjust = adjusted_.empty() || light.choice.ratio != ratio_;
-    const auto rows = [](RowSpan span) { return static_cast<double>(span.end - span.first); };
     done_ = 0;
     all_ = (decompose ? kDecompose * rows(spans_.maps) : 0) + (restore ? kRestore * rows(spans_.result) : 0) +
            (adjust ? kAdjust * rows(spans_.result) : 0);
@@ -234,6 +253,8 @@ class Part {
 
  private:
   using Planes = std::vector<std::vector<float>>;
+
+  static double rows(RowSpan span) { return static_cast<double>(span.end - span.first); }
 
   /// One net, from planes whose rows begin with `span` to the planes `outputs` of the rows `part`.
   template <class Net>
@@ -274,7 +295,16 @@ class Part {
         for (std::int64_t i = 0; i < (y1 - y0) * w_; ++i) planes[c][i] = light.range.stretched(planes[c][i]);
       }
     };
-    maps_ = run(*model_.decomposition, kDecompose, spans_.maps, 4, source, arena);
+    if (!shared_) {
+      maps_ = run(*model_.decomposition, kDecompose, spans_.maps, 4, source, arena);
+      return;
+    }
+    const Planes own = run(*model_.decomposition, kDecompose, spans_.result, 4, source, arena);
+    maps_.assign(4, std::vector<float>(static_cast<std::size_t>((spans_.maps.end - spans_.maps.first) * w_)));
+    for (int plane = 0; plane < 4; ++plane) {
+      const std::vector<float>& from = own[static_cast<std::size_t>(plane)];
+      std::copy(from.begin(), from.end(), map_rows(plane, spans_.result.first, spans_.result.end));
+    }
   }
 
   void make_restored(Arena& arena) {
@@ -327,6 +357,7 @@ class Part {
   const Model<float>& model_;
   const std::int64_t h_, w_, margin_;
   const PartSpans spans_;
+  const bool shared_;
   Pixels pixels_;
   Image result_;
   Planes maps_, restored_, adjusted_;  // red, green, blue of R_low and L_low; R_hat; L_hat
@@ -424,15 +455,15 @@ KIND_EXPORT(kind_choose) const double* kind_choose(double stops, double ratio, b
 }
 KIND_EXPORT(kind_light_size) std::size_t kind_light_size() { return chosen.size(); }
 
-/// Divides an area of h rows of w pixels among `count` parts: four numbers for each, the rows y0 <= y < y1 of the result
-/// and the rows of the picture that these depend on.
-KIND_EXPORT(kind_plan) const double* kind_plan(int h, int w, int count) {
+/// Divides an area of h rows of w pixels among `count` parts: six numbers for each, the rows y0 <= y < y1 of the result,
+/// the rows of the picture and those of the maps that these depend on.
+KIND_EXPORT(kind_plan) const double* kind_plan(int h, int w, int count, bool shared) {
   const bool made = guarded([&] {
     check(model.has_value() && h >= 1 && w >= 1 && count >= 1 && count <= h, "plan: there is no model or no picture");
     plan.clear();
     for (std::int64_t i = 0; i < count; ++i) {
-      const PartSpans spans = spans_of(*model, h, w, {h * i / count, h * (i + 1) / count});
-      for (const RowSpan span : {spans.result, spans.picture}) {
+      const PartSpans spans = spans_of(*model, h, w, {h * i / count, h * (i + 1) / count}, shared);
+      for (const RowSpan span : {spans.result, spans.picture, spans.maps}) {
         plan.push_back(static_cast<double>(span.first));
         plan.push_back(static_cast<double>(span.end));
       }
@@ -442,10 +473,10 @@ KIND_EXPORT(kind_plan) const double* kind_plan(int h, int w, int count) {
 }
 
 /// A new part, rows y0 <= y < y1 of an area of h x w pixels in a picture of `width` columns; its number, 0 after an error.
-KIND_EXPORT(kind_part) int kind_part(int width, int h, int w, int y0, int y1) {
+KIND_EXPORT(kind_part) int kind_part(int width, int h, int w, int y0, int y1, bool shared) {
   const bool made = guarded([&] {
     check(model.has_value(), "part: there is no model");
-    parts[last_part + 1] = std::make_unique<Part>(*model, width, h, w, RowSpan{y0, y1});
+    parts[last_part + 1] = std::make_unique<Part>(*model, width, h, w, RowSpan{y0, y1}, shared);
   });
   return made ? ++last_part : 0;
 }
@@ -454,6 +485,19 @@ KIND_EXPORT(kind_part_pixels) std::uint8_t* kind_part_pixels(int id) {
   std::uint8_t* pixels = nullptr;
   guarded([&] { pixels = part_of(id).pixels().data.data(); });
   return pixels;
+}
+/// Decomposes a part: of a shared one, its own rows of the result.
+KIND_EXPORT(kind_part_decompose) bool kind_part_decompose(int id, const double* light) {
+  return guarded([&] {
+    const NoGrad no_grad;
+    part_of(id).decompose(light_of(light), arena);
+  });
+}
+/// Where rows first <= y < end of one of its four maps lie, to be read or written.
+KIND_EXPORT(kind_part_map_rows) float* kind_part_map_rows(int id, int plane, int first, int end) {
+  float* place = nullptr;
+  guarded([&] { place = part_of(id).map_rows(plane, first, end); });
+  return place;
 }
 /// Makes its rows, or makes them anew for another light, denoising (0..1) or strength (0..1). Returns them, RGBA pixels of
 /// the whole width.
