@@ -35,6 +35,7 @@ async function start() {
       const all = files.module.size + files.model.size;
       const done = (parts.module * files.module.size + parts.model * files.model.size) / all;
       at("loading").textContent = `Loading the nets … ${Math.round(100 * done)} %`;
+      if (shown && !shown.picture) say(at("loading").textContent);
     };
     const [module, model] = await Promise.all([
       load(files.module, (share) => progress("module", share)).then((bytes) => WebAssembly.compile(bytes)),
@@ -60,7 +61,8 @@ function add(list) {
   at("empty").hidden = true;
   at("frame").hidden = at("panel").hidden = false;
   at("main").classList.add("open");
-  select(photographs[photographs.length - fresh.length]);
+  if (!saving) select(photographs[photographs.length - fresh.length]);
+  make_thumbnails();
 }
 
 /** Shows a photograph and enhances it. */
@@ -82,8 +84,6 @@ async function select(photograph) {
     at("saving-help").textContent = photograph.copy === bitmap
         ? "" : "Shown smaller. The download is computed in full size.";
     compare.show(photograph.copy, photograph.copy.width, photograph.copy.height);
-    photograph.thumbnail ??= await thumbnail_of(photograph.copy);
-    show_strip();
     photograph.picture = new Picture(await enhancer, new BitmapRows(photograph.copy));
     enhance();
   } catch (error) {
@@ -113,6 +113,20 @@ async function remove(photograph) {
   at("main").classList.remove("open");
 }
 
+let thumbnails = Promise.resolve();  // one after the other: each is decoded in full
+
+function make_thumbnails() {
+  for (const photograph of photographs) {
+    thumbnails = thumbnails.then(async () => {
+      if (photograph.thumbnail || !photographs.includes(photograph)) return;
+      const bitmap = await decode(photograph.file);
+      photograph.thumbnail = await thumbnail_of(bitmap);
+      bitmap.close();
+      show_strip();
+    }).catch(() => {});  // a file that is no picture: selecting it says so
+  }
+}
+
 async function thumbnail_of(bitmap) {
   const side = 120, scale = side / Math.min(bitmap.width, bitmap.height);
   const canvas = new OffscreenCanvas(side, side), pen = canvas.getContext("2d");
@@ -122,6 +136,8 @@ async function thumbnail_of(bitmap) {
 }
 
 function show_strip() {
+  const buttons = () => [...at("pictures").querySelectorAll("button")];
+  const focused = buttons().indexOf(document.activeElement);
   at("pictures").replaceChildren(...photographs.map((photograph) => {
     const name = photograph.file.name || "pasted picture";
     const one = Object.assign(document.createElement("button"), {type: "button", className: "one", title: name});
@@ -136,7 +152,9 @@ function show_strip() {
     item.append(one, gone);
     return item;
   }));
-  at("download-all").hidden = photographs.length < 2 || saving;
+  buttons()[focused]?.focus({preventScroll: true});
+  at("strip").inert = saving !== null;  // which photograph is shown stays while a download is made of it
+  at("download-all").hidden = photographs.length < 2 || saving !== null;
 }
 
 // ---- The shown photograph
@@ -156,7 +174,6 @@ async function enhance() {
       on_progress: (share) => { if (!signal.aborted) busy(share); },
     });
     if (signal.aborted) return;
-    photograph.done = JSON.stringify(photograph.options);
     busy(null);
     say(described(photograph, light, performance.now() - began));
   } catch (error) {
@@ -177,7 +194,7 @@ function say(text, failed = false) {
   at("status").classList.toggle("failed", failed);
 }
 
-/** The share that is done; null: nothing is being done. */
+/** Shows the share that is done; null: nothing is being done. */
 function busy(share) {
   at("busy").hidden = share === null;
   if (share !== null) at("progress").value = share;
@@ -222,7 +239,7 @@ const file_type = () => document.querySelector("input[name=type]:checked").value
 async function full_result(photograph, signal, on_progress) {
   const own = photograph === shown && photograph.bitmap, bitmap = own || await decode(photograph.file);
   const canvas = canvas_of(bitmap);
-  const held = own && photograph.copy === bitmap;
+  const held = own && photograph.copy === bitmap && photograph.picture;
   const picture = held ? photograph.picture : new Picture(await enhancer, new BitmapRows(bitmap));
   try {
     await picture.enhance(photograph.options, {
@@ -246,6 +263,7 @@ async function save(list) {
   for (const id of ["download", "download-all"]) at(id).hidden = true;
   at("cancel").hidden = false;
   at("sliders").disabled = true;
+  show_strip();
   try {
     for (const [i, photograph] of list.entries()) {
       const name = result_name(photograph.file.name, type);
@@ -272,6 +290,7 @@ async function save(list) {
 at("download").onclick = () => save([shown]);
 at("download-all").onclick = () => save([...photographs]);
 at("cancel").onclick = () => saving?.abort();
+addEventListener("keydown", ({key}) => { if (key === "Escape") saving?.abort(); });
 
 // ---- Choosing, dropping, pasting
 

@@ -78,6 +78,12 @@ export class Engine {
     return parts;
   }
 
+  /** The bytes that one of so many parts of the area of a light takes, about. */
+  part_memory(light, count) {
+    const [, , top, bottom, left, right] = light, height = bottom - top;
+    return this.check(this.calls.kind_part_memory(height, right - left, Math.ceil(height / count)));
+  }
+
   /** Opens a part of plan(), with the picture's rows from `from` to `to`. Returns its number. */
   open_part(width, light, part, pixels) {
     const [, , top, bottom, left, right] = light;

@@ -6,7 +6,9 @@
 /** Pixels of a picture up to which its parts stay with the workers, so that a change of a slider needs little. */
 const kMostHeld = 4e6;
 /** Pixels of a part of a larger picture: enough that the rows that neighbours share cost little, few enough for memory. */
-const kPartPixels = 2.5e6;
+const kPartPixels = 6e6;
+/** Bytes that parts of a larger picture may take together: half of what the device has, as far as the browser says. */
+const kMostBytes = (navigator.deviceMemory ?? 4) / 2 * 2 ** 30;
 /** Rows that are measured at a time, in pixels. */
 const kPiecePixels = 1e6;
 /** Rows that are worth a part of their own. */
@@ -79,6 +81,7 @@ export class Picture {
   #light = null;
   #chosen = "";  // the options that #light was chosen for
   #parts = null;
+  #workers;  // those that take part
 
   /** @param source {width, height, rows(from, to)}: rows gives RGBA pixels, a Uint8ClampedArray of its own each time */
   constructor(enhancer, source) {
@@ -129,7 +132,7 @@ export class Picture {
   /** Each worker does `work` for one part after the other: those that it has already, and those that none has. */
   async #for_all(signal, work) {
     const left = [...this.#parts];
-    const ends = await Promise.allSettled(this.#enhancer.workers.map(async (worker) => {
+    const ends = await Promise.allSettled(this.#workers.map(async (worker) => {
       for (;;) {
         signal?.throwIfAborted();
         let next = left.findIndex((part) => part.worker === worker);
@@ -169,12 +172,19 @@ export class Picture {
 
   async #plan(light) {
     if (this.#parts) return;
-    const workers = this.#enhancer.workers.length, [, , top, bottom, left, right] = light;
+    const {workers} = this.#enhancer, [, , top, bottom, left, right] = light;
     const most = Math.max(1, Math.floor((bottom - top) / kLeastRows));
-    const wanted = this.#held ? workers
-                              : workers * Math.ceil((bottom - top) * (right - left) / kPartPixels / workers);
-    const count = Math.min(most, wanted), shared = this.#held && count > 1;
-    this.#parts = await this.#enhancer.workers[0].call("plan", {light, count, shared});
+    this.#workers = workers;
+    let count = Math.min(most, workers.length);
+    if (!this.#held) {
+      count = Math.min(most, Math.ceil((bottom - top) * (right - left) / kPartPixels));
+      const bytes = await workers[0].call("part_memory", {light, count});
+      this.#workers = workers.slice(0, Math.max(1, Math.floor(kMostBytes / bytes)));
+      // As many for each.
+      count = Math.min(most, Math.ceil(count / this.#workers.length) * this.#workers.length);
+    }
+    const shared = this.#held && count > 1;
+    this.#parts = await workers[0].call("plan", {light, count, shared});
   }
 
   async #open(part, light) {

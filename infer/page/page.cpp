@@ -472,6 +472,25 @@ KIND_EXPORT(kind_plan) const double* kind_plan(int h, int w, int count, bool sha
   return made ? plan.data() : nullptr;
 }
 
+/// Bytes that a part of so many rows takes of an area of h rows of w pixels, about: for the page to decide how many workers
+/// may have one. 0 after an error.
+KIND_EXPORT(kind_part_memory) double kind_part_memory(int h, int w, int rows) {
+  double bytes = 0;
+  guarded([&] {
+    check(model.has_value() && rows >= 1 && rows <= h, "part: there is no model or no picture");
+    const std::int64_t margin = model->config.input.margin(), first = (h - rows) / 2;
+    const PartSpans spans = spans_of(*model, h, w, {first, first + rows}, false);
+    const auto run = [&](const auto& net) { return static_cast<double>(MirroredRun::bytes(net.fused(), h, w, margin)); };
+    const double nets = std::max({run(*model->decomposition), run(*model->adjustment),
+                                  model->restoration ? run(*model->restoration) : 0.0});
+    // Four maps of floats, and pixels; R_hat, L_hat and the result.
+    const double read = 16.0 * static_cast<double>(spans.maps.end - spans.maps.first) +
+                        4.0 * static_cast<double>(spans.picture.end - spans.picture.first);
+    bytes = nets + static_cast<double>(w) * (read + 20.0 * rows);
+  });
+  return bytes;
+}
+
 /// A new part, rows y0 <= y < y1 of an area of h x w pixels in a picture of `width` columns; its number, 0 after an error.
 KIND_EXPORT(kind_part) int kind_part(int width, int h, int w, int y0, int y1, bool shared) {
   const bool made = guarded([&] {
