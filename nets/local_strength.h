@@ -44,6 +44,9 @@ class LocalStrength {
     double kept_black = 0;  // how much of what is all but black stays so, 0..1
   };
   Curve curve() const { return {gain_, static_cast<double>(bright_), static_cast<double>(kept_black_)}; }
+  /// The level and the factor that it was made with: with the same picture, they and the curve make it anew elsewhere.
+  double level() const { return level_; }
+  double brighter() const { return brighter_; }
   /// Another one: that of a sequence of pictures, say. Throws Error for numbers out of range.
   void set_curve(const Curve& curve);
 

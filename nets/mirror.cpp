@@ -13,6 +13,20 @@ void check_margin(std::int64_t margin) {
         margin);
 }
 
+void check_part(std::int64_t h, RowSpan part) {
+  check(0 <= part.first && part.first < part.end && part.end <= h, "mirroring: expected a part of a picture of ", h,
+        " rows, got rows ", part.first, " to ", part.end);
+}
+
+/// Of a picture of h rows, those that the rows `padded` of the picture with its margins are made of.
+RowSpan mirrored_from(RowSpan padded, std::int64_t h, std::int64_t margin) {
+  RowSpan rows{std::max<std::int64_t>(0, padded.first - margin), std::min(h, std::max(margin, padded.end - margin))};
+  // The upper image begins with row margin - 1; the lower one reaches back to row h - margin.
+  if (padded.first < margin) rows.first = 0;
+  if (padded.end > h + margin) rows.first = std::min(rows.first, std::max<std::int64_t>(0, h - margin));
+  return rows;
+}
+
 /// A row of w values with reflection padding on both sides.
 void put_mirrored_row(const float* from, std::int64_t w, std::int64_t margin, float* to) {
   for (std::int64_t x = 0; x < margin; ++x) {
@@ -110,25 +124,37 @@ struct MirroredRun::Margin {
   }
 };
 
-MirroredRun::MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin,
+MirroredRun::MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
                          FusedRun::Source source, FusedRun::Sink sink, Arena& arena)
     : margin_(margin) {
   check_margin(margin);
   check(source && sink, "mirroring: a run needs a source and a sink, got none");
+  check_part(h, part);
+  const RowSpan padded{part.first + margin, part.end + margin};
   if (margin > 0) {
     around_ = std::make_unique<Margin>(Margin{h, w, margin, std::move(source), std::move(sink), {}, 0, 0, {}});
     around_->rows.resize(static_cast<std::size_t>(net.input_channels()));
     Margin* const around = around_.get();
+    around->first = around->end =
+        mirrored_from(FusedRun::needs(net, h + 2 * margin, w + 2 * margin, padded), h, margin).first;
     source = [around](std::int64_t y0, std::int64_t y1, float* const* planes) { around->give(y0, y1, planes); };
     sink = [around](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
                     const float* const* planes) { around->take(first, count, y0, y1, planes); };
   }
-  run_.emplace(net, h + 2 * margin, w + 2 * margin, std::move(source), std::move(sink), arena);
+  run_.emplace(net, h + 2 * margin, w + 2 * margin, padded, std::move(source), std::move(sink), arena);
 }
 
 MirroredRun::~MirroredRun() = default;
 
 void MirroredRun::advance(std::int64_t rows) { run_->advance(rows + margin_); }
+
+RowSpan MirroredRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part) {
+  check_margin(margin);
+  check_part(h, part);
+  const RowSpan padded =
+      FusedRun::needs(net, h + 2 * margin, w + 2 * margin, {part.first + margin, part.end + margin});
+  return margin > 0 ? mirrored_from(padded, h, margin) : padded;
+}
 
 std::uint64_t MirroredRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin) {
   check_margin(margin);

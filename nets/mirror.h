@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "layers/fused/fused_net.h"
 
@@ -25,13 +26,20 @@ class MirroredRun {
  public:
   /// As FusedRun, margin >= 0, else Error.
   MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, FusedRun::Source source,
-              FusedRun::Sink sink, Arena& arena);
+              FusedRun::Sink sink, Arena& arena)
+      : MirroredRun(net, h, w, margin, {0, h}, std::move(source), std::move(sink), arena) {}
+  /// Makes only the rows `part` of the outputs, from the rows needs() of the inputs, as FusedRun does.
+  MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
+              FusedRun::Source source, FusedRun::Sink sink, Arena& arena);
   ~MirroredRun();
   MirroredRun(const MirroredRun&) = delete;
   MirroredRun& operator=(const MirroredRun&) = delete;
 
-  /// Continues until the first `rows` rows of every output are done, or all.
+  /// Continues until the rows before `rows` of every output are done, or all.
   void advance(std::int64_t rows);
+
+  /// The rows of the unpadded picture that a part of the outputs depends on.
+  static RowSpan needs(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part);
 
   /// Memory of such a run in bytes, see FusedRun::bytes.
   static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin);

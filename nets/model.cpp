@@ -65,7 +65,12 @@ void assign_parameters(const SafeTensors& content, const Parameters<T>& paramete
 
 template <class T>
 Model<T> load_model(const std::string& path, NonFinite non_finite) {
-  const SafeTensors content = read_safetensors(path);
+  return model_of<T>(read_safetensors(path), non_finite);
+}
+
+template <class T>
+Model<T> model_of(const SafeTensors& content, NonFinite non_finite) {
+  const std::string& path = content.source;
   const auto description = content.metadata.find(kDescription);
   check(description != content.metadata.end(), path, ": this is no model of kind: its metadata has no key \"",
         kDescription, "\"; weights of the authors' program are brought in by kind-weights import-tensorflow");
@@ -109,6 +114,7 @@ void save_model(const std::string& path, const Model<T>& model, WeightType type,
 #define KIND_INSTANTIATE(T)                                                 \
   template struct Model<T>;                                                 \
   template Model<T> load_model(const std::string&, NonFinite);              \
+  template Model<T> model_of(const SafeTensors&, NonFinite);                \
   template void save_model(const std::string&, const Model<T>&, WeightType, \
                            const std::map<std::string, std::string>&);      \
   template void assign_parameters(const SafeTensors&, const Parameters<T>&, NonFinite);

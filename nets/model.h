@@ -111,6 +111,10 @@ enum class NonFinite { kRefuse, kAllow };
 template <class T>
 Model<T> load_model(const std::string& path, NonFinite non_finite = NonFinite::kRefuse);
 
+/// The same of a file's content that is in memory; its `source` names it in errors.
+template <class T>
+Model<T> model_of(const SafeTensors& content, NonFinite non_finite = NonFinite::kRefuse);
+
 enum class WeightType { kFloat32, kFloat16 };
 
 /// Writes the model to `path` atomically, with `notes` as further metadata (by key).

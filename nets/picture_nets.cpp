@@ -64,12 +64,13 @@ void run(const Net& net, std::int64_t margin, const std::vector<const Tensor<flo
 }  // namespace
 
 PictureRun::PictureRun(const FusedNet& net, Layers layers, std::int64_t h, std::int64_t w, std::int64_t margin,
-                       FusedRun::Source source, FusedRun::Sink sink, Arena& arena) {
+                       RowSpan part, FusedRun::Source source, FusedRun::Sink sink, Arena& arena) {
   if (net.runnable()) {
-    run_.emplace(net, h, w, margin, std::move(source), std::move(sink), arena);
+    run_.emplace(net, h, w, margin, part, std::move(source), std::move(sink), arena);
     return;
   }
   check(h >= 1 && w >= 1, "picture: expected sides of at least 1, got ", h, " x ", w);
+  check(part.first == 0 && part.end == h, "picture: with this instruction set a net cannot make a part of a picture");
   check(source && sink, "picture: a run needs a source and a sink, got none");
   whole_ = [layers = std::move(layers), inputs = net.input_channels(), h, w, margin, source = std::move(source),
             sink = std::move(sink)] {

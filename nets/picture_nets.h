@@ -21,16 +21,28 @@ class PictureRun {
   template <class Net>
   PictureRun(const Net& net, std::int64_t h, std::int64_t w, std::int64_t margin, FusedRun::Source source,
              FusedRun::Sink sink, Arena& arena)
-      : PictureRun(net.fused(), layers_of(net), h, w, margin, std::move(source), std::move(sink), arena) {}
+      : PictureRun(net, h, w, margin, {0, h}, std::move(source), std::move(sink), arena) {}
+  /// Makes only the rows `part` of the outputs, with the bits of the whole picture's, from the rows needs() of the inputs.
+  /// Throws Error for a part that is empty or not in the picture, and where the net cannot run in bands.
+  template <class Net>
+  PictureRun(const Net& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part, FusedRun::Source source,
+             FusedRun::Sink sink, Arena& arena)
+      : PictureRun(net.fused(), layers_of(net), h, w, margin, part, std::move(source), std::move(sink), arena) {}
 
-  /// Goes on until the first `rows` rows of every output are made, or all.
+  /// The rows of the inputs that a part of the outputs depends on.
+  template <class Net>
+  static RowSpan needs(const Net& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part) {
+    return MirroredRun::needs(net.fused(), h, w, margin, part);
+  }
+
+  /// Goes on until the rows before `rows` of every output are made, or all.
   void advance(std::int64_t rows);
 
  private:
   /// Inputs concatenated along the channels to outputs concatenated so.
   using Layers = std::function<Tensor<float>(const Tensor<float>&)>;
 
-  PictureRun(const FusedNet& net, Layers layers, std::int64_t h, std::int64_t w, std::int64_t margin,
+  PictureRun(const FusedNet& net, Layers layers, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
              FusedRun::Source source, FusedRun::Sink sink, Arena& arena);
   static Layers layers_of(const Decomposition<float>& net);
   static Layers layers_of(const Restoration<float>& net);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
 namespace kind {
@@ -14,13 +13,13 @@ inline float half_to_float(std::uint16_t half) {
   constexpr std::uint32_t kRebias = (127 - 15) << 23;
   const std::uint32_t normal = (magnitude << 13) + kRebias + (magnitude >= 0x7c00u ? kRebias : 0);  // or infinity, NaN
   const float subnormal = static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-24f;      // exact; zero, too
-  return std::bit_cast<float>(sign | (magnitude < 0x400u ? std::bit_cast<std::uint32_t>(subnormal) : normal));
+  return __builtin_bit_cast(float, sign | (magnitude < 0x400u ? __builtin_bit_cast(std::uint32_t, subnormal) : normal));
 }
 
 /// The IEEE 754 binary16 number nearest to `value`, ties to even (the standard's default rounding). What is at least
 /// 65520 in magnitude becomes an infinity. A NaN keeps its sign and the upper part of its payload and comes out quiet.
 inline std::uint16_t float_to_half(float value) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, value);
   const std::uint32_t sign = (bits >> 16) & 0x8000u;
   const std::uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
@@ -48,7 +47,7 @@ inline std::uint16_t float_to_half(float value) {
 
 /// The float with exactly the value of a bfloat16 number (the upper half of a float's bits).
 inline float bfloat16_to_float(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  return __builtin_bit_cast(float, static_cast<std::uint32_t>(bits) << 16);
 }
 
 }  // namespace kind

@@ -28,6 +28,8 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kSmallestHeld = std::size_t{64} << 10;
 #if defined(KIND_WITH_ASAN)
 constexpr std::size_t kMostHeld = 0;  // so that the sanitizer sees a use after free
+#elif defined(__wasm__)
+constexpr std::size_t kMostHeld = 0;  // its memory only grows, and costs no page faults the second time
 #else
 constexpr std::size_t kMostHeld = std::size_t{512} << 20;
 #endif

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdio>
+#include <cstdlib>
 #include <cmath>
 #include <numeric>
 #include <set>
@@ -24,7 +26,16 @@ constexpr std::size_t kMaxShownBytes = 60;
 
 std::string number_text(double value) {
   char buffer[32];
+#if defined(__cpp_lib_to_chars)
   return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+#else
+  // A library without it for floating point: the fewest digits from which the number comes back.
+  for (int digits = 1; digits < 18; ++digits) {
+    std::snprintf(buffer, sizeof buffer, "%.*g", digits, value);
+    if (std::strtod(buffer, nullptr) == value) break;
+  }
+  return buffer;
+#endif
 }
 
 /// As JSON, always one short line of valid UTF-8.

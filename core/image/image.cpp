@@ -59,33 +59,6 @@ void check_writable(const std::string& path, const Image& image, ImageFormat for
 
 }  // namespace
 
-Image::Image(int w, int h, int c, int b) : width(w), height(h), channels(c), bits(b) {
-  check(w > 0 && h > 0 && c >= 1 && c <= 4 && (b == 8 || b == 16),
-        "image: expected positive sides, 1 to 4 channels and ", "8 or 16 bits, got ", w, " x ", h, ", ", c,
-        " channels, ", b, " bits");
-  data.resize(row_bytes() * static_cast<std::size_t>(h));
-}
-
-int Image::sample(int x, int y, int channel) const {
-  const std::size_t at =
-      static_cast<std::size_t>(x) * static_cast<std::size_t>(channels) + static_cast<std::size_t>(channel);
-  if (bits == 8) return row(y)[at];
-  std::uint16_t value;
-  std::memcpy(&value, row(y) + 2 * at, 2);
-  return value;
-}
-
-void Image::set_sample(int x, int y, int channel, int value) {
-  const std::size_t at =
-      static_cast<std::size_t>(x) * static_cast<std::size_t>(channels) + static_cast<std::size_t>(channel);
-  const auto wide = static_cast<std::uint16_t>(value);
-  if (bits == 8) {
-    row(y)[at] = static_cast<std::uint8_t>(value);
-  } else {
-    std::memcpy(row(y) + 2 * at, &wide, 2);
-  }
-}
-
 void check_picture_size(const std::string& path, std::int64_t width, std::int64_t height, const ReadLimits& limits) {
   check(width >= 1 && height >= 1, "cannot read ", path, ": its header says ", width, " x ", height,
         " pixels, expected at least 1 x 1");

@@ -9,7 +9,7 @@
 #include "core/base/parallel.h"
 #include "core/image/image.h"
 
-// Interleaved samples of pictures as planes of floats, and back.
+// Interleaved samples of pictures as planes of floats, and back. No codec is needed for that.
 
 namespace kind {
 namespace {
@@ -96,6 +96,33 @@ bool colors_are_equal(const Image& image) {
 }
 
 }  // namespace
+
+Image::Image(int w, int h, int c, int b) : width(w), height(h), channels(c), bits(b) {
+  check(w > 0 && h > 0 && c >= 1 && c <= 4 && (b == 8 || b == 16),
+        "image: expected positive sides, 1 to 4 channels and ", "8 or 16 bits, got ", w, " x ", h, ", ", c,
+        " channels, ", b, " bits");
+  data.resize(row_bytes() * static_cast<std::size_t>(h));
+}
+
+int Image::sample(int x, int y, int channel) const {
+  const std::size_t at =
+      static_cast<std::size_t>(x) * static_cast<std::size_t>(channels) + static_cast<std::size_t>(channel);
+  if (bits == 8) return row(y)[at];
+  std::uint16_t value;
+  std::memcpy(&value, row(y) + 2 * at, 2);
+  return value;
+}
+
+void Image::set_sample(int x, int y, int channel, int value) {
+  const std::size_t at =
+      static_cast<std::size_t>(x) * static_cast<std::size_t>(channels) + static_cast<std::size_t>(channel);
+  const auto wide = static_cast<std::uint16_t>(value);
+  if (bits == 8) {
+    row(y)[at] = static_cast<std::uint8_t>(value);
+  } else {
+    std::memcpy(row(y) + 2 * at, &wide, 2);
+  }
+}
 
 Tensor<float> to_tensor(const Image& image) {
   check(image.width > 0 && image.height > 0, "to_tensor: the picture is empty");

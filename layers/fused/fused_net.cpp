@@ -50,15 +50,18 @@ class FusedSchedule {
     std::int64_t y0, y1;  // rows of its result
   };
 
-  FusedSchedule(const FusedNet& net, const BlockKernels& kernels, std::int64_t h, std::int64_t w)
-      : net_(net), h_(h), w_(w), done_(net.layers_.size(), 0), peak_(net.values_.size(), 0) {
+  FusedSchedule(const FusedNet& net, const BlockKernels& kernels, std::int64_t h, std::int64_t w, RowSpan part)
+      : net_(net), h_(h), w_(w), peak_(net.values_.size(), 0) {
     for (const auto& layer : net.layers_) algorithms_.push_back(net.algorithm(*layer, 1, h, w));
+    find_spans(part);
     simulate();
     place(kernels);
   }
 
   const std::vector<Step>& steps() const { return steps_; }
   ConvAlgorithm algorithm(std::size_t layer) const { return algorithms_[layer]; }
+  /// Rows of a layer's result that are made.
+  RowSpan span(std::size_t layer) const { return spans_[layer]; }
   const std::vector<BlockMap>& maps() const { return maps_; }
   std::int64_t floats() const { return floats_; }
   void set_memory(float* memory) {
@@ -68,12 +71,55 @@ class FusedSchedule {
  private:
   std::int64_t height(int level) const { return FusedNet::at_level(h_, level); }
   std::int64_t rows_of(const FusedLayer& layer) const { return height(net_.level_of(layer)); }
-  /// Rows of a value that have been made.
-  std::int64_t made(FusedNet::Value v) const {
-    for (std::size_t i = 0;; ++i) {
-      if (net_.layers_[i]->y == v) return done_[i];
-    }
+  std::size_t maker(FusedNet::Value v) const {
+    std::size_t i = 0;
+    while (net_.layers_[i]->y != v) ++i;
+    return i;
   }
+  /// The row that follows those of a value that have been made.
+  std::int64_t made(FusedNet::Value v) const { return done_[maker(v)]; }
+
+  /// From the outputs up, the rows that each layer has to make for a part of the outputs. They begin and end between
+  /// tiles, of two rows at least, which is what an up-convolution makes at once.
+  void find_spans(RowSpan part) {
+    const std::size_t count = net_.layers_.size();
+    spans_.assign(count, {std::numeric_limits<std::int64_t>::max(), 0});
+    const auto demand = [&](FusedNet::Value v, std::int64_t first, std::int64_t end) {
+      RowSpan& span = spans_[maker(v)];
+      span.first = std::min(span.first, std::max<std::int64_t>(0, first));
+      span.end = std::max(span.end, end);
+    };
+    for (std::size_t i = count; i-- > 0;) {
+      const FusedLayer& layer = *net_.layers_[i];
+      const std::int64_t rows = rows_of(layer);
+      RowSpan& span = spans_[i];
+      if (layer.is_output()) {
+        span = part;
+      } else if (span.first < span.end) {
+        const std::int64_t unit = std::max<std::int64_t>(2, algorithm_rows(algorithms_[i]));
+        span = {span.first / unit * unit, std::min(rows, round_up(span.end, unit))};
+      } else {
+        span = {0, 0};  // nothing reads it
+        continue;
+      }
+      for (const auto x : layer.x) {
+        const std::int64_t all = height(net_.shape_of(x).level);
+        std::int64_t have = 0, most = all;  // the fewest rows that suffice
+        while (have < most) {
+          const std::int64_t middle = (have + most) / 2;
+          if (layer.rows_from(middle, all, rows) >= span.end) {
+            most = middle;
+          } else {
+            have = middle + 1;
+          }
+        }
+        demand(x, layer.first_needed(span.first), have);
+      }
+      if (layer.adds_input()) demand(0, span.first, span.end);
+    }
+    for (const RowSpan& span : spans_) done_.push_back(span.first);
+  }
+
   /// Rows of its result that a layer could have made by now.
   std::int64_t possible(std::size_t i) const {
     const FusedLayer& layer = *net_.layers_[i];
@@ -82,8 +128,8 @@ class FusedSchedule {
     for (const auto x : layer.x) {
       most = std::min(most, layer.rows_from(made(x), height(net_.shape_of(x).level), rows));
     }
-    const std::int64_t unit = algorithm_rows(algorithms_[i]);
-    return most == rows ? rows : std::max<std::int64_t>(0, most / unit * unit);
+    const std::int64_t unit = algorithm_rows(algorithms_[i]), end = spans_[i].end;
+    return most >= end ? end : std::max<std::int64_t>(0, most / unit * unit);
   }
   std::int64_t step_rows(std::size_t i) const {
     const int level = net_.level_of(*net_.layers_[i]);
@@ -113,7 +159,7 @@ class FusedSchedule {
     std::int64_t first = std::numeric_limits<std::int64_t>::max();
     for (std::size_t i = 0; i < net_.layers_.size(); ++i) {
       const FusedLayer& layer = *net_.layers_[i];
-      if (!layer.reads(v) || done_[i] == rows_of(layer)) continue;
+      if (!layer.reads(v) || done_[i] == spans_[i].end) continue;
       first = std::min(first, layer.first_needed(done_[i]));
     }
     return std::max<std::int64_t>(0, first);
@@ -126,13 +172,13 @@ class FusedSchedule {
     for (;;) {
       std::size_t next = count;
       for (std::size_t i = count; i-- > 0;) {
-        const std::int64_t rows = rows_of(*net_.layers_[i]), can = possible(i);
+        const std::int64_t end = spans_[i].end, can = possible(i);
         // Only the way down waits for whole steps: behind it rows come in steps, and go on as they come.
         const FusedLayer::Wait waits = net_.layers_[i]->waits();
         const std::int64_t least = waits == FusedLayer::Wait::kForSource  ? step_rows(i)
                                    : waits == FusedLayer::Wait::kForLevel ? pool_rows(i)
                                                                           : 1;
-        if (can > done_[i] && (can - done_[i] >= least || can == rows)) {
+        if (can > done_[i] && (can - done_[i] >= least || can == end)) {
           next = i;
           break;
         }
@@ -154,7 +200,7 @@ class FusedSchedule {
       done_[next] = y1;
     }
     for (std::size_t i = 0; i < count; ++i) {
-      check(done_[i] == rows_of(*net_.layers_[i]), "fused net: the schedule stopped at layer ", i);
+      check(done_[i] == spans_[i].end, "fused net: the schedule stopped at layer ", i);
     }
   }
 
@@ -194,7 +240,8 @@ class FusedSchedule {
 
   const FusedNet& net_;
   const std::int64_t h_, w_;
-  std::vector<std::int64_t> done_, peak_;
+  std::vector<RowSpan> spans_;             // of each layer's result that are made
+  std::vector<std::int64_t> done_, peak_;  // the row that each layer goes on with; rows of a value that are held
   std::vector<std::size_t> first_use_, last_use_;
   std::vector<ConvAlgorithm> algorithms_;
   std::vector<Step> steps_;
@@ -207,6 +254,7 @@ class FusedSchedule {
 struct FusedRun::State {
   FusedNet net;
   std::int64_t h, w;
+  RowSpan part;
   Source source;
   Sink sink;
   const BlockKernels& kernels;
@@ -216,20 +264,23 @@ struct FusedRun::State {
   std::size_t next = 0;
   std::map<std::size_t, std::int64_t> outputs_made;  // rows, by the layer
 
-  State(const FusedNet& of, std::int64_t height, std::int64_t width)
+  State(const FusedNet& of, std::int64_t height, std::int64_t width, RowSpan rows)
       : net(of),
         h(height),
         w(width),
-        kernels(checked_kernels(of, h, w)),
-        schedule(net, kernels, h, w),
+        part(rows),
+        kernels(checked_kernels(of, h, w, part)),
+        schedule(net, kernels, h, w, part),
         prepared(of.layers_.size()) {
     for (std::size_t i = 0; i < net.layers_.size(); ++i) {
-      if (net.layers_[i]->is_output()) outputs_made[i] = 0;
+      if (net.layers_[i]->is_output()) outputs_made[i] = part.first;
     }
   }
 
-  static const BlockKernels& checked_kernels(const FusedNet& net, std::int64_t h, std::int64_t w) {
+  static const BlockKernels& checked_kernels(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part) {
     net.check_runnable(h, w);
+    check(0 <= part.first && part.first < part.end && part.end <= h, "fused net: expected a part of a picture of ", h,
+          " rows, got rows ", part.first, " to ", part.end);
     return *block_kernels();
   }
 
@@ -281,8 +332,9 @@ struct FusedRun::State {
   }
 };
 
-FusedRun::FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, Source source, Sink sink, Arena& arena)
-    : state_(std::make_unique<State>(net, h, w)) {
+FusedRun::FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Source source, Sink sink,
+                   Arena& arena)
+    : state_(std::make_unique<State>(net, h, w, part)) {
   check(source && sink, "fused net: a run needs a source and a sink, got none");
   state_->source = std::move(source);
   state_->sink = std::move(sink);
@@ -294,11 +346,11 @@ FusedRun::~FusedRun() = default;
 void FusedRun::advance(std::int64_t rows) {
   State& s = *state_;
   const auto made = [&] {
-    std::int64_t least = s.h;
+    std::int64_t least = s.part.end;
     for (const auto& [node, y] : s.outputs_made) least = std::min(least, y);
     return least;
   };
-  for (; s.next < s.schedule.steps().size() && made() < std::min(rows, s.h); ++s.next) {
+  for (; s.next < s.schedule.steps().size() && made() < std::min(rows, s.part.end); ++s.next) {
     const FusedSchedule::Step& step = s.schedule.steps()[s.next];
     s.stream(step);
     const auto at = s.outputs_made.find(step.layer);
@@ -306,8 +358,16 @@ void FusedRun::advance(std::int64_t rows) {
   }
 }
 
+RowSpan FusedRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part) {
+  const State state(net, h, w, part);
+  for (std::size_t i = 0; i < net.layers_.size(); ++i) {
+    if (net.layers_[i]->x.empty()) return state.schedule.span(i);
+  }
+  fail("fused net: it has no input");
+}
+
 std::uint64_t FusedRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w) {
-  const State state(net, h, w);
+  const State state(net, h, w, {0, h});
   std::int64_t floats = state.schedule.floats(), rows = 0;
   for (std::size_t i = 0; i < net.layers_.size(); ++i) floats += state.weight_floats(i);
   for (const FusedSchedule::Step& step : state.schedule.steps()) rows = std::max(rows, step.y1 - step.y0);
@@ -324,7 +384,7 @@ void FusedNet::run(std::int64_t h, std::int64_t w, const std::vector<const float
   check(std::count(inputs.begin(), inputs.end(), nullptr) == 0 &&
             std::count(outputs.begin(), outputs.end(), nullptr) == 0,
         "fused net: expected planes of h * w values, got a null pointer");
-  FusedRun::State state(*this, h, w);
+  FusedRun::State state(*this, h, w, {0, h});
   state.schedule.set_memory(arena.take<float>(state.schedule.floats()));
   if (times) {
     times->clear();

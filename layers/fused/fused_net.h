@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/autograd/variable.h"
@@ -129,6 +130,11 @@ class FusedNet {
   std::int64_t output_channels_ = 0;
 };
 
+/// Rows first <= y < end of a picture.
+struct RowSpan {
+  std::int64_t first = 0, end = 0;
+};
+
 /// A streaming run of a net on one picture: rows are requested when they are needed and delivered as soon as they are
 /// done, so that the picture's planes need not all be in memory. The same bits as FusedNet::run.
 class FusedRun {
@@ -142,13 +148,22 @@ class FusedRun {
 
   /// The layers' memory comes from `arena`, which must not be used otherwise meanwhile. Throws Error if the net is not
   /// runnable(), a side is not positive, or there is no source or sink.
-  FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, Source source, Sink sink, Arena& arena);
+  FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, Source source, Sink sink, Arena& arena)
+      : FusedRun(net, h, w, {0, h}, std::move(source), std::move(sink), arena) {}
+  /// Makes only the rows `part` of the outputs, with the bits that they have in the whole picture, and requests only the
+  /// rows needs() of the inputs. So several machines, or instances without shared memory, can divide a picture. Throws
+  /// Error also for a part that is empty or not in the picture.
+  FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Source source, Sink sink, Arena& arena);
   ~FusedRun();
   FusedRun(const FusedRun&) = delete;
   FusedRun& operator=(const FusedRun&) = delete;
 
-  /// Continues until the first `rows` rows of every output are done, or all.
+  /// Continues until the rows before `rows` of every output are done, or all.
   void advance(std::int64_t rows);
+
+  /// The rows of a picture of h x w pixels that a part of the outputs depends on: those that the nets' layers reach, and
+  /// what completes tiles of Winograd's algorithm. Throws Error as the constructor does.
+  static RowSpan needs(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part);
 
   /// Memory of such a run in bytes: the arena, the weights, and rows of inputs and outputs. Throws Error if
   /// the net is not runnable() or a side is not positive.

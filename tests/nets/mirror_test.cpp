@@ -91,6 +91,88 @@ Tensor<float> run_mirrored(const FusedNet& net, const Tensor<float>& in, std::in
 }
 
 // The outputs are those of the picture made larger beforehand.
+/// Rows `part` of the outputs by MirroredRun, from the rows that it says it needs: others must not be asked for.
+Tensor<float> run_part(const FusedNet& net, const Tensor<float>& in, std::int64_t outputs, std::int64_t margin,
+                       RowSpan part, Arena& arena) {
+  const std::int64_t channels = net.input_channels(), h = in.shape()[2], w = in.shape()[3], rows = part.end - part.first;
+  const RowSpan needed = MirroredRun::needs(net, h, w, margin, part);
+  Tensor<float> result(Shape{1, outputs, rows, w});
+  bool within = 0 <= needed.first && needed.end <= h;
+  std::int64_t asked = needed.first;
+  {
+    MirroredRun run(
+        net, h, w, margin, part,
+        [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
+          within = within && y0 == asked && y1 <= needed.end;
+          asked = y1;
+          for (std::int64_t c = 0; c < channels; ++c)
+            std::copy_n(in.data() + (c * h + y0) * w, (y1 - y0) * w, planes[c]);
+        },
+        [&](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1, const float* const* planes) {
+          within = within && part.first <= y0 && y1 <= part.end;
+          for (std::int64_t c = 0; c < count && within; ++c)
+            std::copy_n(planes[c], (y1 - y0) * w, result.data() + ((first + c) * rows + y0 - part.first) * w);
+        },
+        arena);
+    run.advance(h);
+  }
+  CHECK(within);
+  CHECK(asked == needed.end);
+  return result;
+}
+
+TEST_CASE("parts of a picture have the bits of the whole", "[isa]") {
+  const NoGrad no_grad;
+  Model<float> model;
+  model.config.decomposition.emplace();
+  model.config.restoration.emplace();
+  model.config.adjustment.emplace();
+  model.build(6);
+  const FusedNet &decomposition = model.decomposition->fused(), &restoration = model.restoration->fused(),
+                 &adjustment = model.adjustment->fused();
+  if (!restoration.runnable()) {
+    WARN("skipped: the kernel set " << current_isa() << " has no fused nets");
+    return;
+  }
+  Random random(11);
+  struct Case {
+    const FusedNet& net;
+    std::int64_t outputs, h, w, margin;
+    std::vector<std::int64_t> cuts;
+  };
+  Arena arena;
+  // The last one is of a size whose layers choose other tiles.
+  for (const Case& c : {Case{restoration, 3, 301, 21, 32, {0, 1, 77, 150, 299, 301}},
+                        Case{restoration, 3, 150, 17, 0, {0, 75, 150}},
+                        Case{restoration, 3, 20, 33, 32, {0, 7, 20}},
+                        Case{decomposition, 4, 133, 40, 32, {0, 60, 61, 133}},
+                        Case{adjustment, 1, 90, 31, 5, {0, 31, 90}},
+                        Case{decomposition, 4, 9000, 45, 1, {4400, 4600}}}) {
+    INFO(c.h << " rows of " << c.w << ", margin " << c.margin);
+    Tensor<float> in(Shape{1, c.net.input_channels(), c.h, c.w});
+    for (std::int64_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(random.uniform());
+    const Tensor<float> whole = run_mirrored(c.net, in, c.outputs, c.margin, arena);
+    for (std::size_t i = 0; i + 1 < c.cuts.size(); ++i) {
+      const RowSpan span{c.cuts[i], c.cuts[i + 1]};
+      INFO("rows " << span.first << " to " << span.end);
+      const Tensor<float> part = run_part(c.net, in, c.outputs, c.margin, span, arena);
+      bool same = true;
+      const std::int64_t count = (span.end - span.first) * c.w;
+      for (std::int64_t channel = 0; channel < c.outputs; ++channel) {
+        same = same && std::equal(part.data() + channel * count, part.data() + (channel + 1) * count,
+                                  whole.data() + (channel * c.h + span.first) * c.w);
+      }
+      CHECK(same);
+    }
+  }
+  const auto wrong = [&](RowSpan part) {
+    return error_of([&] { MirroredRun::needs(restoration, 20, 20, 3, part); });
+  };
+  for (const RowSpan part : {RowSpan{4, 4}, RowSpan{5, 4}, RowSpan{-1, 4}, RowSpan{4, 21}}) {
+    CHECK_THAT(wrong(part), Catch::Contains("expected a part of a picture"));
+  }
+}
+
 TEST_CASE("MirroredRun is the net on the mirrored picture", "[isa]") {
   const NoGrad no_grad;
   Model<float> model;
