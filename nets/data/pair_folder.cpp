@@ -476,12 +476,12 @@ std::string list_note(const std::string& root) {
   std::set<std::string> listed;
   const PairFolder folder = read_list(list);
   for (const PairFolder::Pair& pair : folder.pairs) listed.insert(fs::weakly_canonical(pair.low, ignored).string());
-  std::vector<std::string> problems;
-  const Files low = list_pictures(low_folder, {"low"}, stems_in(high_folder), problems),
-              high = list_pictures(high_folder, {"high", "normal"}, stems_in(low_folder), problems);
+  PairFolder unlisted;
+  const Files low = list_pictures(low_folder, {"low"}, stems_in(high_folder), unlisted),
+              high = list_pictures(high_folder, {"high", "normal"}, stems_in(low_folder), unlisted);
   std::size_t more = 0;
-  for (const auto& [stem, path] : low) {
-    more += high.count(stem) > 0 && listed.count(fs::weakly_canonical(path, ignored).string()) == 0;
+  for (const auto& [stem, file] : low) {
+    more += high.count(stem) > 0 && listed.count(fs::weakly_canonical(file.path, ignored).string()) == 0;
   }
   if (more == 0) return "";
   return join(list, ": the pairs are the ", folder.pairs.size(), " that it lists; ", more, " more in ",
