@@ -151,8 +151,7 @@ void MirroredRun::advance(std::int64_t rows) { run_->advance(rows + margin_); }
 RowSpan MirroredRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part) {
   check_margin(margin);
   check_part(h, part);
-  const RowSpan padded =
-      FusedRun::needs(net, h + 2 * margin, w + 2 * margin, {part.first + margin, part.end + margin});
+  const RowSpan padded = FusedRun::needs(net, h + 2 * margin, w + 2 * margin, {part.first + margin, part.end + margin});
   return margin > 0 ? mirrored_from(padded, h, margin) : padded;
 }
 

@@ -58,7 +58,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
          {"train/sweep", {"train/data", "train/stages", "train/parallel", "train/trainer"}},
          {"train/report", {"train/data", "train/parallel", "train/trainer", "train/sweep"}},
          {"train", {"train/data", "train/stages", "train/parallel", "train/trainer", "train/sweep", "train/report"}}});
-    add({{"infer/photo", {}}, {"infer/eval", {}}, {"infer", {"infer/photo", "infer/eval"}}});
+    add({{"infer/photo", {}}, {"infer/eval", {}}, {"infer/page", {}}, {"infer", {"infer/photo", "infer/eval"}}});
     return r;
   }();
   return rule;

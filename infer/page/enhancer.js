@@ -82,11 +82,15 @@ export class Picture {
   #chosen = "";  // the options that #light was chosen for
   #parts = null;
   #workers;  // those that take part
+  #held;     // whether parts stay with them
+  #part_pixels;
 
   /** @param source {width, height, rows(from, to)}: rows gives RGBA pixels, a Uint8ClampedArray of its own each time */
-  constructor(enhancer, source) {
+  constructor(enhancer, source, {most_held = kMostHeld, part_pixels = kPartPixels} = {}) {
     this.#enhancer = enhancer;
     this.#source = source;
+    this.#held = source.width * source.height <= most_held;
+    this.#part_pixels = part_pixels;
   }
 
   /**
@@ -147,8 +151,6 @@ export class Picture {
     if (failed) throw failed.reason;
   }
 
-  get #held() { return this.#source.width * this.#source.height <= kMostHeld; }
-
   async #choose(options, signal) {
     const {stops = 0, ratio = 0, everywhere = false} = options, wanted = JSON.stringify([stops, ratio, everywhere]);
     if (this.#light && this.#chosen === wanted) return this.#light;
@@ -177,7 +179,7 @@ export class Picture {
     this.#workers = workers;
     let count = Math.min(most, workers.length);
     if (!this.#held) {
-      count = Math.min(most, Math.ceil((bottom - top) * (right - left) / kPartPixels));
+      count = Math.min(most, Math.ceil((bottom - top) * (right - left) / this.#part_pixels));
       const bytes = await workers[0].call("part_memory", {light, count});
       this.#workers = workers.slice(0, Math.max(1, Math.floor(kMostBytes / bytes)));
       // As many for each.

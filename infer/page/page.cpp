@@ -1,3 +1,5 @@
+// Long because the module's functions and the parts of pictures behind them are of use nowhere else.
+//
 // What the page's workers call, built as WebAssembly (see CMakeLists.txt here): the method on a picture of 8-bit RGBA
 // pixels, in parts. One worker measures the picture and chooses its light (kind_measure, kind_choose). The light goes to
 // all workers as numbers that they need not understand. Each makes parts of the result, rows y0 <= y < y1 of the area
@@ -447,8 +449,8 @@ KIND_EXPORT(kind_choose) const double* kind_choose(double stops, double ratio, b
     if (ratio > 0) level = {LightLevel::Mode::kRatio, ratio};
     const NoGrad no_grad;
     const Light& light = measured->light;
-    measured->light.choice =
-        choose_light(*model, measured->metered, light.h(), light.w(), level, everywhere ? Fusion::kNone : Fusion::kAuto);
+    measured->light.choice = choose_light(*model, measured->metered, light.h(), light.w(), level,
+                                          everywhere ? Fusion::kNone : Fusion::kAuto);
     chosen = numbers_of(measured->light);
   });
   return found ? chosen.data() : nullptr;
@@ -480,9 +482,11 @@ KIND_EXPORT(kind_part_memory) double kind_part_memory(int h, int w, int rows) {
     check(model.has_value() && rows >= 1 && rows <= h, "part: there is no model or no picture");
     const std::int64_t margin = model->config.input.margin(), first = (h - rows) / 2;
     const PartSpans spans = spans_of(*model, h, w, {first, first + rows}, false);
-    const auto run = [&](const auto& net) { return static_cast<double>(MirroredRun::bytes(net.fused(), h, w, margin)); };
-    const double nets = std::max({run(*model->decomposition), run(*model->adjustment),
-                                  model->restoration ? run(*model->restoration) : 0.0});
+    const auto run = [&](const auto& net) {
+      return static_cast<double>(MirroredRun::bytes(net.fused(), h, w, margin));
+    };
+    const double nets = std::max(
+        {run(*model->decomposition), run(*model->adjustment), model->restoration ? run(*model->restoration) : 0.0});
     // Four maps of floats, and pixels; R_hat, L_hat and the result.
     const double read = 16.0 * static_cast<double>(spans.maps.end - spans.maps.first) +
                         4.0 * static_cast<double>(spans.picture.end - spans.picture.first);
@@ -520,7 +524,8 @@ KIND_EXPORT(kind_part_map_rows) float* kind_part_map_rows(int id, int plane, int
 }
 /// Makes its rows, or makes them anew for another light, denoising (0..1) or strength (0..1). Returns them, RGBA pixels of
 /// the whole width.
-KIND_EXPORT(kind_part_run) const std::uint8_t* kind_part_run(int id, const double* light, double denoise, double strength) {
+KIND_EXPORT(kind_part_run)
+const std::uint8_t* kind_part_run(int id, const double* light, double denoise, double strength) {
   const std::uint8_t* pixels = nullptr;
   guarded([&] {
     Part& part = part_of(id);

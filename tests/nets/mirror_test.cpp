@@ -94,7 +94,8 @@ Tensor<float> run_mirrored(const FusedNet& net, const Tensor<float>& in, std::in
 /// Rows `part` of the outputs by MirroredRun, from the rows that it says it needs: others must not be asked for.
 Tensor<float> run_part(const FusedNet& net, const Tensor<float>& in, std::int64_t outputs, std::int64_t margin,
                        RowSpan part, Arena& arena) {
-  const std::int64_t channels = net.input_channels(), h = in.shape()[2], w = in.shape()[3], rows = part.end - part.first;
+  const std::int64_t channels = net.input_channels(), h = in.shape()[2], w = in.shape()[3],
+                     rows = part.end - part.first;
   const RowSpan needed = MirroredRun::needs(net, h, w, margin, part);
   Tensor<float> result(Shape{1, outputs, rows, w});
   bool within = 0 <= needed.first && needed.end <= h;
@@ -142,12 +143,10 @@ TEST_CASE("parts of a picture have the bits of the whole", "[isa]") {
   };
   Arena arena;
   // The last one is of a size whose layers choose other tiles.
-  for (const Case& c : {Case{restoration, 3, 301, 21, 32, {0, 1, 77, 150, 299, 301}},
-                        Case{restoration, 3, 150, 17, 0, {0, 75, 150}},
-                        Case{restoration, 3, 20, 33, 32, {0, 7, 20}},
-                        Case{decomposition, 4, 133, 40, 32, {0, 60, 61, 133}},
-                        Case{adjustment, 1, 90, 31, 5, {0, 31, 90}},
-                        Case{decomposition, 4, 9000, 45, 1, {4400, 4600}}}) {
+  for (const Case& c :
+       {Case{restoration, 3, 301, 21, 32, {0, 1, 77, 150, 299, 301}}, Case{restoration, 3, 150, 17, 0, {0, 75, 150}},
+        Case{restoration, 3, 20, 33, 32, {0, 7, 20}}, Case{decomposition, 4, 133, 40, 32, {0, 60, 61, 133}},
+        Case{adjustment, 1, 90, 31, 5, {0, 31, 90}}, Case{decomposition, 4, 9000, 45, 1, {4400, 4600}}}) {
     INFO(c.h << " rows of " << c.w << ", margin " << c.margin);
     Tensor<float> in(Shape{1, c.net.input_channels(), c.h, c.w});
     for (std::int64_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(random.uniform());
@@ -165,9 +164,7 @@ TEST_CASE("parts of a picture have the bits of the whole", "[isa]") {
       CHECK(same);
     }
   }
-  const auto wrong = [&](RowSpan part) {
-    return error_of([&] { MirroredRun::needs(restoration, 20, 20, 3, part); });
-  };
+  const auto wrong = [&](RowSpan part) { return error_of([&] { MirroredRun::needs(restoration, 20, 20, 3, part); }); };
   for (const RowSpan part : {RowSpan{4, 4}, RowSpan{5, 4}, RowSpan{-1, 4}, RowSpan{4, 21}}) {
     CHECK_THAT(wrong(part), Catch::Contains("expected a part of a picture"));
   }

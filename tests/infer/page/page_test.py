@@ -2,6 +2,7 @@
 
 page_test.py FOLDER CHROMIUM KIND-INFER SAMPLES: FOLDER is a built page, SAMPLES a folder of photographs."""
 
+import base64
 import json
 import os
 import subprocess
@@ -171,7 +172,8 @@ class Page(unittest.TestCase):
         write_png(self.path("lamps.png"), width, height, rgb)
         want = self.native(self.path("lamps.png"), "want.ppm", "--ratio", "3", "--fusion", "none")
         pixels = bytes(v for i in range(0, len(rgb), 3) for v in (rgb[i], rgb[i + 1], rgb[i + 2], 255))
-        for workers in (1, 2, 3):
+        # The last one as larger pictures go: in parts that are not held.
+        for workers, parts, how in ((1, 1, {}), (2, 2, {}), (3, 3, {}), (2, 4, {"most_held": 0, "part_pixels": 9000})):
             got = self.browser.run(f"""(async () => {{
               const {{Enhancer, Picture}} = await import("./enhancer.js");
               const {{files}} = await import("./files.js");
@@ -181,15 +183,14 @@ class Page(unittest.TestCase):
               const bytes = new Uint8ClampedArray({json.dumps(list(pixels))});
               const width = {width}, height = {height}, result = bytes.slice();
               const picture = new Picture(enhancer, {{width, height,
-                  rows: (from, to) => bytes.slice(4 * width * from, 4 * width * to)}});
+                  rows: (from, to) => bytes.slice(4 * width * from, 4 * width * to)}}, {json.dumps(how)});
               let parts = 0;
               await picture.enhance({{ratio: 3, everywhere: true}},
                   {{on_rows: (first, end, pixels) => {{ ++parts; result.set(pixels, 4 * width * first); }}}});
               return [parts, btoa(Array.from(result, (v) => String.fromCharCode(v)).join(""))];
             }})()""")
-            import base64
             result = base64.b64decode(got[1])
-            self.assertEqual(got[0], workers)
+            self.assertEqual(got[0], parts)
             self.assert_same((width, height, bytes(v for i, v in enumerate(result) if i % 4 < 3)), want)
 
     def test_a_frame_stays_and_gray_stays_gray(self):
