@@ -14,7 +14,7 @@
 #include "core/config/config.h"
 #include "core/files/file.h"
 #include "core/image/image.h"
-#include "nets/data/name_pattern.h"
+#include "nets/data/path_pattern.h"
 
 namespace kind {
 namespace {
@@ -233,14 +233,14 @@ void check_patterns(const PairPatterns& patterns, bool bright_alone, const std::
   if (patterns.low.empty() && patterns.high.empty()) return;
   if (bright_alone) {
     check(patterns.low.empty(), low_key, ": the camera model makes the dark pictures, expected \"high\" alone");
-    NamePattern(patterns.high, high_key);
+    PathPattern(patterns.high, high_key);
     return;
   }
   check(!patterns.low.empty(), low_key,
         ": missing; \"high\" needs it, such as \"{name}_dark.*\" beside \"{name}_bright.*\"");
   check(!patterns.high.empty(), high_key,
         ": missing; \"low\" needs it, such as \"{name}_bright.*\" beside \"{name}_dark.*\"");
-  const NamePattern low(patterns.low, low_key), high(patterns.high, high_key);
+  const PathPattern low(patterns.low, low_key), high(patterns.high, high_key);
   check(!high.words().empty(), high_key,
         ": expected a word in braces that says which dark pictures a bright one goes with, "
         "such as {name}, got \"",
@@ -254,9 +254,9 @@ void check_patterns(const PairPatterns& patterns, bool bright_alone, const std::
 namespace {
 
 /// The files of a pattern; throws where there are none, and shows what there is instead.
-std::vector<NamePattern::Match> matching(const NamePattern& pattern, const std::string& root, const char* key) {
-  std::vector<NamePattern::Match> files;
-  for (NamePattern::Match& file : pattern.files(root)) {
+std::vector<PathPattern::Match> matching(const PathPattern& pattern, const std::string& root, const char* key) {
+  std::vector<PathPattern::Match> files;
+  for (PathPattern::Match& file : pattern.files(root)) {
     if (may_be_picture(file.path)) files.push_back(std::move(file));
   }
   if (!files.empty()) return files;
@@ -273,7 +273,7 @@ std::vector<NamePattern::Match> matching(const NamePattern& pattern, const std::
        there.empty() ? "nothing in it" : names + (there.size() > kShown ? ", ..." : ""));
 }
 
-std::string key_of(const NamePattern::Match& file, const NamePattern& high) {
+std::string key_of(const PathPattern::Match& file, const PathPattern& high) {
   std::string key;
   for (const std::string& word : high.words()) key += file.values.at(word) + "/";
   return key;
@@ -281,38 +281,38 @@ std::string key_of(const NamePattern::Match& file, const NamePattern& high) {
 
 PairFolder find_matching(const std::string& root, const PairPatterns& patterns) {
   check(is_folder(root), "data: there is no folder ", root);
-  const NamePattern low(patterns.low, "data.low"), high(patterns.high, "data.high");
-  std::vector<NamePattern::Match> dark = matching(low, root, "low");
-  std::map<std::string, std::vector<NamePattern::Match>> bright;  // by the words' values
-  for (NamePattern::Match& file : matching(high, root, "high")) bright[key_of(file, high)].push_back(std::move(file));
+  const PathPattern low(patterns.low, "data.low"), high(patterns.high, "data.high");
+  std::vector<PathPattern::Match> dark = matching(low, root, "low");
+  std::map<std::string, std::vector<PathPattern::Match>> bright;  // by the words' values
+  for (PathPattern::Match& file : matching(high, root, "high")) bright[key_of(file, high)].push_back(std::move(file));
   // What matches both is one of them.
   std::set<std::string> dark_paths, bright_paths;
   for (const auto& [key, files] : bright) {
     for (const auto& file : files) bright_paths.insert(file.path);
   }
-  std::erase_if(dark, [&](const NamePattern::Match& file) {
+  std::erase_if(dark, [&](const PathPattern::Match& file) {
     const auto twins = bright.find(key_of(file, high));
     const bool has_other =
         twins != bright.end() && std::any_of(twins->second.begin(), twins->second.end(),
                                              [&](const auto& twin) { return twin.path != file.path; });
     return bright_paths.contains(file.path) && !has_other;
   });
-  for (const NamePattern::Match& file : dark) dark_paths.insert(file.path);
+  for (const PathPattern::Match& file : dark) dark_paths.insert(file.path);
   for (auto& [key, files] : bright) {
-    std::erase_if(files, [&](const NamePattern::Match& file) { return dark_paths.contains(file.path); });
+    std::erase_if(files, [&](const PathPattern::Match& file) { return dark_paths.contains(file.path); });
   }
   PairFolder folder{root, {}, {}};
   Files lows;
-  std::map<std::string, const NamePattern::Match*> by_path;
-  for (const NamePattern::Match& file : dark) {
+  std::map<std::string, const PathPattern::Match*> by_path;
+  for (const PathPattern::Match& file : dark) {
     add_file(file.name, file.path, lows, folder);
     by_path[file.path] = &file;
   }
   std::set<std::string> used;
   for (const auto& [name, file] : lows) {
-    const NamePattern::Match& match = *by_path.at(file.path);
+    const PathPattern::Match& match = *by_path.at(file.path);
     const std::string key = key_of(match, high);
-    const std::vector<NamePattern::Match>& twins = bright[key];
+    const std::vector<PathPattern::Match>& twins = bright[key];
     used.insert(key);
     if (twins.empty()) {
       if (file.is_read) {
@@ -326,7 +326,7 @@ PairFolder find_matching(const std::string& root, const PairPatterns& patterns) 
   }
   for (const auto& [key, files] : bright) {
     if (used.contains(key)) continue;
-    for (const NamePattern::Match& file : files) {
+    for (const PathPattern::Match& file : files) {
       if (!has_picture_name(file.path)) continue;
       add_problem(folder, file.name,
                   file.path + " has no twin: expected e.g. " + root + "/" + low.example(file.values));
@@ -382,7 +382,7 @@ PairFolder find_bright(const std::string& root, const PairPatterns& patterns) {
   if (patterns.high.empty()) {
     files = list_pictures(from, {"high", "normal"}, {}, folder);
   } else {
-    for (const NamePattern::Match& file : matching(NamePattern(patterns.high, "data.high"), root, "high")) {
+    for (const PathPattern::Match& file : matching(PathPattern(patterns.high, "data.high"), root, "high")) {
       add_file(file.name, file.path, files, folder);
     }
   }

@@ -24,7 +24,7 @@ struct PairFolder {
   std::set<std::string> unusable = {};  // the stems that the problems are about
 };
 
-/// Patterns of names (nets/data/name_pattern.h) instead of the layouts above; both empty: none. Dark and bright pictures
+/// Patterns of names (nets/data/path_pattern.h) instead of the layouts above; both empty: none. Dark and bright pictures
 /// with the same values of the words of `high` are pairs: several dark ones may have the same bright one. A file that
 /// matches both is dark where another one is its bright picture, and bright otherwise.
 struct PairPatterns {

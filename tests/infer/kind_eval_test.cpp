@@ -562,7 +562,7 @@ TEST_CASE("kind-eval: the authors' model for niqe, a MAT-file") {
   const auto run = [&](const std::string& name) {
     return fixture.run("--split train --metrics niqe --protocol input --niqe-model '" + (fixture.dir / name) + "'");
   };
-  CHECK(figure(run("niqe.mat"), "input", "niqe") == figure(run("niqe.json"), "input", "niqe"));
+  CHECK(figure(run("niqe.mat").second, "input", "niqe") == figure(run("niqe.json").second, "input", "niqe"));
   const auto failure = [&](const std::string& name) {
     const auto [code, text] = run(name);
     CHECK(code == 2);
@@ -602,13 +602,13 @@ TEST_CASE("kind-eval: results with a suffix, pairs by pattern") {
     const std::vector<std::uint8_t> text = slurp(f.dir / "out");
     return std::pair{WIFEXITED(status) ? WEXITSTATUS(status) : -1, std::string(text.begin(), text.end())};
   };
-  const double expected = figure(f.run("--metrics psnr --protocol input"), "input", "psnr");
+  const double expected = figure(f.run("--metrics psnr --protocol input").second, "input", "psnr");
   const std::string pairs = " --data '" + f.data + "' ";
   const std::string patterns = " --data '" + f.dir.path() + "' --low '{name}_dark.png' --high '{name}_bright.png' ";
   for (const std::string& data : {pairs, patterns}) {
-    CHECK(figure(run("--results '" + results + "' --strip-suffix _kindle" + data), "none", "psnr") == expected);
+    CHECK(figure(run("--results '" + results + "' --strip-suffix _kindle" + data).second, "none", "psnr") == expected);
   }
-  CHECK(figure(run("--model '" + f.model_path + "' --protocol input" + patterns), "input", "psnr") == expected);
+  CHECK(figure(run("--model '" + f.model_path + "' --protocol input" + patterns).second, "input", "psnr") == expected);
   CHECK_THAT(run("--results '" + results + "'" + pairs).second, Contains("6 pairs are unusable"));
   CHECK_THAT(run("--results '" + results + "' --strip-suffix _out" + pairs).second,
              Contains("--strip-suffix: no picture in " + results + " has a name that ends with \"_out\""));
@@ -635,10 +635,12 @@ TEST_CASE("kind-eval: pictures of 16 bits are compared by all of them") {
   write_image(low, deep(86), ImageFormat::kPng);
   write_image(high, deep(0), ImageFormat::kPng);
   const double psnr = 20 * std::log10(65535.0 / 86);
-  CHECK(figure(f.run("--split train --metrics psnr --protocol input"), "input", "psnr") == Approx(psnr).margin(0.005));
+  CHECK(figure(f.run("--split train --metrics psnr --protocol input").second, "input", "psnr") ==
+        Approx(psnr).margin(0.005));
   // Against a bright file of 8 bits the dark one keeps its own.
   write_image(high, to_image(to_tensor(deep(0))), ImageFormat::kPng);
-  CHECK(figure(f.run("--split train --metrics psnr --protocol input"), "input", "psnr") == Approx(psnr).margin(0.005));
+  CHECK(figure(f.run("--split train --metrics psnr --protocol input").second, "input", "psnr") ==
+        Approx(psnr).margin(0.005));
   write_image(low, to_image(to_tensor(deep(86))), ImageFormat::kPng);
   CHECK_THAT(f.run("--split train --metrics psnr --protocol input").second, Contains("psnr=inf"));
 }

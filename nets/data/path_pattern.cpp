@@ -1,4 +1,4 @@
-#include "nets/data/name_pattern.h"
+#include "nets/data/path_pattern.h"
 
 #include <algorithm>
 #include <cctype>
@@ -32,7 +32,7 @@ std::string below(const std::string& folder, const std::string& name) {
 
 }  // namespace
 
-NamePattern::NamePattern(const std::string& text, const std::string& where)
+PathPattern::PathPattern(const std::string& text, const std::string& where)
     : text_(text), tokens_(tokens_of(text, where)) {
   check(!text.empty(), where, ": expected a pattern such as \"low/{name}.png\", got an empty one");
   check(text.front() != '/', where, ": expected a pattern of paths in the data's folder, got an absolute path, \"",
@@ -46,7 +46,7 @@ NamePattern::NamePattern(const std::string& text, const std::string& where)
   }
 }
 
-std::vector<NamePattern::Token> NamePattern::tokens_of(const std::string& text, const std::string& where) {
+std::vector<PathPattern::Token> PathPattern::tokens_of(const std::string& text, const std::string& where) {
   std::vector<Token> tokens;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '*') {
@@ -71,7 +71,7 @@ std::vector<NamePattern::Token> NamePattern::tokens_of(const std::string& text, 
 }
 
 /// Whether the tokens from number `token` on match all of `rest`; then `values` has their words' values.
-bool NamePattern::match(const std::vector<Token>& tokens, std::size_t token, std::string_view rest, Values& values) {
+bool PathPattern::match(const std::vector<Token>& tokens, std::size_t token, std::string_view rest, Values& values) {
   if (token == tokens.size()) return rest.empty();
   const Token& first = tokens[token];
   const auto known = first.kind == Token::kWord ? values.find(first.text) : values.end();
@@ -89,7 +89,7 @@ bool NamePattern::match(const std::vector<Token>& tokens, std::size_t token, std
   return false;
 }
 
-void NamePattern::add_files(const std::string& folder, const std::string& inside, std::size_t part,
+void PathPattern::add_files(const std::string& folder, const std::string& inside, std::size_t part,
                             std::vector<Match>& found) const {
   const std::vector<Token>& tokens = parts_[part];
   const std::string here = inside.empty() ? folder : folder + "/" + inside;
@@ -127,14 +127,14 @@ void NamePattern::add_files(const std::string& folder, const std::string& inside
   }
 }
 
-std::vector<NamePattern::Match> NamePattern::files(const std::string& folder) const {
+std::vector<PathPattern::Match> PathPattern::files(const std::string& folder) const {
   std::vector<Match> found;
   add_files(folder, "", 0, found);
   std::sort(found.begin(), found.end(), [](const Match& a, const Match& b) { return a.path < b.path; });
   return found;
 }
 
-std::string NamePattern::example(const std::map<std::string, std::string>& values) const {
+std::string PathPattern::example(const std::map<std::string, std::string>& values) const {
   std::string text;
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     const Token& token = tokens_[i];
@@ -153,7 +153,7 @@ std::string NamePattern::example(const std::map<std::string, std::string>& value
   return text;
 }
 
-std::string NamePattern::fixed_folder() const {
+std::string PathPattern::fixed_folder() const {
   std::string folder;
   for (std::size_t i = 0; i + 1 < parts_.size() && parts_[i].size() == 1 && parts_[i][0].kind == Token::kText; ++i) {
     folder = below(folder, parts_[i][0].text);

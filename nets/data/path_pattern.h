@@ -11,11 +11,11 @@ namespace kind {
 /// A pattern of paths in a folder, such as "short/{scene}_*.png". {WORD} stands for one or more characters, the same
 /// ones wherever the word is repeated; * for any number of characters; neither for a slash. Both take as few characters
 /// as they can, from the left. Everything else stands for itself.
-class NamePattern {
+class PathPattern {
  public:
   /// Throws Error, beginning with `where`, for an empty or absolute pattern, or one whose braces are not around a word of
   /// letters, digits, - and _.
-  NamePattern(const std::string& text, const std::string& where);
+  PathPattern(const std::string& text, const std::string& where);
 
   const std::string& text() const { return text_; }
   const std::set<std::string>& words() const { return words_; }

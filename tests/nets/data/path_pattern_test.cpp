@@ -1,4 +1,4 @@
-#include "nets/data/name_pattern.h"
+#include "nets/data/path_pattern.h"
 
 #include <catch2/catch.hpp>
 
@@ -19,7 +19,7 @@ std::vector<std::string> found(const std::string& pattern, const std::vector<std
     dir.put(file, "x");
   }
   std::vector<std::string> all;
-  for (const NamePattern::Match& match : NamePattern(pattern, "p").files(dir.path())) {
+  for (const PathPattern::Match& match : PathPattern(pattern, "p").files(dir.path())) {
     all.push_back(match.path.substr(dir.path().size() + 1) + ": " + match.name);
   }
   return all;
@@ -27,7 +27,7 @@ std::vector<std::string> found(const std::string& pattern, const std::vector<std
 
 using Found = std::vector<std::string>;
 
-TEST_CASE("name patterns: words, stars and what pairs are called") {
+TEST_CASE("path patterns: words, stars and what pairs are called") {
   CHECK(found("{name}_dark.*", {"a_dark.png", "b_dark.jpg", "a_bright.png", "_dark.png", "x_dark_dark.png"}) ==
         Found{"a_dark.png: a", "b_dark.jpg: b", "x_dark_dark.png: x_dark"});
   CHECK(found("short/{scene}_*.png", {"short/1_0.1s.png", "short/1_2_0.2s.png", "long/1_1s.png", "short/1.png"}) ==
@@ -42,11 +42,11 @@ TEST_CASE("name patterns: words, stars and what pairs are called") {
   CHECK(found("none/{name}.png", {"a.png"}).empty());
 }
 
-TEST_CASE("name patterns: a word takes as little as it can, and the same wherever it is repeated") {
+TEST_CASE("path patterns: a word takes as little as it can, and the same wherever it is repeated") {
   const TempDir dir;
   dir.put("a_b_c.png", "x");
   const auto values = [&](const std::string& pattern) {
-    const auto all = NamePattern(pattern, "p").files(dir.path());
+    const auto all = PathPattern(pattern, "p").files(dir.path());
     return all.empty() ? Values{} : all[0].values;
   };
   CHECK(values("{scene}_*.png") == Values{{"scene", "a"}});
@@ -55,19 +55,19 @@ TEST_CASE("name patterns: a word takes as little as it can, and the same whereve
   CHECK(values("{x}_{x}_c.png").empty());
 }
 
-TEST_CASE("name patterns: examples and fixed folders") {
-  const NamePattern pattern("Low/x/{scene}_*.*", "p");
+TEST_CASE("path patterns: examples and fixed folders") {
+  const PathPattern pattern("Low/x/{scene}_*.*", "p");
   CHECK(pattern.example() == "Low/x/SCENE_x.png");
   CHECK(pattern.example({{"scene", "12"}}) == "Low/x/12_x.png");
-  CHECK(NamePattern("long/{scene}_*", "p").example() == "long/SCENE_x.png");
-  CHECK(NamePattern("*/{name}.jpg", "p").example() == "x/NAME.jpg");
+  CHECK(PathPattern("long/{scene}_*", "p").example() == "long/SCENE_x.png");
+  CHECK(PathPattern("*/{name}.jpg", "p").example() == "x/NAME.jpg");
   CHECK(pattern.fixed_folder() == "Low/x");
-  CHECK(NamePattern("{a}/b.png", "p").fixed_folder().empty());
+  CHECK(PathPattern("{a}/b.png", "p").fixed_folder().empty());
   CHECK(pattern.words() == std::set<std::string>{"scene"});
 }
 
-TEST_CASE("name patterns: what is none is refused") {
-  const auto refused = [](const std::string& text) { return error_of([&] { NamePattern(text, "data.low"); }); };
+TEST_CASE("path patterns: what is none is refused") {
+  const auto refused = [](const std::string& text) { return error_of([&] { PathPattern(text, "data.low"); }); };
   CHECK_THAT(refused(""), Contains("data.low: expected a pattern"));
   CHECK_THAT(refused("/abs/{name}.png"), Contains("absolute path"));
   CHECK_THAT(refused("a//b.png"), Contains("two slashes"));
