@@ -190,10 +190,17 @@ void SweepClock::add(const std::string& folder, const RunPace& pace) {
 }
 
 std::optional<double> SweepClock::steps(const std::string& stage, std::int64_t steps) const {
-  const auto timed = steps_.find(stage);
   if (steps <= 0) return 0;
-  if (timed == steps_.end() || timed->second <= 0) return std::nullopt;
-  return static_cast<double>(steps) * seconds_.at(stage) / static_cast<double>(timed->second);
+  double seconds = 0;
+  std::int64_t count = 0;
+  const bool timed = steps_.count(stage) > 0 && steps_.at(stage) > 0;
+  for (const auto& [name, all] : steps_) {  // a stage that none has come to counts as the others
+    if (timed && name != stage) continue;
+    seconds += seconds_.at(name);
+    count += all;
+  }
+  if (count <= 0) return std::nullopt;
+  return static_cast<double>(steps) * seconds / static_cast<double>(count);
 }
 
 std::optional<double> SweepClock::left(const SweepTask& task, const RunPace& done, std::int64_t until) const {

@@ -39,7 +39,8 @@ struct RunPace {
 /// By the lines of metrics.jsonl in a run's folder.
 RunPace read_pace(const std::string& folder);
 
-/// How long a sweep takes, by the runs so far: what a step of each stage took in them.
+/// How long a sweep takes, by the runs so far: what a step of each stage took in them, or of all stages where none has
+/// come to one.
 class SweepClock {
  public:
   /// Adds what a run tells; of a run that was there before what is new.
@@ -47,7 +48,7 @@ class SweepClock {
   /// Notes that a run will tell no more.
   void close(const std::string& folder) { closed_.insert(folder); }
   bool is_closed(const std::string& folder) const { return closed_.count(folder) > 0; }
-  /// Seconds that the rest of a task takes, of which `done` has been done; nothing while a stage has not been timed.
+  /// Seconds that the rest of a task takes, of which `done` has been done; nothing while no step has been timed.
   /// `until` steps of the last stage are its end, 0: as the config says.
   std::optional<double> left(const SweepTask& task, const RunPace& done, std::int64_t until) const;
   /// Seconds of `steps` steps of a stage.
