@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/files/file.h"
 #include "tests/train/sweep_program.h"
 
 namespace kind::testing {
