@@ -86,8 +86,8 @@ expect "a picture.png b.png folder" kind-infer x.png -o ""
 expect "folder" kind-infer --dump-maps ""
 expect "folder" kind-infer --overwrite f
 expect "" kind-infer --ratio ""
-expect "gt-mean gt-ratio" kind-eval --protocol gt
-expect "none,gt-mean none,gt-ratio" kind-eval --protocol none,gt
+expect "gt-light gt-mean gt-ratio" kind-eval --protocol gt
+expect "none,gt-light none,gt-mean none,gt-ratio" kind-eval --protocol none,gt
 expect "psnr,ssim psnr,ssim-gray" kind-eval --metrics psnr,ss
 expect "folder" kind-eval --data ""
 expect "test train validation" kind-eval --split ""
