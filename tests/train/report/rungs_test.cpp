@@ -57,7 +57,7 @@ TEST_CASE("reports show the rungs of halving, and stopped points nowhere else") 
   CHECK_THAT(markdown, !Contains("| 91") && !Contains("| 92"));
   const std::string csv = report_csv(report);
   CHECK_THAT(csv,
-             Contains("p0,w=0.1,0.1,stopped after 8 steps,,0,,,,,,,,,\r\n") && Contains("p2,w=10,10,2 done,psnr,2,"));
+             Contains("p0,w=0.1,0.1,stopped after 8 steps,,0,,,,,,,,,\r\n") && Contains("p2,w=10,10.0,2 done,psnr,2,"));
   const std::string page = report_page(report, {});
   CHECK_THAT(page, Contains("<h2>Rungs</h2>") && Contains("2 points stopped by halving") &&
                        Contains("<td>stopped after 8 steps</td>"));
