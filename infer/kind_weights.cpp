@@ -380,11 +380,11 @@ void export_model(const ExportOptions& options, const Output& output, const Make
   const std::string path = kind::find_model(options.weights);
   check_output(output, {path});
   const Source source = read_source(path);
-  if (source.model.config.decomposition && source.model.config.adjustment && !source.model.config.restoration) {
-    std::cerr << path << ": has no restoration net; what is exported leaves the grain in\n";
-  }
   kind::write_file_atomic(output.path, bytes_of(source.model, notes_of(source.content)),
                           output.overwrite ? kind::Existing::kReplace : kind::Existing::kKeep);
+  if (options.nets == "all" && !source.model.config.restoration) {
+    std::cerr << kProgram << ": " << path << " has no restoration net: what was exported leaves noise as it is\n";
+  }
 }
 
 void export_onnx(const ExportOptions& options, const Output& output) {
