@@ -65,10 +65,13 @@ function add(list) {
   make_thumbnails();
 }
 
-/** Shows a photograph and enhances it. */
+let selections = 0;
+
+/** Shows a photograph and enhances it. Of several calls that wait, the newest one counts. */
 async function select(photograph) {
+  const mine = ++selections;
   await leave();
-  if (!photographs.includes(photograph)) return;
+  if (mine !== selections || !photographs.includes(photograph)) return;
   shown = photograph;
   show_strip();
   show_options();
@@ -77,23 +80,27 @@ async function select(photograph) {
   say("Opening …");
   try {
     const bitmap = await decode(photograph.file);
-    if (shown !== photograph) return bitmap.close();
-    photograph.bitmap = bitmap;
-    photograph.copy = await reduced(bitmap, kShownPixels);
-    if (shown !== photograph) return;
+    if (mine !== selections) return bitmap.close();
+    photograph.bitmap = bitmap;  // leave() closes it
+    const copy = await reduced(bitmap, kShownPixels);
+    if (mine !== selections) return copy.close();
+    photograph.copy = copy;
     at("saving-help").textContent = photograph.copy === bitmap
         ? "" : "Shown smaller. The download is computed in full size.";
     compare.show(photograph.copy, photograph.copy.width, photograph.copy.height);
-    photograph.picture = new Picture(await enhancer, new BitmapRows(photograph.copy));
+    const opened = await enhancer;
+    if (mine !== selections) return;
+    photograph.picture = new Picture(opened, new BitmapRows(photograph.copy));
     enhance();
   } catch (error) {
-    if (shown === photograph) say(error.message, true);
+    if (mine === selections) say(error.message, true);
   }
 }
 
 /** Ends the work on the photograph that is shown and lets go of its pixels. */
 async function leave() {
   work.abort();
+  busy(null);
   const before = shown;
   shown = null;
   await before?.picture?.release();
@@ -103,11 +110,15 @@ async function leave() {
 
 async function remove(photograph) {
   const place = photographs.indexOf(photograph);
+  if (place < 0) return;  // a second click
   photographs.splice(place, 1);
+  show_strip();
   if (photograph.thumbnail) URL.revokeObjectURL(photograph.thumbnail);
-  if (photograph !== shown) return show_strip();
+  if (photograph !== shown) return;
   if (photographs.length > 0) return select(photographs[Math.min(place, photographs.length - 1)]);
+  ++selections;
   await leave();
+  if (photographs.length > 0) return;  // others have come meanwhile
   at("empty").hidden = false;
   at("frame").hidden = at("panel").hidden = true;
   at("main").classList.remove("open");
@@ -171,13 +182,13 @@ async function enhance() {
     const light = await photograph.picture.enhance(photograph.options, {
       signal,
       on_rows: (first, end, pixels) => { if (shown === photograph) compare.put(first, end, pixels); },
-      on_progress: (share) => { if (!signal.aborted) busy(share); },
+      on_progress: (share) => { if (!signal.aborted && !saving) busy(share); },
     });
-    if (signal.aborted) return;
+    if (signal.aborted || saving) return;
     busy(null);
     say(described(photograph, light, performance.now() - began));
   } catch (error) {
-    if (signal.aborted) return;
+    if (signal.aborted || saving) return;
     busy(null);
     say(error.message, true);
   }
@@ -209,6 +220,7 @@ const sliders = {
 };
 
 function show_options() {
+  if (!shown) return;
   for (const [name, {scale, text}] of Object.entries(sliders)) {
     const value = shown.options[name];
     at(name).value = scale * value;
@@ -220,12 +232,14 @@ function show_options() {
 
 for (const [name, {scale}] of Object.entries(sliders)) {
   at(name).addEventListener("input", () => {
+    if (!shown) return show_options();
     shown.options = {...shown.options, [name]: at(name).valueAsNumber / scale};
     show_options();
     if (shown.picture) enhance();
   });
 }
 at("reset").onclick = () => {
+  if (!shown) return;
   shown.options = automatic();
   show_options();
   if (shown.picture) enhance();
@@ -287,7 +301,7 @@ async function save(list) {
   show_strip();
 }
 
-at("download").onclick = () => save([shown]);
+at("download").onclick = () => { if (shown) save([shown]); };
 at("download-all").onclick = () => save([...photographs]);
 at("cancel").onclick = () => saving?.abort();
 addEventListener("keydown", ({key}) => { if (key === "Escape") saving?.abort(); });

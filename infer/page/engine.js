@@ -1,14 +1,24 @@
 // The WebAssembly module (page.cpp) as a class. One instance computes in one thread; each worker has its own.
 
+/** Functions of a system that the module may call, and that may fail: which processors there are, signals. */
+const kAbsent = new Set(["sched_getaffinity", "sched_setaffinity", "sched_getcpu", "__sched_cpucount",
+                         "__call_sighandler", "emscripten_notify_memory_growth"]);
+
 /** What the module asks of a system. There is none: no files, no clock, no environment. */
 function system_of(module) {
-  const refuses = {};
+  const system = {};
   for (const {module: from, name, kind} of WebAssembly.Module.imports(module)) {
     if (kind !== "function") continue;
-    refuses[from] ??= {};
-    refuses[from][name] = () => 52;  // WASI's ENOSYS
+    system[from] ??= {};
+    if (from.startsWith("wasi")) {
+      system[from][name] = () => 52;  // ENOSYS
+    } else if (kAbsent.has(name)) {
+      system[from][name] = () => -1;
+    } else if (from !== "page") {  // a source is missing in CMakeLists.txt
+      throw new Error(`the module lacks the function ${name}`);
+    }
   }
-  return refuses;
+  return system;
 }
 
 export class Engine {
@@ -38,8 +48,9 @@ export class Engine {
   /** Throws the module's message where a call has failed. */
   check(result) {
     if (result) return result;
-    const text = this.bytes(this.calls.kind_error(), 4096);
-    throw new Error(new TextDecoder().decode(text.slice(0, text.indexOf(0))));
+    const place = this.calls.kind_error(), rest = this.calls.memory.buffer.byteLength - place;
+    const text = this.bytes(place, Math.min(4096, rest)), end = text.indexOf(0);
+    throw new Error(new TextDecoder().decode(text.slice(0, end < 0 ? text.length : end)));
   }
 
   /** Begins with a picture to measure; its rows of RGBA pixels follow in any number of pieces(). */

@@ -98,7 +98,7 @@ export function upright_exif(exif, width, height) {
   }
 }
 
-/** The pieces of a JPEG file with an EXIF block behind its start, in the place of one that it has; for a Blob. */
+/** The pieces of a JPEG file with an EXIF block behind its start; for a Blob. */
 export function jpeg_with_exif(jpeg, exif) {
   if (!exif || exif.length > kMostInSegment) return [jpeg];
   const head = new Uint8Array(4 + kExifHead.length), size = exif.length + kExifHead.length + 2;

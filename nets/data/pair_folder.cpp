@@ -300,6 +300,11 @@ PairFolder find_matching(const std::string& root, const PairPatterns& patterns) 
   for (const PathPattern::Match& file : dark) dark_paths.insert(file.path);
   for (auto& [key, files] : bright) {
     std::erase_if(files, [&](const PathPattern::Match& file) { return dark_paths.contains(file.path); });
+    // Of files that are read and others, which a pattern like "{name}.*" takes too, the first are meant.
+    const auto is_read = [](const PathPattern::Match& file) { return has_picture_name(file.path); };
+    if (std::any_of(files.begin(), files.end(), is_read)) {
+      std::erase_if(files, [&](const PathPattern::Match& file) { return !is_read(file); });
+    }
   }
   PairFolder folder{root, {}, {}};
   Files lows;

@@ -32,6 +32,18 @@ std::map<std::string, std::string> with_rungs(const TempDir& dir, const std::str
   return files;
 }
 
+TEST_CASE("kind-train --sweep: a metric that rungs cannot have is refused before anything begins") {
+  const TempDir dir;
+  put_halving(dir);
+  json sweep = read_json_file(dir / "h.json");
+  sweep["halving"]["metric"] = "lol/psnr";
+  dir.put("h.json", sweep.dump());
+  const Result refused = run(dir, {"--sweep", "h.json", "--out", "out"});
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Contains("halving.metric") && Contains("lol/psnr"));
+  CHECK_FALSE(fs::exists(dir / "out/sweep.json"));
+}
+
 TEST_CASE("kind-train --sweep: successive halving ends the same for any jobs and kills", "[slow]") {
   const TempDir dir;
   put_halving(dir);

@@ -56,8 +56,7 @@ void DataConfig::validate(const std::string& path) const {
       root == DataConfig().root && validation == DataConfig().validation && !synthesize && low.empty() && high.empty(),
       path,
       ": \"root\", \"low\", \"high\", \"validation\" and \"synthesize\" are for a single folder; give each of the "
-      "sources "
-      "its own");
+      "sources its own");
   const std::string here = key_path(path, "sources");
   std::set<std::string> names;
   bool any = false;

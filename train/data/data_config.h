@@ -165,7 +165,7 @@ struct DataConfig {
     v.field("synthesize", synthesize,
             "Make the dark pictures from the bright ones: the folder then contains pictures, or only high/.");
     v.field("sources", sources,
-            "Folders to draw from by weight, instead of root, validation and synthesize, which must then be absent.");
+            "Folders to draw from by weight, instead of root, low, high, validation and synthesize, which must then be absent.");
     v.field("skip_unusable", skip_unusable,
             "Train without the pairs that fail the check, and list them in unusable.txt; otherwise they are an error. "
             "--skip-unusable sets it.");

@@ -244,8 +244,8 @@ const Pairs::Pictures& Pairs::pictures(std::size_t index) const {
   if (check_of(index, last_) != checks_[index]) {
     caches_[pairs_[index].source]->forget();
     fail("data: ", files(index).high, files(index).low.empty() ? "" : " or " + files(index).low,
-         ": it is not the picture any more that was checked; leave the pictures as they are while a run goes on, and "
-         "start again");
+         ": its pixels are not those that were checked: it has changed, or other libraries decode it now. Leave the "
+         "pictures as they are while a run goes on, and start again");
   }
   if (keep(index, last_)) return kept_[index];
   last_index_ = index;

@@ -196,19 +196,20 @@ void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>&
       if (std::find(to.values.begin(), to.values.end(), value) == to.values.end()) to.values.push_back(value);
     }
   }
-  std::set<std::string> stopped;
+  std::vector<std::set<std::string>> stopped(folders.size());  // points, by each folder's own rungs
   for (std::size_t i = 0; i < folders.size(); ++i) {
     HalvingRecord halving = read_halving(sweeps[i], folders[i]);
     for (const RungPointRecord& point : halving.points) {
-      if (point.stopped) stopped.insert(point.name);
+      if (point.stopped) stopped[i].insert(point.name);
     }
     if (!halving.points.empty()) records.halvings.push_back(std::move(halving));
   }
   std::map<std::string, std::size_t> points;
   for (const json& point : sweep.at("points")) {
     PointRecord record;
-    if (stopped.count(point.at("name").get<std::string>())) continue;
     record.name = point.at("name").get<std::string>();
+    const auto stops_it = [&](const std::set<std::string>& names) { return names.count(record.name) > 0; };
+    if (std::all_of(stopped.begin(), stopped.end(), stops_it)) continue;
     points[record.name] = records.points.size();
     record.label = (prefix ? name + ": " : "") + point.at("label").get<std::string>();
     record.values = point.at("values").get<std::map<std::string, json>>();
@@ -227,16 +228,20 @@ void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>&
   }
   for (const json& entry : entries) {
     const std::string run_name = entry.at("name").get<std::string>();
-    if (stopped.count(entry.at("point").get<std::string>())) continue;
+    const std::string point_name = entry.at("point").get<std::string>();
     RunRecord best;
-    for (const std::string& folder : folders) {
-      RunRecord run = read_run(run_name, folder + "/" + run_name);
-      if (&folder == &folders[0] || rank(run.state) > rank(best.state)) best = std::move(run);
+    bool any = false;
+    for (std::size_t i = 0; i < folders.size(); ++i) {
+      if (stopped[i].count(point_name)) continue;
+      RunRecord run = read_run(run_name, folders[i] + "/" + run_name);
+      if (!any || rank(run.state) > rank(best.state)) best = std::move(run);
+      any = true;
     }
+    if (!any) continue;
     best.seed = entry.at("seed").get<std::int64_t>();
     best.base = sweep.value("base", std::string());
     if (sweep.contains("minutes")) best.minutes = "at most " + sweep["minutes"].dump() + " minutes";
-    best.point = points.at(entry.at("point").get<std::string>());
+    best.point = points.at(point_name);
     records.points[best.point].runs.push_back(records.runs.size());
     records.runs.push_back(std::move(best));
   }

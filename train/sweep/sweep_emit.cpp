@@ -3,7 +3,9 @@
 
 #include "core/base/error.h"
 #include "core/files/file.h"
+#include "train/sweep/sweep_lock.h"
 #include "train/sweep/sweep_run.h"
+#include "train/sweep/sweep_state.h"
 
 namespace kind {
 namespace {
@@ -180,6 +182,8 @@ std::string emit_sweep(const SweepPlan& plan, const SweepOptions& options, Sweep
         "--emit: a sweep with halving runs on one machine, with --jobs: each rung waits for all of its runs, which a "
         "script cannot compare");
   check_sweep(plan, options);
+  make_folder(options.out);
+  const SweepLock lock(options.out);  // no sweep runs whose plan this would change
   write_plan(plan, options.out);
   SweepOptions kept = options;
   kept.program = keep_program(options);

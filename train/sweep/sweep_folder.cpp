@@ -60,6 +60,22 @@ void check_growth(const SweepPlan& plan, const SweepOptions& options) {
   }
 }
 
+/// Throws unless the validation of such runs has the metric of their rungs.
+void check_halving(const SweepHalving& halving, const TrainConfig& config) {
+  const std::size_t slash = halving.metric.find('/');
+  if (slash == std::string::npos) return;
+  const std::string name = halving.metric.substr(0, slash);
+  std::string known;
+  bool found = false;
+  for (const SourceConfig& source : config.data.all()) {
+    known += (known.empty() ? "\"" : ", \"") + source.name + "\"";
+    found = found || source.name == name;
+  }
+  check(config.data.sources.size() > 1, "halving.metric: expected a metric alone, such as \"",
+        halving.metric.substr(slash + 1), "\", got \"", halving.metric, "\": the data have a single source");
+  check(found, "halving.metric: there is no source \"", name, "\"; the config's sources are ", known);
+}
+
 }  // namespace
 
 SweepLock::SweepLock(const std::string& out) {
@@ -120,8 +136,9 @@ void check_sweep(const SweepPlan& plan, const SweepOptions& options) {
     begun = folder;
     break;
   }
-  plan_training(parse_config<TrainConfig>(first->config, "point \"" + grown.points[first->point].label + "\""), false,
-                {{}, cache_folder()}, begun);
+  const auto config = parse_config<TrainConfig>(first->config, "point \"" + grown.points[first->point].label + "\"");
+  if (grown.config.halving) check_halving(*grown.config.halving, config);
+  plan_training(config, false, {{}, cache_folder()}, begun);
 }
 
 void write_plan(const SweepPlan& plan, const std::string& out) {

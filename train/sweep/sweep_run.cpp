@@ -207,17 +207,26 @@ class Sweep {
     fs::remove(pid_file(task, options_.out), ignored);
     const std::string log = options_.out + "/logs/" + task.name + ".txt";
     const bool ended = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    std::string no_figure = "it has no validation at the rung: halving needs held-out pairs (data.validation)";
+    const auto is_at_rung = [&] {
+      try {
+        return at_rung(entry);
+      } catch (const Error& error) {
+        no_figure = error.what();
+        return false;
+      }
+    };
     if (ended && is_done(task, plan_, options_.out)) {
       entry.state = State::kDone;
       if (!task.shared) thin_run(folder(task), plan_.keep);
       const double seconds = std::chrono::duration<double>(Clock::now() - entry.begun).count();
       options_.message(join(task.name, ": done in ", duration_text(seconds), result_text(folder(task)), progress()));
       remove_idle_maps();
-    } else if (ended && at_rung(entry)) {
+    } else if (ended && is_at_rung()) {
       entry.state = State::kPaused;
       options_.message(join(task.name, ": at rung ", rungs_.size() + 1, result_text(folder(task)), progress()));
     } else if (ended && plan_.config.halving && !task.shared) {
-      set_failed(entry, "it has no validation at the rung: halving needs held-out pairs (data.validation)");
+      set_failed(entry, no_figure);
     } else if (told_) {
       entry.state = State::kWaiting;  // stopped with the sweep; it goes on with --resume
     } else if (WIFSIGNALED(status)) {
@@ -327,7 +336,7 @@ class Sweep {
       kept += (kept.empty() ? "" : ", ") + point.point;
       ++count;
     }
-    options_.message(join("rung ", rungs_.size(), ", after ", rung.steps, " steps: ", count, " of ",
+    options_.message(join("rung ", rungs_.size(), ", after ", counted(rung.steps, "step"), ": ", count, " of ",
                           counted(rung.points.size(), "point"), count == 1 ? " goes on: " : " go on: ", kept));
     stopped_ = stopped_points(rungs_);
     for (Entry& entry : tasks_) {

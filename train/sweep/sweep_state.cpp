@@ -49,7 +49,8 @@ std::int64_t rung_steps(const SweepPlan& plan, std::size_t decided) {
 }
 
 /// "running, step N of M, about H:MM:SS left", "step N of M", "-".
-std::string progress_text(const SweepTask& task, const std::string& out, bool running) {
+/// The time is that to `until` steps of the last stage, 0: to its end.
+std::string progress_text(const SweepTask& task, const std::string& out, bool running, std::int64_t until) {
   const std::string folder = out + "/" + task.folder;
   const RunPace pace = read_pace(folder);
   const std::int64_t step = std::max(pace.all(), Checkpoints(folder).newest().value_or(0));
@@ -64,7 +65,7 @@ std::string progress_text(const SweepTask& task, const std::string& out, bool ru
   if (!running) return at.empty() ? "-" : at;
   SweepClock clock;
   clock.add(folder, pace);
-  const std::optional<double> left = clock.left(task, pace, 0);
+  const std::optional<double> left = clock.left(task, pace, until);
   return join("running", at.empty() ? "" : ", ", at,
               left && step > 0 ? ", about " + duration_text(*left) + " left" : "");
 }
@@ -255,10 +256,12 @@ std::string task_state(const SweepTask& task, const SweepPlan& plan, const std::
     const std::map<std::string, std::size_t> stopped = stopped_points(read_rungs(out));
     const auto at = stopped.find(plan.points[task.point].name);
     if (at != stopped.end()) {
-      return join("stopped at rung ", at->second + 1, ", after ", plan.config.halving->rungs[at->second], " steps");
+      return join("stopped at rung ", at->second + 1, ", after ",
+                  counted(plan.config.halving->rungs[at->second], "step"));
     }
+    return progress_text(task, out, is_running(task, out), rung_steps(plan, read_rungs(out).size()));
   }
-  return progress_text(task, out, is_running(task, out));
+  return progress_text(task, out, is_running(task, out), 0);
 }
 
 std::string list_sweep(const SweepPlan& plan, const std::string& out) {

@@ -359,8 +359,8 @@ class Run {
   /// Of pairs that are not used since they cannot be.
   std::string left_out_text() const {
     const std::vector<std::string>& texts = pairs_.left_out();
-    return join(counted(texts.size(), "unusable pair"), texts.size() == 1 ? " is" : " are", " left out: ",
-                problems_text(texts));
+    return join(counted(texts.size(), "unusable pair"), texts.size() == 1 ? " is" : " are",
+                " left out: ", problems_text(texts));
   }
 
   /// How long the rest of the run takes; nothing if it is short, or `stop` says so first. `begun`: the nets of the stage
@@ -596,6 +596,20 @@ class Run {
     estimated_ = true;
   }
 
+  /// Fills in the speed, tells of the step, and whether a validation is due.
+  void after_step(const StageConfig& stage, TrainProgress& progress, double per_step, std::int64_t total,
+                  std::int64_t until) {
+    progress.images_per_s = static_cast<double>(stage.batch) / std::max(per_step, 1e-9);
+    progress.seconds_left = per_step * static_cast<double>(total - state_.stage_step);
+    if (state_.stage_step % stage.log_every == 0 || state_.stage_step == total) {
+      on_first(ranks_, [&] { log_step(progress); });
+    }
+    callbacks_.progress(progress);
+    const std::int64_t every = stage.validation.every;
+    const bool look = every > 0 && (state_.stage_step % every == 0 || state_.stage_step == total);
+    state_.validation_due = !pairs_.validation().empty() && (look || state_.stage_step == until);
+  }
+
   bool run_stage(const StageConfig& stage) {
     std::string nets;
     if (!loaded_) together(ranks_, [&] { nets = "; " + begin_stage(stage, seed_, model_); });
@@ -653,15 +667,7 @@ class Run {
       changed = true;
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
       const double per_step = (elapsed.count() - paused) / static_cast<double>(state_.stage_step - first);
-      progress.images_per_s = static_cast<double>(stage.batch) / std::max(per_step, 1e-9);
-      progress.seconds_left = per_step * static_cast<double>(total - state_.stage_step);
-      if (state_.stage_step % stage.log_every == 0 || state_.stage_step == total) {
-        on_first(ranks_, [&] { log_step(progress); });
-      }
-      callbacks_.progress(progress);
-      const std::int64_t every = stage.validation.every;
-      const bool look = every > 0 && (state_.stage_step % every == 0 || state_.stage_step == total);
-      state_.validation_due = !pairs_.validation().empty() && (look || state_.stage_step == until);
+      after_step(stage, progress, per_step, total, until);
     }
     if (average) average->swap();  // the averages are the stage's result
     return true;
@@ -938,7 +944,8 @@ bool train(const TrainConfig& config, const std::string& out, bool resume, const
   return run->run();
 }
 
-std::string plan_training(const TrainConfig& config, bool timed, const PairsOptions& pairs, const std::string& data_of) {
+std::string plan_training(const TrainConfig& config, bool timed, const PairsOptions& pairs,
+                          const std::string& data_of) {
   const TrainCallbacks silent{
       [](const TrainProgress&) {}, [](const std::string&) {}, [] { return false; }, false, 0, pairs};
   const std::unique_ptr<Communicator> alone = one_process();

@@ -6,6 +6,7 @@ import ctypes
 import json
 import operator
 import os
+import sys
 import threading
 import warnings
 import weakref
@@ -86,10 +87,13 @@ def _source(name: str, array: Any, channels: tuple[int, ...]) -> np.ndarray:
 def _warn_of_bytes(image: np.ndarray) -> None:
     """Floats of 0 to 255 would become white: said at the line that calls kind."""
     if image.dtype == np.float32 and image.max() > 16:
+        depth, frame = 1, sys._getframe()
+        while frame.f_back and frame.f_code.co_filename == __file__:
+            depth, frame = depth + 1, frame.f_back
         warnings.warn(
             f"image: float32 means 0 to 1 and values beyond count as 1, but its largest is {image.max():g}; "
             "divide by 255 (or 65535), or keep it uint8 (or uint16)",
-            stacklevel=3,
+            stacklevel=depth,
         )
 
 

@@ -236,6 +236,9 @@ class Enhance(unittest.TestCase):
         with self.assertWarnsRegex(UserWarning, "its largest is 255; divide by 255") as warned:
             self.model.enhance(picture / picture.max() * 255)
         self.assertEqual(warned.filename, __file__)
+        with self.assertWarns(UserWarning) as warned:
+            kind.enhance(picture * 1000, self.model)
+        self.assertEqual(warned.filename, __file__)
 
 
 class Nets(unittest.TestCase):

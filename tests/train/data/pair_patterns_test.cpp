@@ -56,6 +56,7 @@ TEST_CASE("pairs: names by pattern, in one folder and in two") {
     put_bright(dir, "Normal/normal0" + std::to_string(i) + ".png", i);
   }
   dir.put("notes.txt", "no picture");
+  dir.put("2_bright.psd", "the same, of a type that is not read");
   const Pairs one(patterns(dir, "{name}_dark.*", "{name}_bright.*"), 1, 1);
   CHECK(stems(one, one.train()) == Names{"1", "2", "3"});
   CHECK(one.pictures(1).low.data == scene(6, 5, 2, true).data);
