@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "nets/bands.h"
 #include "nets/picture_nets.h"
 #include "nets/pipeline.h"
 #include "nets/product.h"
@@ -17,19 +18,6 @@ namespace kind {
 namespace {
 
 constexpr std::int64_t kGrain = 16384;
-/// Rows that are put together at a time.
-constexpr std::int64_t kBand = 64;
-/// Work of the nets, in thousands of floating-point operations a pixel.
-constexpr double kDecompose = 121, kRestore = 371, kAdjust = 39;
-
-/// Three planes of `count` values, one after the other.
-struct Rgb {
-  explicit Rgb(std::int64_t count) : values(static_cast<std::size_t>(3 * count)) {
-    for (std::int64_t c = 0; c < 3; ++c) planes[c] = values.data() + c * count;
-  }
-  std::vector<float> values;
-  float* planes[3];
-};
 
 /// The planes of a map [1, 3, h, w] from row y on.
 struct PlanesAt {

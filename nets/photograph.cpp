@@ -6,14 +6,12 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "nets/bands.h"
 #include "nets/enhancement.h"
 #include "nets/metering.h"
 
 namespace kind {
 namespace {
-
-/// Rows that are metered at a time.
-constexpr std::int64_t kBand = 64;
 
 Image empty_result(const Image& photo, const PhotoOptions& options) {
   const bool gray = photo.channels < 3, alpha = options.alpha && photo.has_alpha();

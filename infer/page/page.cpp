@@ -19,6 +19,7 @@
 #include "core/base/error.h"
 #include "core/image/image.h"
 #include "nets/automatic_light.h"
+#include "nets/bands.h"
 #include "nets/metering.h"
 #include "nets/model.h"
 #include "nets/picture_nets.h"
@@ -31,20 +32,6 @@ extern "C" __attribute__((import_module("page"), import_name("progress"))) void 
 
 namespace kind {
 namespace {
-
-/// Rows that are metered or put together at a time.
-constexpr std::int64_t kBand = 64;
-/// Work of the nets a pixel, in any unit.
-constexpr double kDecompose = 121, kRestore = 371, kAdjust = 39;
-
-/// Three planes of `count` values, one after the other.
-struct Rgb {
-  explicit Rgb(std::int64_t count) : values(static_cast<std::size_t>(3 * count)) {
-    for (std::int64_t c = 0; c < 3; ++c) planes[c] = values.data() + c * count;
-  }
-  std::vector<float> values;
-  float* planes[3];
-};
 
 /// What a part has to know of the whole picture: where its frame ends, how it was metered, and its light.
 struct Light {

@@ -1,4 +1,4 @@
-// Runs the program itself: what it prints, where, and its exit codes.
+// Runs the program itself: what it prints, where, and its exit codes. Long because its seven verbs share the models.
 
 #include <sys/wait.h>
 

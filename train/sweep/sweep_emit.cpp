@@ -59,7 +59,7 @@ save_settings() {
     data+=$line$'\n'
   done <<<"${KIND_DATA:-}"
   KIND_DATA=${data%$'\n'}
-  file=$(mktemp "$out/logs/settings-XXXXXX")
+  file=$(mktemp "$out/logs/settings-XXXXXX")  # mktemp replaces the six X
   for name in "${!KIND_@}"; do printf 'export %s=%q\n' "$name" "${!name}"; done >"$file"
   printf '%s' "$file"
 }

@@ -5,27 +5,13 @@
 
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
-#include "tests/train/run_folder.h"
+#include "tests/train/data/pair_data.h"
 #include "train/data/pairs.h"
 
 namespace kind::testing {
 namespace {
 
 using Catch::Contains;
-using Names = std::vector<std::string>;
-
-DataConfig data(const std::string& root, std::int64_t validation = 0) {
-  DataConfig config;
-  config.root = root;
-  config.validation = validation;
-  return config;
-}
-
-std::vector<std::string> stems(const Pairs& pairs, const std::vector<std::size_t>& indices) {
-  std::vector<std::string> names;
-  for (const std::size_t i : indices) names.push_back(pairs.all()[i].stem);
-  return names;
-}
 
 TEST_CASE("pairs: skip_unusable leaves out what fails the check, and nothing else changes") {
   const TempDir dir, clean;

@@ -9,34 +9,13 @@
 #include "tests/support/gradcheck.h"
 #include "tests/support/reference.h"
 #include "tests/support/scopes.h"
-#include "tests/train/run_folder.h"
+#include "tests/train/data/pair_data.h"
 #include "train/data/camera.h"
 
 namespace kind::testing {
 namespace {
 
 using Catch::Contains;
-
-DataConfig data(const std::string& root, std::int64_t validation = 0) {
-  DataConfig config;
-  config.root = root;
-  config.validation = validation;
-  return config;
-}
-
-std::vector<std::string> stems(const Pairs& pairs, const std::vector<std::size_t>& indices) {
-  std::vector<std::string> names;
-  for (const std::size_t i : indices) names.push_back(pairs.all()[i].stem);
-  return names;
-}
-
-using Names = std::vector<std::string>;
-
-/// One pair by that stem.
-void put_pair(const TempDir& dir, const std::string& stem, int index) {
-  put_picture(dir / ("low/" + stem + ".png"), scene(6, 5, index, true));
-  put_picture(dir / ("high/" + stem + ".png"), scene(6, 5, index, false));
-}
 
 TEST_CASE("flip_rotate follows the reference", "[golden]") {
   const auto folder = reference_dir();
