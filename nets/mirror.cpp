@@ -18,6 +18,15 @@ void check_part(std::int64_t h, RowSpan part) {
         " rows, got rows ", part.first, " to ", part.end);
 }
 
+/// A part's rows in the picture with its margins. Runs that share work divide all of them among themselves.
+RowSpan padded_part(RowSpan part, std::int64_t h, std::int64_t margin, FusedRun::Sharing sharing) {
+  RowSpan padded{part.first + margin, part.end + margin};
+  if (sharing == FusedRun::Sharing::kNone) return padded;
+  if (part.first == 0) padded.first = 0;
+  if (part.end == h) padded.end += margin;
+  return padded;
+}
+
 /// Of a picture of h rows, those that the rows `padded` of the picture with its margins are made of.
 RowSpan mirrored_from(RowSpan padded, std::int64_t h, std::int64_t margin) {
   RowSpan rows{std::max<std::int64_t>(0, padded.first - margin), std::min(h, std::max(margin, padded.end - margin))};
@@ -125,33 +134,35 @@ struct MirroredRun::Margin {
 };
 
 MirroredRun::MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
-                         FusedRun::Source source, FusedRun::Sink sink, Arena& arena)
+                         FusedRun::Sharing sharing, FusedRun::Source source, FusedRun::Sink sink, Arena& arena)
     : margin_(margin) {
   check_margin(margin);
   check(source && sink, "mirroring: a run needs a source and a sink, got none");
   check_part(h, part);
-  const RowSpan padded{part.first + margin, part.end + margin};
+  const RowSpan padded = padded_part(part, h, margin, sharing);
   if (margin > 0) {
     around_ = std::make_unique<Margin>(Margin{h, w, margin, std::move(source), std::move(sink), {}, 0, 0, {}});
     around_->rows.resize(static_cast<std::size_t>(net.input_channels()));
     Margin* const around = around_.get();
     around->first = around->end =
-        mirrored_from(FusedRun::needs(net, h + 2 * margin, w + 2 * margin, padded), h, margin).first;
+        mirrored_from(FusedRun::needs(net, h + 2 * margin, w + 2 * margin, padded, sharing), h, margin).first;
     source = [around](std::int64_t y0, std::int64_t y1, float* const* planes) { around->give(y0, y1, planes); };
     sink = [around](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
                     const float* const* planes) { around->take(first, count, y0, y1, planes); };
   }
-  run_.emplace(net, h + 2 * margin, w + 2 * margin, padded, std::move(source), std::move(sink), arena);
+  run_.emplace(net, h + 2 * margin, w + 2 * margin, padded, sharing, std::move(source), std::move(sink), arena);
 }
 
 MirroredRun::~MirroredRun() = default;
 
 void MirroredRun::advance(std::int64_t rows) { run_->advance(rows + margin_); }
 
-RowSpan MirroredRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part) {
+RowSpan MirroredRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
+                           FusedRun::Sharing sharing) {
   check_margin(margin);
   check_part(h, part);
-  const RowSpan padded = FusedRun::needs(net, h + 2 * margin, w + 2 * margin, {part.first + margin, part.end + margin});
+  const RowSpan padded =
+      FusedRun::needs(net, h + 2 * margin, w + 2 * margin, padded_part(part, h, margin, sharing), sharing);
   return margin > 0 ? mirrored_from(padded, h, margin) : padded;
 }
 

@@ -30,7 +30,11 @@ class MirroredRun {
       : MirroredRun(net, h, w, margin, {0, h}, std::move(source), std::move(sink), arena) {}
   /// Makes only the rows `part` of the outputs, from the rows needs() of the inputs, as FusedRun does.
   MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
-              FusedRun::Source source, FusedRun::Sink sink, Arena& arena);
+              FusedRun::Source source, FusedRun::Sink sink, Arena& arena)
+      : MirroredRun(net, h, w, margin, part, FusedRun::Sharing::kNone, std::move(source), std::move(sink), arena) {}
+  /// In a run that shares work, inner() has the exchanges; all of them come before advance().
+  MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
+              FusedRun::Sharing sharing, FusedRun::Source source, FusedRun::Sink sink, Arena& arena);
   ~MirroredRun();
   MirroredRun(const MirroredRun&) = delete;
   MirroredRun& operator=(const MirroredRun&) = delete;
@@ -38,8 +42,12 @@ class MirroredRun {
   /// Continues until the rows before `rows` of every output are done, or all.
   void advance(std::int64_t rows);
 
+  /// The run on the padded picture.
+  FusedRun& inner() { return *run_; }
+
   /// The rows of the unpadded picture that a part of the outputs depends on.
-  static RowSpan needs(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part);
+  static RowSpan needs(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
+                       FusedRun::Sharing sharing = FusedRun::Sharing::kNone);
 
   /// Memory of such a run in bytes, see FusedRun::bytes.
   static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin);

@@ -31,8 +31,9 @@ class PictureRun {
 
   /// The rows of the inputs that a part of the outputs depends on.
   template <class Net>
-  static RowSpan needs(const Net& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part) {
-    return MirroredRun::needs(net.fused(), h, w, margin, part);
+  static RowSpan needs(const Net& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
+                       FusedRun::Sharing sharing = FusedRun::Sharing::kNone) {
+    return MirroredRun::needs(net.fused(), h, w, margin, part, sharing);
   }
 
   /// Goes on until the rows before `rows` of every output are made, or all.

@@ -21,6 +21,9 @@ function system_of(module) {
   return system;
 }
 
+/** What parts of a picture do for one another (Sharing in page.cpp). */
+export const kAlone = 0, kMaps = 1, kExchanges = 2;
+
 export class Engine {
   /**
    * @param module a compiled WebAssembly.Module
@@ -74,17 +77,18 @@ export class Engine {
 
   /**
    * Divides the area of a light among `count` parts. Rows are the whole picture's: a part makes those from `first` to
-   * `end` (not included) and needs those from `from` to `to`, and the maps' from `maps_first` to `maps_end`. `shared`
-   * parts decompose their own rows only, and have to be given the rest of the maps.
+   * `end` (not included) and needs those from `from` to `to`, and the maps' from `maps_first` to `maps_end`. Parts that
+   * share work (kMaps) decompose their own rows only, and have to be given the rest of the maps; those that make
+   * exchanges (kExchanges) do the like in restoration.
    */
-  plan(light, count, shared) {
+  plan(light, count, sharing) {
     const [, , top, bottom, left, right] = light, height = bottom - top;
     count = Math.min(count, height);
-    const place = this.check(this.calls.kind_plan(height, right - left, count, shared));
+    const place = this.check(this.calls.kind_plan(height, right - left, count, sharing));
     const numbers = this.numbers(place, 6 * count).map((row) => top + row), parts = [];
     for (let i = 0; i < 6 * count; i += 6) {
       const [first, end, from, to, maps_first, maps_end] = numbers.subarray(i, i + 6);
-      parts.push({first, end, from, to, maps_first, maps_end, shared});
+      parts.push({first, end, from, to, maps_first, maps_end, sharing});
     }
     return parts;
   }
@@ -99,19 +103,19 @@ export class Engine {
   open_part(width, light, part, pixels) {
     const [, , top, bottom, left, right] = light;
     const id = this.check(this.calls.kind_part(
-        width, bottom - top, right - left, part.first - top, part.end - top, part.shared));
+        width, bottom - top, right - left, part.first - top, part.end - top, part.sharing));
     this.bytes(this.check(this.calls.kind_part_pixels(id)), pixels.length).set(pixels);
     return id;
   }
 
-  /** Decomposes a shared part. Returns its own rows of the four maps, one map after the other. */
+  /** Decomposes a part that shares work. Returns its own rows of the four maps, one map after the other. */
   decompose_part(id, light, {first, end}) {
     this.with_light(light, (place) => this.check(this.calls.kind_part_decompose(id, place)));
     const [, , , , left, right] = light, count = (end - first) * (right - left), maps = new Float32Array(4 * count);
     for (let i = 0; i < 4; ++i) maps.set(this.map_rows(id, light, i, first, end), i * count);
     return maps;
   }
-  /** Gives a shared part other rows of the maps, which another one has made. */
+  /** Gives such a part other rows of the maps, which another one has made. */
   put_maps(id, light, {first, end}, maps) {
     const count = maps.length / 4;
     for (let i = 0; i < 4; ++i) {
@@ -124,15 +128,47 @@ export class Engine {
     return new Float32Array(this.calls.memory.buffer, place, (end - first) * (right - left));
   }
 
-  /** Calls use(place) with the numbers of a light in the module's memory. */
-  with_light(light, use) {
-    const place = this.check(this.calls.kind_take(8 * light.length));
-    this.numbers(place, light.length).set(light);
+  /** Begins a part's restoration. Returns its exchanges, for each the rows that the part makes and needs. */
+  restore_part(id) {
+    const place = this.check(this.calls.kind_part_restore(id)), [count] = this.numbers(place, 1), exchanges = [];
+    const numbers = this.numbers(place + 8, 5 * count);
+    for (let i = 0; i < 5 * count; i += 5) {
+      const [made_first, made_end, needed_first, needed_end, floats] = numbers.subarray(i, i + 5);
+      exchanges.push({made_first, made_end, needed_first, needed_end, floats});
+    }
+    return exchanges;
+  }
+  /** Restores up to the next exchange. Returns the rows of each of `spans`, {first, end}, with `floats` numbers each. */
+  exchange_part(id, spans, floats) {
+    this.check(this.calls.kind_part_exchange(id));
+    return spans.map(({first, end}) => this.with_memory(4 * floats * (end - first), (place) => {
+      this.check(this.calls.kind_part_get_rows(id, first, end, place));
+      return new Float32Array(this.calls.memory.buffer, place, floats * (end - first)).slice();
+    }));
+  }
+  /** Gives a part rows of the exchange at hand. */
+  put_rows(id, {first, end}, rows) {
+    this.with_memory(rows.byteLength, (place) => {
+      new Float32Array(this.calls.memory.buffer, place, rows.length).set(rows);
+      this.check(this.calls.kind_part_put_rows(id, first, end, place));
+    });
+  }
+
+  /** Calls use(place) with so many bytes of the module's memory. */
+  with_memory(bytes, use) {
+    const place = this.check(this.calls.kind_take(bytes));
     try {
       return use(place);
     } finally {
       this.calls.kind_give(place);
     }
+  }
+  /** The same with the numbers of a light. */
+  with_light(light, use) {
+    return this.with_memory(8 * light.length, (place) => {
+      this.numbers(place, light.length).set(light);
+      return use(place);
+    });
   }
 
   /** The part's rows of the result, `size` bytes of RGBA pixels. Only the nets run that something changed for. */

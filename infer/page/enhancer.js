@@ -1,10 +1,15 @@
 // Divides the work on pictures among workers, one for each processor. Memory is not shared between them, which would need
 // special headers from the server: each has the model, and gets the rows that its parts of a picture depend on. Of smaller
-// pictures each decomposes its own rows, and the parts give each other the rows of the maps that they need. The parts have the
-// bits of the whole.
+// pictures each decomposes its own rows, and the parts give each other the rows of the maps that they need; and so inside
+// restoration, whose layers reach far. The parts have the bits of the whole.
+import {kAlone, kExchanges, kMaps} from "./engine.js";
 
 /** Pixels of a picture up to which its parts stay with the workers, so that a change of a slider needs little. */
 const kMostHeld = 4e6;
+/** And up to which they exchange rows in restoration, for which the maps that wait take 250 bytes a pixel. */
+const kMostExchanged = 2.1e6;
+/** Share of the time that decomposition and restoration take, about. */
+const kDecomposition = 0.2, kRestoration = 0.65;
 /** Pixels of a part of a larger picture: enough that the rows that neighbours share cost little, few enough for memory. */
 const kPartPixels = 6e6;
 /** Bytes that parts of a larger picture may take together: half of what the device has, as far as the browser says. */
@@ -105,18 +110,26 @@ export class Picture {
       const light = await this.#choose(options, signal);
       await this.#plan(light);
       const parts = this.#parts, done = new Map(parts.map((part) => [part, 0]));
-      const kDecomposition = parts.some((part) => part.shared && !part.complete) ? 0.25 : 0;
       const progress = (part, share) => {
         done.set(part, share);
         on_progress([...done.values()].reduce((sum, one) => sum + one, 0) / parts.length);
       };
-      if (kDecomposition > 0) {
-        await this.#for_all(signal, (part) => this.#decompose(part, light, (share) => progress(part, kDecomposition * share)));
+      let before = 0;  // the share that is done when each part goes its own way
+      if (parts.some((part) => part.sharing !== kAlone && !part.complete)) {
+        before = kDecomposition;
+        await this.#for_all(signal, (part) => this.#decompose(part, light, (share) => progress(part, before * share)));
         signal?.throwIfAborted();
-        await this.#exchange(light);
+        await this.#exchange_maps(light);
+      }
+      if ((options.denoise ?? 1) > 0 && parts.some((part) => part.sharing === kExchanges && !part.restored)) {
+        const first = before;
+        await this.#exchange_in_restoration(signal, (share) => {
+          before = first + kRestoration * share;
+          for (const part of parts) progress(part, before);
+        });
       }
       await this.#for_all(signal, async (part) => {
-        const on_part = (share) => progress(part, kDecomposition + (1 - kDecomposition) * share);
+        const on_part = (share) => progress(part, before + (1 - before) * share);
         await this.#run(part, light, options, {on_rows, on_progress: on_part});
         on_part(1);
       });
@@ -185,8 +198,9 @@ export class Picture {
       // As many for each.
       count = Math.min(most, Math.ceil(count / this.#workers.length) * this.#workers.length);
     }
-    const shared = this.#held && count > 1;
-    this.#parts = await workers[0].call("plan", {light, count, shared});
+    const sharing = !this.#held || count === 1 ? kAlone
+                    : (bottom - top) * (right - left) > kMostExchanged ? kMaps : kExchanges;
+    this.#parts = await workers[0].call("plan", {light, count, sharing});
   }
 
   async #open(part, light) {
@@ -195,7 +209,7 @@ export class Picture {
     part.id = await worker.call("open_part", {width, light, part: plan, pixels}, {transfer: [pixels.buffer]});
   }
 
-  /** A shared part's own maps. */
+  /** The own maps of a part that shares work. */
   async #decompose(part, light, on_progress) {
     if (part.complete || part.maps) return;
     await this.#open(part, light);
@@ -203,8 +217,8 @@ export class Picture {
     part.maps = await part.worker.call("decompose_part", {part: part.id, light, rows}, {on_progress});
   }
 
-  /** Gives each shared part the rows of the others' maps that it needs. */
-  async #exchange(light) {
+  /** Gives each part the rows of the others' maps that it needs. */
+  async #exchange_maps(light) {
     const [, , , , left, right] = light, w = right - left, sent = [];
     for (const to of this.#parts) {
       for (const from of this.#parts) {
@@ -225,18 +239,45 @@ export class Picture {
     }
   }
 
+  /** Restores all parts as far as they need each other. */
+  async #exchange_in_restoration(signal, on_progress) {
+    const parts = this.#parts, call = (part, name, args, options) =>
+      part.worker.call(name, {part: part.id, ...args}, options);
+    const exchanges = await Promise.all(parts.map((part) => call(part, "restore_part")));
+    for (let i = 0; i < exchanges[0].length; ++i) {
+      signal?.throwIfAborted();
+      const {floats} = exchanges[0][i], given = [];
+      await Promise.all(parts.map(async (from, at) => {
+        const {made_first, made_end} = exchanges[at][i], to = [], spans = [];
+        for (let other = 0; other < parts.length; ++other) {
+          const {needed_first, needed_end} = exchanges[other][i];
+          const first = Math.max(made_first, needed_first), end = Math.min(made_end, needed_end);
+          if (other === at || first >= end) continue;
+          to.push(parts[other]);
+          spans.push({first, end});
+        }
+        const rows = await call(from, "exchange_part", {spans, floats});
+        rows.forEach((rows, k) => given.push({to: to[k], span: spans[k], rows}));
+      }));
+      // No part puts rows before it has made its own.
+      await Promise.all(given.map(({to, span, rows}) => call(to, "put_rows", {span, rows}, {transfer: [rows.buffer]})));
+      on_progress((i + 1) / exchanges[0].length);
+    }
+  }
+
   async #run(part, light, options, {on_rows, on_progress}) {
     const {width} = this.#source, {denoise = 1, strength = 1} = options;
     await this.#open(part, light);
     const size = 4 * width * (part.end - part.first);
     const pixels = await part.worker.call("run_part", {part: part.id, light, options: {denoise, strength}, size},
                                           {on_progress});
+    if (part.sharing === kExchanges && denoise > 0) part.restored = true;
     if (!this.#held) await this.#close(part);
     on_rows?.(part.first, part.end, pixels);
   }
 
   async #close(part) {
     if (part.id !== undefined) await part.worker.call("close_part", {part: part.id});
-    for (const name of ["id", "worker", "maps", "complete"]) delete part[name];
+    for (const name of ["id", "worker", "maps", "complete", "restored"]) delete part[name];
   }
 }

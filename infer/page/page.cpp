@@ -3,9 +3,10 @@
 // What the page's workers call, built as WebAssembly (see CMakeLists.txt here): the method on a picture of 8-bit RGBA
 // pixels, in parts. One worker measures the picture and chooses its light (kind_measure, kind_choose). The light goes to
 // all workers as numbers that they need not understand. Each makes parts of the result, rows y0 <= y < y1 of the area
-// inside a frame (kind_part_...), with the bits of the whole. Parts may share the work of decomposition: each decomposes its
-// own rows alone, and gets the others' rows that it needs (kind_part_map_rows). No function throws: those that return bool or a pointer
-// give false or null after an error, whose message is kind_error().
+// inside a frame (kind_part_...), with the bits of the whole. Parts may share work: each decomposes its own rows alone,
+// and gets the others' rows that it needs (kind_part_map_rows); and so with rows of values inside restoration
+// (kind_part_exchange). No function throws: those that return bool or a pointer give false or null after an error, whose
+// message is kind_error().
 
 #include <algorithm>
 #include <exception>
@@ -181,14 +182,25 @@ struct PartSpans {
   RowSpan picture;  // which decomposition sees for these
 };
 
-PartSpans spans_of(const Model<float>& model, std::int64_t h, std::int64_t w, RowSpan result, bool shared) {
+/// What parts do for one another, in the page's numbers.
+enum Sharing {
+  kAlone = 0,
+  kMaps = 1,       // each decomposes its own rows alone
+  kExchanges = 2,  // and they exchange rows in restoration
+};
+
+FusedRun::Sharing restoring(int sharing) {
+  return sharing == kExchanges ? FusedRun::Sharing::kExchanges : FusedRun::Sharing::kNone;
+}
+
+PartSpans spans_of(const Model<float>& model, std::int64_t h, std::int64_t w, RowSpan result, int sharing) {
   const std::int64_t margin = model.config.input.margin();
   PartSpans spans{result, PictureRun::needs(*model.adjustment, h, w, margin, result), {}};
   if (model.restoration) {
-    const RowSpan more = PictureRun::needs(*model.restoration, h, w, margin, result);
+    const RowSpan more = PictureRun::needs(*model.restoration, h, w, margin, result, restoring(sharing));
     spans.maps = {std::min(spans.maps.first, more.first), std::max(spans.maps.end, more.end)};
   }
-  spans.picture = PictureRun::needs(*model.decomposition, h, w, margin, shared ? result : spans.maps);
+  spans.picture = PictureRun::needs(*model.decomposition, h, w, margin, sharing ? result : spans.maps);
   return spans;
 }
 
@@ -196,14 +208,14 @@ PartSpans spans_of(const Model<float>& model, std::int64_t h, std::int64_t w, Ro
 /// light, the denoising or the strength concerns.
 class Part {
  public:
-  /// `shared`: it decomposes its own rows only, and gets what else it needs of the maps in map_rows().
-  Part(const Model<float>& model, int width, std::int64_t h, std::int64_t w, RowSpan result, bool shared)
+  /// One that shares decomposes its own rows only, and gets what else it needs of the maps in map_rows().
+  Part(const Model<float>& model, int width, std::int64_t h, std::int64_t w, RowSpan result, int sharing)
       : model_(model),
         h_(h),
         w_(w),
         margin_(model.config.input.margin()),
-        spans_(spans_of(model, h, w, result, shared)),
-        shared_(shared),
+        spans_(spans_of(model, h, w, result, sharing)),
+        sharing_(sharing),
         pixels_(width, static_cast<int>(spans_.picture.end - spans_.picture.first)),
         result_(width, static_cast<int>(result.end - result.first), 4) {}
 
@@ -223,12 +235,27 @@ class Part {
   void decompose(const Light& light, Arena& arena) {
     if (!maps_.empty()) return;
     done_ = 0;
-    all_ = kDecompose * rows(shared_ ? spans_.result : spans_.maps);
+    all_ = kDecompose * rows(sharing_ ? spans_.result : spans_.maps);
     make_maps(light, arena);
   }
 
+  /// Begins restoration, for parts that exchange rows of its values; null where the model has none. Until run(), nothing
+  /// else may use the arena.
+  FusedRun* begin_restoration(Arena& arena) {
+    check(sharing_ == kExchanges && !maps_.empty(), "part: it has to be one that exchanges rows, and decomposed");
+    if (!model_.restoration) return nullptr;
+    restored_.clear();  // parts restore together or not at all
+    restoring_ = std::make_unique<Pass>(*this, *model_.restoration, spans_.result, 3, FusedRun::Sharing::kExchanges,
+                                        reflectance_and_illumination(), arena);
+    return &restoring_->run.inner();
+  }
+  FusedRun& restoration() {
+    check(restoring_ != nullptr, "part: its restoration has not begun");
+    return restoring_->run.inner();
+  }
+
   void run(const Light& light, double denoise, double strength, Arena& arena) {
-    check(!shared_ || !maps_.empty(), "part: it has to be decomposed first");
+    check(sharing_ == kAlone || !maps_.empty(), "part: it has to be decomposed first");
     const bool decompose = maps_.empty(), restore = model_.restoration && denoise > 0 && restored_.empty(),
                adjust = adjusted_.empty() || light.choice.ratio != ratio_;
     done_ = 0;
@@ -245,26 +272,42 @@ class Part {
 
   static double rows(RowSpan span) { return static_cast<double>(span.end - span.first); }
 
-  /// One net, from planes whose rows begin with `span` to the planes `outputs` of the rows `part`.
-  template <class Net>
-  Planes run(const Net& net, double work, RowSpan part, int outputs, const FusedRun::Source& source, Arena& arena) {
-    Planes planes(static_cast<std::size_t>(outputs));
-    for (std::vector<float>& plane : planes) plane.resize(static_cast<std::size_t>((part.end - part.first) * w_));
-    PictureRun pass(
-        net, h_, w_, margin_, part, source,
-        [&](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1, const float* const* from) {
-          for (std::int64_t c = 0; c < count; ++c) {
-            std::copy_n(from[c], (y1 - y0) * w_,
-                        planes[static_cast<std::size_t>(first + c)].data() + (y0 - part.first) * w_);
-          }
-        },
-        arena);
-    for (std::int64_t y = part.first; y < part.end; y += kBand) {
-      pass.advance(std::min(y + kBand, part.end));
-      done_ += work * static_cast<double>(std::min(kBand, part.end - y));
+  /// One net on the way to some rows of its outputs.
+  struct Pass {
+    template <class Net>
+    Pass(const Part& part, const Net& net, RowSpan span, int outputs, FusedRun::Sharing sharing,
+         FusedRun::Source source, Arena& arena)
+        : rows(span),
+          planes(static_cast<std::size_t>(outputs),
+                 std::vector<float>(static_cast<std::size_t>((span.end - span.first) * part.w_))),
+          run(
+              net.fused(), part.h_, part.w_, part.margin_, span, sharing, std::move(source),
+              [this, w = part.w_](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
+                                  const float* const* from) {
+                for (std::int64_t c = 0; c < count; ++c) {
+                  std::copy_n(from[c], (y1 - y0) * w,
+                              planes[static_cast<std::size_t>(first + c)].data() + (y0 - rows.first) * w);
+                }
+              },
+              arena) {}
+
+    RowSpan rows;
+    Planes planes;
+    MirroredRun run;
+  };
+
+  Planes finished(Pass& pass, double work) {
+    for (std::int64_t y = pass.rows.first; y < pass.rows.end; y += kBand) {
+      pass.run.advance(std::min(y + kBand, pass.rows.end));
+      done_ += work * static_cast<double>(std::min(kBand, pass.rows.end - y));
       kind_page_progress(std::min(1.0, done_ / all_));
     }
-    return planes;
+    return std::move(pass.planes);
+  }
+  template <class Net>
+  Planes run(const Net& net, double work, RowSpan rows, int outputs, FusedRun::Source source, Arena& arena) {
+    Pass pass(*this, net, rows, outputs, FusedRun::Sharing::kNone, std::move(source), arena);
+    return finished(pass, work);
   }
 
   const float* map_row(std::size_t plane, std::int64_t y) const {
@@ -284,7 +327,7 @@ class Part {
         for (std::int64_t i = 0; i < (y1 - y0) * w_; ++i) planes[c][i] = light.range.stretched(planes[c][i]);
       }
     };
-    if (!shared_) {
+    if (sharing_ == kAlone) {
       maps_ = run(*model_.decomposition, kDecompose, spans_.maps, 4, source, arena);
       return;
     }
@@ -296,11 +339,20 @@ class Part {
     }
   }
 
-  void make_restored(Arena& arena) {
-    const auto source = [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
+  FusedRun::Source reflectance_and_illumination() const {
+    return [this](std::int64_t y0, std::int64_t y1, float* const* planes) {
       for (std::size_t c = 0; c < 4; ++c) std::copy_n(map_row(c, y0), (y1 - y0) * w_, planes[c]);
     };
-    restored_ = run(*model_.restoration, kRestore, spans_.result, 3, source, arena);
+  }
+
+  void make_restored(Arena& arena) {
+    if (sharing_ != kExchanges) {
+      restored_ = run(*model_.restoration, kRestore, spans_.result, 3, reflectance_and_illumination(), arena);
+      return;
+    }
+    check(restoring_ != nullptr, "part: its restoration has not begun");
+    restored_ = finished(*restoring_, kRestore);
+    restoring_ = nullptr;
   }
 
   void make_adjusted(double ratio, Arena& arena) {
@@ -346,10 +398,11 @@ class Part {
   const Model<float>& model_;
   const std::int64_t h_, w_, margin_;
   const PartSpans spans_;
-  const bool shared_;
+  const int sharing_;  // Sharing
   Pixels pixels_;
   Image result_;
   Planes maps_, restored_, adjusted_;  // red, green, blue of R_low and L_low; R_hat; L_hat
+  std::unique_ptr<Pass> restoring_;    // with exchanges, until the last one
   double ratio_ = 0;                   // of adjusted_
   double done_ = 0, all_ = 0;
 };
@@ -358,7 +411,7 @@ class Part {
 std::optional<Model<float>> model;
 std::unique_ptr<Pixels> picture;
 std::optional<Measured> measured;
-std::vector<double> chosen, plan;
+std::vector<double> chosen, plan, exchanges;
 std::map<int, std::unique_ptr<Part>> parts;
 int last_part = 0;
 Arena arena;
@@ -445,13 +498,13 @@ KIND_EXPORT(kind_choose) const double* kind_choose(double stops, double ratio, b
 KIND_EXPORT(kind_light_size) std::size_t kind_light_size() { return chosen.size(); }
 
 /// Divides an area of h rows of w pixels among `count` parts: six numbers for each, the rows y0 <= y < y1 of the result,
-/// the rows of the picture and those of the maps that these depend on.
-KIND_EXPORT(kind_plan) const double* kind_plan(int h, int w, int count, bool shared) {
+/// the rows of the picture and those of the maps that these depend on. `sharing`: see Sharing.
+KIND_EXPORT(kind_plan) const double* kind_plan(int h, int w, int count, int sharing) {
   const bool made = guarded([&] {
     check(model.has_value() && h >= 1 && w >= 1 && count >= 1 && count <= h, "plan: there is no model or no picture");
     plan.clear();
     for (std::int64_t i = 0; i < count; ++i) {
-      const PartSpans spans = spans_of(*model, h, w, {h * i / count, h * (i + 1) / count}, shared);
+      const PartSpans spans = spans_of(*model, h, w, {h * i / count, h * (i + 1) / count}, sharing);
       for (const RowSpan span : {spans.result, spans.picture, spans.maps}) {
         plan.push_back(static_cast<double>(span.first));
         plan.push_back(static_cast<double>(span.end));
@@ -468,7 +521,7 @@ KIND_EXPORT(kind_part_memory) double kind_part_memory(int h, int w, int rows) {
   guarded([&] {
     check(model.has_value() && rows >= 1 && rows <= h, "part: there is no model or no picture");
     const std::int64_t margin = model->config.input.margin(), first = (h - rows) / 2;
-    const PartSpans spans = spans_of(*model, h, w, {first, first + rows}, false);
+    const PartSpans spans = spans_of(*model, h, w, {first, first + rows}, kAlone);
     const auto run = [&](const auto& net) {
       return static_cast<double>(MirroredRun::bytes(net.fused(), h, w, margin));
     };
@@ -483,10 +536,10 @@ KIND_EXPORT(kind_part_memory) double kind_part_memory(int h, int w, int rows) {
 }
 
 /// A new part, rows y0 <= y < y1 of an area of h x w pixels in a picture of `width` columns; its number, 0 after an error.
-KIND_EXPORT(kind_part) int kind_part(int width, int h, int w, int y0, int y1, bool shared) {
+KIND_EXPORT(kind_part) int kind_part(int width, int h, int w, int y0, int y1, int sharing) {
   const bool made = guarded([&] {
     check(model.has_value(), "part: there is no model");
-    parts[last_part + 1] = std::make_unique<Part>(*model, width, h, w, RowSpan{y0, y1}, shared);
+    parts[last_part + 1] = std::make_unique<Part>(*model, width, h, w, RowSpan{y0, y1}, sharing);
   });
   return made ? ++last_part : 0;
 }
@@ -508,6 +561,37 @@ KIND_EXPORT(kind_part_map_rows) float* kind_part_map_rows(int id, int plane, int
   float* place = nullptr;
   guarded([&] { place = part_of(id).map_rows(plane, first, end); });
   return place;
+}
+/// Begins restoration in a part that exchanges rows. Returns the number of exchanges (none without a restoration net), and
+/// five numbers for each: the rows y0 <= y < y1 that this part makes and those that it needs, and the floats of a row.
+/// Until kind_part_run, the worker can do nothing else.
+KIND_EXPORT(kind_part_restore) const double* kind_part_restore(int id) {
+  const bool begun = guarded([&] {
+    const FusedRun* const run = part_of(id).begin_restoration(arena);
+    exchanges = {run ? static_cast<double>(run->exchanges().size()) : 0.0};
+    for (std::size_t i = 0; run && i < run->exchanges().size(); ++i) {
+      const FusedRun::Exchange& exchange = run->exchanges()[i];
+      for (const std::int64_t number :
+           {exchange.made.first, exchange.made.end, exchange.needed.first, exchange.needed.end, exchange.floats}) {
+        exchanges.push_back(static_cast<double>(number));
+      }
+    }
+  });
+  return begun ? exchanges.data() : nullptr;
+}
+/// Restores up to the next exchange.
+KIND_EXPORT(kind_part_exchange) bool kind_part_exchange(int id) {
+  return guarded([&] {
+    const NoGrad no_grad;
+    part_of(id).restoration().advance_to_exchange();
+  });
+}
+/// Copies rows first <= y < end of the exchange at hand to `rows`, or takes them from there.
+KIND_EXPORT(kind_part_get_rows) bool kind_part_get_rows(int id, int first, int end, float* rows) {
+  return guarded([&] { part_of(id).restoration().get_rows({first, end}, rows); });
+}
+KIND_EXPORT(kind_part_put_rows) bool kind_part_put_rows(int id, int first, int end, const float* rows) {
+  return guarded([&] { part_of(id).restoration().put_rows({first, end}, rows); });
 }
 /// Makes its rows, or makes them anew for another light, denoising (0..1) or strength (0..1). Returns them, RGBA pixels of
 /// the whole width.

@@ -12,11 +12,14 @@ const calls = {
   piece({pixels}) { engine.piece(pixels); },
   measure() { engine.measure(); },
   choose(options) { return engine.choose(options); },
-  plan({light, count, shared}) { return engine.plan(light, count, shared); },
+  plan({light, count, sharing}) { return engine.plan(light, count, sharing); },
   part_memory({light, count}) { return engine.part_memory(light, count); },
   open_part({width, light, part, pixels}) { return engine.open_part(width, light, part, pixels); },
   decompose_part({part, light, rows}) { return engine.decompose_part(part, light, rows); },
   put_maps({part, light, rows, maps}) { engine.put_maps(part, light, rows, maps); },
+  restore_part({part}) { return engine.restore_part(part); },
+  exchange_part({part, spans, floats}) { return engine.exchange_part(part, spans, floats); },
+  put_rows({part, span, rows}) { engine.put_rows(part, span, rows); },
   run_part({part, light, options, size}) { return engine.run_part(part, light, options, size); },
   close_part({part}) { engine.close_part(part); },
   memory() { return engine.memory; },
@@ -29,7 +32,7 @@ onmessage = ({data: {id, call, args}}) => {
     answered = id;
     try {
       const result = await calls[call](args ?? {});
-      postMessage({id, result}, ArrayBuffer.isView(result) ? [result.buffer] : []);
+      postMessage({id, result}, [result].flat().filter(ArrayBuffer.isView).map(({buffer}) => buffer));
     } catch (error) {
       postMessage({id, error: String(error?.message ?? error)});
     }

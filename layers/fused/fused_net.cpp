@@ -13,7 +13,7 @@
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
 #include "layers/fused/fused_gradient.h"
-#include "layers/fused/fused_layer.h"
+#include "layers/fused/fused_layers.h"
 
 namespace kind {
 namespace {
@@ -47,12 +47,15 @@ class FusedSchedule {
  public:
   struct Step {
     std::size_t layer;
-    std::int64_t y0, y1;  // rows of its result
+    std::int64_t y0, y1;    // rows of its result
+    bool exchange = false;  // of all rows of the result, which are made
   };
 
-  FusedSchedule(const FusedNet& net, const BlockKernels& kernels, std::int64_t h, std::int64_t w, RowSpan part)
+  FusedSchedule(const FusedNet& net, const BlockKernels& kernels, std::int64_t h, std::int64_t w, RowSpan part,
+                FusedRun::Sharing sharing)
       : net_(net), h_(h), w_(w), peak_(net.values_.size(), 0) {
     for (const auto& layer : net.layers_) algorithms_.push_back(net.algorithm(*layer, 1, h, w));
+    if (sharing == FusedRun::Sharing::kExchanges) find_exchanges(kernels.lanes);
     find_spans(part);
     simulate();
     place(kernels);
@@ -62,6 +65,11 @@ class FusedSchedule {
   ConvAlgorithm algorithm(std::size_t layer) const { return algorithms_[layer]; }
   /// Rows of a layer's result that are made.
   RowSpan span(std::size_t layer) const { return spans_[layer]; }
+  const std::vector<FusedRun::Exchange>& exchanges() const { return exchanges_; }
+  /// The map whose rows are exchanged.
+  const BlockMap& exchanged(std::size_t exchange) const {
+    return maps_[static_cast<std::size_t>(net_.layers_[exchange_layers_[exchange]]->y)];
+  }
   const std::vector<BlockMap>& maps() const { return maps_; }
   std::int64_t floats() const { return floats_; }
   void set_memory(float* memory) {
@@ -76,8 +84,37 @@ class FusedSchedule {
     while (net_.layers_[i]->y != v) ++i;
     return i;
   }
-  /// The row that follows those of a value that have been made.
-  std::int64_t made(FusedNet::Value v) const { return done_[maker(v)]; }
+  /// Which exchange the value of a layer has, counted from 0; all of them: none.
+  std::size_t exchange_of(std::size_t layer) const {
+    return static_cast<std::size_t>(std::find(exchange_layers_.begin(), exchange_layers_.end(), layer) -
+                                    exchange_layers_.begin());
+  }
+  /// The row that follows those of a value that readers can have.
+  std::int64_t made(FusedNet::Value v) const {
+    const std::size_t layer = maker(v), exchange = exchange_of(layer);
+    if (exchange == exchanges_.size()) return done_[layer];
+    return exchange < exchanged_ ? exchanges_[exchange].needed.end : 0;
+  }
+
+  /// Exchanges where neighbours would repeat most: before the poolings that read a level below the first, and behind the
+  /// first convolutions that read an up-convolution there.
+  void find_exchanges(std::int64_t lanes) {
+    const auto ups = [&](FusedNet::Value v) {
+      return dynamic_cast<const UpLayer*>(net_.layers_[maker(v)].get()) != nullptr;
+    };
+    for (std::size_t i = 0; i < net_.layers_.size(); ++i) {
+      const FusedLayer& layer = *net_.layers_[i];
+      if (layer.is_output() || net_.level_of(layer) == 0) continue;
+      bool exchanged = std::any_of(layer.x.begin(), layer.x.end(), ups);
+      for (const auto& reader : net_.layers_) {
+        exchanged = exchanged || (reader->reads(layer.y) && reader->waits() == FusedLayer::Wait::kForLevel);
+      }
+      if (!exchanged) continue;
+      exchange_layers_.push_back(i);
+      const auto& shape = net_.shape_of(layer.y);
+      exchanges_.push_back({{}, {}, round_up(shape.channels, lanes) * FusedNet::at_level(w_, shape.level)});
+    }
+  }
 
   /// From the outputs up, the rows that each layer has to make for a part of the outputs. They begin and end between
   /// tiles, of two rows at least, which is what an up-convolution makes at once.
@@ -93,6 +130,16 @@ class FusedSchedule {
       const FusedLayer& layer = *net_.layers_[i];
       const std::int64_t rows = rows_of(layer);
       RowSpan& span = spans_[i];
+      const std::size_t exchange = exchange_of(i);
+      if (exchange < exchanges_.size()) {
+        const int level = net_.level_of(layer);
+        FusedRun::Exchange& rows_of_it = exchanges_[exchange];
+        rows_of_it.needed = {span.first, std::min(span.end, rows)};
+        rows_of_it.made = {part.first >> level, part.end == h_ ? rows : part.end >> level};
+        check(rows_of_it.made.first < rows_of_it.made.end, "fused net: rows ", part.first, " to ", part.end,
+              " are too few for a run that shares work: expected at least ", std::int64_t{1} << level);
+        span = rows_of_it.made;
+      }
       if (layer.is_output()) {
         span = part;
       } else if (span.first < span.end) {
@@ -118,6 +165,12 @@ class FusedSchedule {
       if (layer.adds_input()) demand(0, span.first, span.end);
     }
     for (const RowSpan& span : spans_) done_.push_back(span.first);
+    // Rows that others make lie beside a run's own.
+    for (std::size_t i = 0; i < exchanges_.size(); ++i) {
+      const RowSpan own = spans_[exchange_layers_[i]], needed = exchanges_[i].needed;
+      peak_[static_cast<std::size_t>(net_.layers_[exchange_layers_[i]]->y)] =
+          std::max(own.end, needed.end) - std::min(own.first, needed.first);
+    }
   }
 
   /// Rows of its result that a layer could have made by now.
@@ -183,12 +236,18 @@ class FusedSchedule {
           break;
         }
       }
-      if (next == count) break;
+      if (next == count) {
+        if (exchanged_ == exchanges_.size()) break;
+        const std::size_t layer = exchange_layers_[exchanged_++];
+        steps_.push_back({layer, spans_[layer].first, spans_[layer].end, true});
+        last_use_[static_cast<std::size_t>(net_.layers_[layer]->y)] = steps_.size();
+        continue;
+      }
       const FusedLayer& layer = *net_.layers_[next];
       const std::int64_t y0 = done_[next];
       // Whole units, so that the next step starts at one.
       const std::int64_t y1 = std::min(possible(next), y0 + step_rows(next));
-      steps_.push_back({next, y0, y1});
+      steps_.push_back({next, y0, y1, false});
       for (const auto x : layer.x) last_use_[static_cast<std::size_t>(x)] = steps_.size();
       if (layer.adds_input()) last_use_[0] = steps_.size();
       if (!layer.is_output()) {
@@ -244,6 +303,9 @@ class FusedSchedule {
   std::vector<std::int64_t> done_, peak_;  // the row that each layer goes on with; rows of a value that are held
   std::vector<std::size_t> first_use_, last_use_;
   std::vector<ConvAlgorithm> algorithms_;
+  std::vector<FusedRun::Exchange> exchanges_;
+  std::vector<std::size_t> exchange_layers_;  // whose results are exchanged
+  std::size_t exchanged_ = 0;                 // while the steps are found
   std::vector<Step> steps_;
   std::vector<BlockMap> maps_;
   std::vector<std::int64_t> offsets_;
@@ -263,14 +325,17 @@ struct FusedRun::State {
   std::vector<std::optional<Buffer<float>>> prepared;
   std::size_t next = 0;
   std::map<std::size_t, std::int64_t> outputs_made;  // rows, by the layer
+  std::size_t exchange = 0;                          // the next one, or the one at hand
+  bool exchanging = false;                           // whether it is at hand
+  std::int64_t lacking = 0;                          // rows of it
 
-  State(const FusedNet& of, std::int64_t height, std::int64_t width, RowSpan rows)
+  State(const FusedNet& of, std::int64_t height, std::int64_t width, RowSpan rows, Sharing sharing = Sharing::kNone)
       : net(of),
         h(height),
         w(width),
         part(rows),
         kernels(checked_kernels(of, h, w, part)),
-        schedule(net, kernels, h, w, part),
+        schedule(net, kernels, h, w, part, sharing),
         prepared(of.layers_.size()) {
     for (std::size_t i = 0; i < net.layers_.size(); ++i) {
       if (net.layers_[i]->is_output()) outputs_made[i] = part.first;
@@ -282,6 +347,21 @@ struct FusedRun::State {
     check(0 <= part.first && part.first < part.end && part.end <= h, "fused net: expected a part of a picture of ", h,
           " rows, got rows ", part.first, " to ", part.end);
     return *block_kernels();
+  }
+
+  /// Goes on behind the exchange that is at hand.
+  void end_exchange() {
+    if (!exchanging) return;
+    check(lacking == 0, "fused net: rows of exchange ", exchange, " are lacking");
+    exchanging = false;
+    ++exchange;
+    ++next;
+  }
+  void check_rows(RowSpan rows, const std::vector<Exchange>& exchanges, RowSpan Exchange::*all) const {
+    check(exchanging, "fused net: expected a run at an exchange, got one that is not");
+    const RowSpan span = exchanges[exchange].*all;
+    check(span.first <= rows.first && rows.first <= rows.end && rows.end <= span.end, "fused net: exchange ", exchange,
+          " has rows ", span.first, " to ", span.end, ", got ", rows.first, " to ", rows.end);
   }
 
   std::int64_t weight_floats(std::size_t i) const {
@@ -332,9 +412,9 @@ struct FusedRun::State {
   }
 };
 
-FusedRun::FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Source source, Sink sink,
-                   Arena& arena)
-    : state_(std::make_unique<State>(net, h, w, part)) {
+FusedRun::FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Sharing sharing, Source source,
+                   Sink sink, Arena& arena)
+    : state_(std::make_unique<State>(net, h, w, part, sharing)) {
   check(source && sink, "fused net: a run needs a source and a sink, got none");
   state_->source = std::move(source);
   state_->sink = std::move(sink);
@@ -350,16 +430,62 @@ void FusedRun::advance(std::int64_t rows) {
     for (const auto& [node, y] : s.outputs_made) least = std::min(least, y);
     return least;
   };
+  s.end_exchange();
   for (; s.next < s.schedule.steps().size() && made() < std::min(rows, s.part.end); ++s.next) {
     const FusedSchedule::Step& step = s.schedule.steps()[s.next];
+    check(!step.exchange, "fused net: rows of exchange ", s.exchange, " are lacking");
     s.stream(step);
     const auto at = s.outputs_made.find(step.layer);
     if (at != s.outputs_made.end()) at->second = step.y1;
   }
 }
 
-RowSpan FusedRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part) {
-  const State state(net, h, w, part);
+const std::vector<FusedRun::Exchange>& FusedRun::exchanges() const { return state_->schedule.exchanges(); }
+
+std::size_t FusedRun::advance_to_exchange() {
+  State& s = *state_;
+  s.end_exchange();
+  if (s.exchange == exchanges().size()) return s.exchange;
+  for (; !s.schedule.steps()[s.next].exchange; ++s.next) {
+    const FusedSchedule::Step& step = s.schedule.steps()[s.next];
+    s.stream(step);
+    const auto at = s.outputs_made.find(step.layer);
+    if (at != s.outputs_made.end()) at->second = step.y1;
+  }
+  const Exchange& exchange = exchanges()[s.exchange];
+  const RowSpan made = exchange.made, needed = exchange.needed;
+  const std::int64_t shared = std::min(made.end, needed.end) - std::max(made.first, needed.first);
+  s.lacking = needed.end - needed.first - std::max<std::int64_t>(0, shared);
+  s.exchanging = true;
+  return s.exchange;
+}
+
+void FusedRun::get_rows(RowSpan rows, float* to) const {
+  state_->check_rows(rows, exchanges(), &Exchange::made);
+  const BlockMap& map = state_->schedule.exchanged(state_->exchange);
+  const std::int64_t floats = map.w * map.lanes;
+  for (std::int64_t y = rows.first; y < rows.end; ++y) {
+    for (std::int64_t block = 0; block < map.blocks(); ++block, to += floats) {
+      std::copy_n(map.row(0, block, y), floats, to);
+    }
+  }
+}
+
+void FusedRun::put_rows(RowSpan rows, const float* from) {
+  state_->check_rows(rows, exchanges(), &Exchange::needed);
+  const BlockMap& map = state_->schedule.exchanged(state_->exchange);
+  const std::int64_t floats = map.w * map.lanes;
+  for (std::int64_t y = rows.first; y < rows.end; ++y) {
+    for (std::int64_t block = 0; block < map.blocks(); ++block, from += floats) {
+      std::copy_n(from, floats, map.row(0, block, y));
+    }
+    map.clear_margins(0, y);
+  }
+  state_->lacking -= rows.end - rows.first;
+}
+
+RowSpan FusedRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Sharing sharing) {
+  const State state(net, h, w, part, sharing);
   for (std::size_t i = 0; i < net.layers_.size(); ++i) {
     if (net.layers_[i]->x.empty()) return state.schedule.span(i);
   }

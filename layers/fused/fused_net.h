@@ -145,6 +145,8 @@ class FusedRun {
   /// Each channel's rows arrive in order; those of one output node arrive together, other nodes may be ahead or behind.
   using Sink = std::function<void(std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
                                   const float* const* planes)>;
+  /// Whether a run of a part gives rows of inner values to others, and gets theirs.
+  enum class Sharing { kNone, kExchanges };
 
   /// The layers' memory comes from `arena`, which must not be used otherwise meanwhile. Throws Error if the net is not
   /// runnable(), a side is not positive, or there is no source or sink.
@@ -153,17 +155,43 @@ class FusedRun {
   /// Makes only the rows `part` of the outputs, with the bits that they have in the whole picture, and requests only the
   /// rows needs() of the inputs. So several machines, or instances without shared memory, can divide a picture. Throws
   /// Error also for a part that is empty or not in the picture.
-  FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Source source, Sink sink, Arena& arena);
+  FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Source source, Sink sink, Arena& arena)
+      : FusedRun(net, h, w, part, Sharing::kNone, std::move(source), std::move(sink), arena) {}
+  /// The same in a run that shares work: at a few of the net's inner values, its exchanges(), each of the parts makes its
+  /// own rows alone and is given the others', and so need not compute what its neighbours compute as well. For a U-Net
+  /// on two halves of a picture that is a quarter of the work. The picture has to be divided among such runs of the same
+  /// net and size, side by side, and each has to be long enough to have a row of its own at each exchange, else Error.
+  /// What a run holds grows with the rows of its part, since layers wait for exchanges.
+  FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Sharing sharing, Source source, Sink sink,
+           Arena& arena);
   ~FusedRun();
   FusedRun(const FusedRun&) = delete;
   FusedRun& operator=(const FusedRun&) = delete;
 
-  /// Continues until the rows before `rows` of every output are done, or all.
+  /// Continues until the rows before `rows` of every output are done, or all. Throws Error if an exchange comes first
+  /// that lacks rows.
   void advance(std::int64_t rows);
+
+  /// Rows of one value that a run makes, and those that it needs: others make the rest. A row has `floats` numbers, whose
+  /// order is the kernels' own: the runs must use the same kernels.
+  struct Exchange {
+    RowSpan made, needed;
+    std::int64_t floats;
+  };
+  /// In the order in which they take place; empty in a run that shares no work.
+  const std::vector<Exchange>& exchanges() const;
+  /// Continues until the rows `made` of the next exchange are there, and returns its number; after the last one, that is
+  /// exchanges().size(). Throws Error if the one before lacks rows.
+  std::size_t advance_to_exchange();
+  /// Copies some of the rows `made` of the exchange that was reached, or gives it some that another run has made: all of
+  /// `needed` that are not `made`, each once. (end - first) * floats values. Throws Error for other rows.
+  void get_rows(RowSpan rows, float* to) const;
+  void put_rows(RowSpan rows, const float* from);
 
   /// The rows of a picture of h x w pixels that a part of the outputs depends on: those that the nets' layers reach, and
   /// what completes tiles of Winograd's algorithm. Throws Error as the constructor does.
-  static RowSpan needs(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part);
+  static RowSpan needs(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part,
+                       Sharing sharing = Sharing::kNone);
 
   /// Memory of such a run in bytes: the arena, the weights, and rows of inputs and outputs. Throws Error if
   /// the net is not runnable() or a side is not positive.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <memory>
 
 #include "core/kernels/kernels.h"
 #include "nets/nets.h"
@@ -168,6 +169,144 @@ TEST_CASE("parts of a picture have the bits of the whole", "[isa]") {
   for (const RowSpan part : {RowSpan{4, 4}, RowSpan{5, 4}, RowSpan{-1, 4}, RowSpan{4, 21}}) {
     CHECK_THAT(wrong(part), Catch::Contains("expected a part of a picture"));
   }
+}
+
+namespace {
+
+/// Makes all parts of a picture in runs that share work, one at a time up to each exchange. `least` gets the fewest rows of
+/// the picture that a part took.
+Tensor<float> run_shared(const FusedNet& net, const Tensor<float>& in, std::int64_t outputs, std::int64_t margin,
+                         const std::vector<std::int64_t>& cuts, std::int64_t& least) {
+  const std::int64_t channels = net.input_channels(), h = in.shape()[2], w = in.shape()[3];
+  Tensor<float> result(Shape{1, outputs, h, w});
+  const std::size_t parts = cuts.size() - 1;
+  std::vector<Arena> arenas(parts);
+  std::vector<std::unique_ptr<MirroredRun>> runs;
+  bool within = true;
+  for (std::size_t i = 0; i < parts; ++i) {
+    const RowSpan part{cuts[i], cuts[i + 1]};
+    constexpr auto kSharing = FusedRun::Sharing::kExchanges;
+    const RowSpan needed = MirroredRun::needs(net, h, w, margin, part, kSharing);
+    least = std::min(least, needed.end - needed.first);
+    runs.push_back(std::make_unique<MirroredRun>(
+        net, h, w, margin, part, kSharing,
+        [&, needed](std::int64_t y0, std::int64_t y1, float* const* planes) {
+          within = within && needed.first <= y0 && y1 <= needed.end;
+          for (std::int64_t c = 0; c < channels; ++c)
+            std::copy_n(in.data() + (c * h + y0) * w, (y1 - y0) * w, planes[c]);
+        },
+        [&, part](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
+                  const float* const* planes) {
+          within = within && part.first <= y0 && y1 <= part.end;
+          for (std::int64_t c = 0; c < count && within; ++c)
+            std::copy_n(planes[c], (y1 - y0) * w, result.data() + ((first + c) * h + y0) * w);
+        },
+        arenas[i]));
+  }
+  const std::size_t exchanges = runs[0]->inner().exchanges().size();
+  for (std::size_t e = 0; e < exchanges; ++e) {
+    for (const auto& run : runs) CHECK(run->inner().advance_to_exchange() == e);
+    for (const auto& from : runs) {
+      for (const auto& to : runs) {
+        const FusedRun::Exchange &given = from->inner().exchanges()[e], &taken = to->inner().exchanges()[e];
+        const std::int64_t first = std::max(given.made.first, taken.needed.first),
+                           end = std::min(given.made.end, taken.needed.end);
+        if (from == to || first >= end) continue;
+        std::vector<float> rows(static_cast<std::size_t>((end - first) * given.floats));
+        from->inner().get_rows({first, end}, rows.data());
+        to->inner().put_rows({first, end}, rows.data());
+      }
+    }
+  }
+  for (const auto& run : runs) {
+    CHECK(run->inner().advance_to_exchange() == exchanges);
+    run->advance(h);
+  }
+  CHECK(within);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("parts of a picture that share work have the bits of the whole", "[isa]") {
+  const NoGrad no_grad;
+  Model<float> model;
+  model.config.decomposition.emplace();
+  model.config.restoration.emplace();
+  model.config.adjustment.emplace();
+  model.build(6);
+  const FusedNet& restoration = model.restoration->fused();
+  if (!restoration.runnable()) {
+    WARN("skipped: the kernel set " << current_isa() << " has no fused nets");
+    return;
+  }
+  Random random(12);
+  struct Case {
+    const FusedNet& net;
+    std::int64_t outputs, h, w, margin;
+    std::vector<std::int64_t> cuts;
+    bool fewer;  // rows than without sharing
+  };
+  Arena arena;
+  for (const Case& c :
+       {Case{restoration, 3, 301, 21, 32, {0, 150, 301}, true},
+        Case{restoration, 3, 301, 21, 4, {0, 61, 140, 260, 301}, true},
+        Case{restoration, 3, 97, 30, 0, {0, 40, 49, 97}, true}, Case{restoration, 3, 21, 40, 4, {0, 9, 21}, false},
+        Case{restoration, 3, 30, 1, 4, {0, 30}, false},
+        Case{model.decomposition->fused(), 4, 133, 40, 4, {0, 60, 70, 133}, false},
+        Case{model.adjustment->fused(), 1, 90, 31, 5, {0, 31, 90}, false}}) {
+    INFO(c.h << " rows of " << c.w << ", margin " << c.margin << ", " << c.cuts.size() - 1 << " parts");
+    Tensor<float> in(Shape{1, c.net.input_channels(), c.h, c.w});
+    for (std::int64_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(random.uniform());
+    std::int64_t least = c.h, alone = c.h;
+    const Tensor<float> shared = run_shared(c.net, in, c.outputs, c.margin, c.cuts, least);
+    CHECK(shared.to_vector() == run_mirrored(c.net, in, c.outputs, c.margin, arena).to_vector());
+    for (std::size_t i = 0; i + 1 < c.cuts.size(); ++i) {
+      const RowSpan needed = MirroredRun::needs(c.net, c.h, c.w, c.margin, {c.cuts[i], c.cuts[i + 1]});
+      alone = std::min(alone, needed.end - needed.first);
+    }
+    if (c.fewer) CHECK(least < alone);
+  }
+}
+
+TEST_CASE("a run that shares work checks its rows", "[isa]") {
+  const NoGrad no_grad;
+  Model<float> model;
+  model.config.restoration.emplace();
+  model.build(6);
+  const FusedNet& net = model.restoration->fused();
+  if (!net.runnable()) {
+    WARN("skipped: the kernel set " << current_isa() << " has no fused nets");
+    return;
+  }
+  const auto source = [](std::int64_t y0, std::int64_t y1, float* const* planes) {
+    for (int c = 0; c < 4; ++c) std::fill_n(planes[c], (y1 - y0) * 20, 0.5f);
+  };
+  const auto sink = [](std::int64_t, std::int64_t, std::int64_t, std::int64_t, const float* const*) {};
+  constexpr auto kSharing = FusedRun::Sharing::kExchanges;
+  Arena arena;
+  CHECK_THAT(error_of([&] {
+               FusedRun(net, 40, 20, {8, 15}, kSharing, source, sink, arena);
+             }),
+             Catch::Contains("rows 8 to 15") && Catch::Contains("at least 8"));
+  FusedRun run(net, 40, 20, {0, 24}, kSharing, source, sink, arena);
+  std::vector<float> rows(static_cast<std::size_t>(40 * run.exchanges()[0].floats));
+  CHECK_THAT(error_of([&] { run.get_rows({0, 1}, rows.data()); }), Catch::Contains("not"));
+  CHECK_THAT(error_of([&] { run.advance(1); }), Catch::Contains("exchange 0"));
+  CHECK(run.advance_to_exchange() == 0);
+  const FusedRun::Exchange first = run.exchanges()[0];
+  CHECK_THAT(error_of([&] { run.get_rows({0, first.made.end + 1}, rows.data()); }), Catch::Contains("exchange 0"));
+  CHECK_THAT(error_of([&] { run.get_rows({-1, 1}, rows.data()); }), Catch::Contains("exchange 0"));
+  CHECK_THAT(error_of([&] { run.put_rows({0, first.needed.end + 1}, rows.data()); }), Catch::Contains("exchange 0"));
+  REQUIRE(first.needed.end > first.made.end);
+  CHECK_THAT(error_of([&] { run.advance(24); }), Catch::Contains("exchange 0"));
+  CHECK_THAT(error_of([&] { run.advance_to_exchange(); }), Catch::Contains("exchange 0"));
+  run.put_rows({first.made.end, first.needed.end}, rows.data());
+  CHECK(run.advance_to_exchange() == 1);
+
+  FusedRun alone(net, 40, 20, {0, 24}, source, sink, arena);
+  CHECK(alone.exchanges().empty());
+  CHECK(alone.advance_to_exchange() == 0);
 }
 
 TEST_CASE("MirroredRun is the net on the mirrored picture", "[isa]") {

@@ -193,6 +193,39 @@ class Page(unittest.TestCase):
             self.assertEqual(got[0], parts)
             self.assert_same((width, height, bytes(v for i, v in enumerate(result) if i % 4 < 3)), want)
 
+    def test_a_picture_that_was_stopped_goes_on(self):
+        width, height, rgb = self.sample("lamps.jpg", 97, 130)
+        write_png(self.path("stopped.png"), width, height, rgb)
+        want = self.native(self.path("stopped.png"), "want.ppm", "--ratio", "3", "--fusion", "none")
+        pixels = bytes(v for i in range(0, len(rgb), 3) for v in (rgb[i], rgb[i + 1], rgb[i + 2], 255))
+        # It is stopped wherever its progress changes, each time after another picture had the workers in between.
+        got = self.browser.run(f"""(async () => {{
+          const {{Enhancer, Picture}} = await import("./enhancer.js");
+          const {{files}} = await import("./files.js");
+          const {{load}} = await import("./load.js");
+          const module = await WebAssembly.compile(await load(files.module));
+          const enhancer = await Enhancer.open(module, await load(files.model), 2);
+          const bytes = new Uint8ClampedArray({json.dumps(list(pixels))});
+          const width = {width}, height = {height}, result = bytes.slice();
+          const rows = (from, to) => bytes.slice(4 * width * from, 4 * width * to);
+          const light = {{ratio: 3, everywhere: true}}, picture = new Picture(enhancer, {{width, height, rows}});
+          let stops = 0, finished = false;
+          for (let at = 0; !finished && at < 0.99; at += 0.08) {{
+            const stop = new AbortController();
+            const on_progress = (share) => {{ if (share > at) stop.abort(); }};
+            await picture.enhance(light, {{on_progress, signal: stop.signal}})
+                .then(() => {{ finished = true; }}, (error) => {{ stops += error.name === "AbortError"; }});
+            const other = new Picture(enhancer, {{width, height: 100, rows}});
+            await other.enhance({{ratio: 2}});
+            await other.release();
+          }}
+          await picture.enhance(light, {{on_rows: (first, end, pixels) => result.set(pixels, 4 * width * first)}});
+          return [stops, btoa(Array.from(result, (v) => String.fromCharCode(v)).join(""))];
+        }})()""")
+        self.assertGreater(got[0], 3)
+        result = base64.b64decode(got[1])
+        self.assert_same((width, height, bytes(v for i, v in enumerate(result) if i % 4 < 3)), want)
+
     def test_a_frame_stays_and_gray_stays_gray(self):
         width, height = 120, 100
         pixels = bytearray()
