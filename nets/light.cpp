@@ -53,7 +53,10 @@ std::int64_t reduction_factor(std::int64_t h, std::int64_t w) {
 }
 
 Reduction::Reduction(std::int64_t h, std::int64_t w)
-    : h_(h), w_(w), factor_(reduction_factor(h, w)), rows_((h + factor_ - 1) / factor_),
+    : h_(h),
+      w_(w),
+      factor_(reduction_factor(h, w)),
+      rows_((h + factor_ - 1) / factor_),
       columns_((w + factor_ - 1) / factor_) {
   sums_.assign(static_cast<std::size_t>(3 * rows_ * columns_), 0.0);
   weights_.assign(static_cast<std::size_t>(rows_ * columns_), 0.0);
@@ -201,10 +204,8 @@ LightStatistics light_statistics(const Tensor<float>& picture, InputRange range,
   const double given = log_of(static_cast<double>(range.low) + static_cast<double>(range.span) * plain_mean);
   const double lowest = quantile(values, weights, 0.05), low = quantile(values, weights, 0.25),
                high = quantile(values, weights, 0.75), highest = quantile(values, weights, 0.95);
-  return {{log_of(low), log_of(high), log_of(highest), mean,
-           log_of(centre / all_centre), std::max(0.0, mean - std::log(kBrightPicture)), saturation / all,
-           log_of(lowest),
-           step, given}};
+  return {{log_of(low), log_of(high), log_of(highest), mean, log_of(centre / all_centre),
+           std::max(0.0, mean - std::log(kBrightPicture)), saturation / all, log_of(lowest), step, given}};
 }
 
 void LightConfig::validate(const std::string& path) const {

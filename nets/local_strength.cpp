@@ -100,7 +100,8 @@ LocalStrength::LocalStrength(const Tensor<float>& reduced, std::int64_t h, std::
     brightness_.push_back(static_cast<float>(slopes[i] * guide[i] + offsets[i]));
   }
   double dark = 0, light = 0;
-  for (const float b : brightness_) light += static_cast<double>(std::clamp((b - kLightFrom) / (kBright - kLightFrom), 0.0f, 1.0f));
+  for (const float b : brightness_)
+    light += static_cast<double>(std::clamp((b - kLightFrom) / (kBright - kLightFrom), 0.0f, 1.0f));
   const auto share = static_cast<float>(light / static_cast<double>(plane));
   const float mixed = std::clamp((share - kFewLight) / (kMuchLight - kFewLight), 0.0f, 1.0f);
   bright_ = kBright * static_cast<float>(brighter) / mixed;

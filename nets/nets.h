@@ -79,10 +79,11 @@ struct RestorationConfig {
             "correction that is added to the reflectance. The residual convolution is initialised to zero, so that "
             "the net starts as the identity, and results may leave 0..1 slightly.",
             one_of("sigmoid", "residual"));
-    v.field("width", width,
-            "Factor for the channels of every inner layer, rounded to the nearest multiple of 32 (the block size of the "
-            "fast kernels) and at least 32: 0.5 leaves a quarter of the weights and less than half of the work.",
-            between(0.0625, 2));
+    v.field(
+        "width", width,
+        "Factor for the channels of every inner layer, rounded to the nearest multiple of 32 (the block size of the "
+        "fast kernels) and at least 32: 0.5 leaves a quarter of the weights and less than half of the work.",
+        between(0.0625, 2));
     v.field("initializer", initializer, "How weights are initialised.",
             one_of("xavier_uniform", "he_normal", "truncated_normal", "zeros"));
   }

@@ -166,9 +166,12 @@ int run_training(const Options& options, const TrainConfig& config, Console& con
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
     return options.minutes > 0 && elapsed.count() > 60 * options.minutes;
   };
-  const TrainCallbacks callbacks{
-      [&](const TrainProgress& p) { console.progress(p); }, [&](const std::string& text) { console.message(text); },
-      [&] { return stop_signal != 0 || out_of_time(); }, !options.no_estimate, options.until, pairs};
+  const TrainCallbacks callbacks{[&](const TrainProgress& p) { console.progress(p); },
+                                 [&](const std::string& text) { console.message(text); },
+                                 [&] { return stop_signal != 0 || out_of_time(); },
+                                 !options.no_estimate,
+                                 options.until,
+                                 pairs};
   listen_to_signals();
   bool finished = false;
   try {

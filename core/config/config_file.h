@@ -21,9 +21,10 @@ using ReadConfig = std::function<nlohmann::json(const std::string& path)>;
 /// folder of the config that names it, else from the current folder), it is laid over that one as lay_over does.
 /// `prepare(config, path)` is called for each file's own object before that. Throws Error naming the files if a base is
 /// missing, is no string, or leads back to a config that it began from.
-nlohmann::json read_layered_config(const std::string& path, const ReadConfig& read = read_config_file,
-                                   const std::function<void(nlohmann::json& config, const std::string& path)>& prepare =
-                                       [](nlohmann::json&, const std::string&) {});
+nlohmann::json read_layered_config(
+    const std::string& path, const ReadConfig& read = read_config_file,
+    const std::function<void(nlohmann::json& config, const std::string& path)>& prepare = [](nlohmann::json&,
+                                                                                             const std::string&) {});
 
 /// Lays `top` over `base`: objects are merged key by key, and null takes a key out of the base, so that its default
 /// counts. Where both sides are arrays of objects with a "name", elements of the same name are merged, the others are

@@ -109,7 +109,8 @@ std::string name_unreadable(const std::string& path, Bytes bytes) {
                 " file, which is not read by this build: convert it to PNG first");
   }
   if (has_at(bytes, 4, "ftyp"sv)) {
-    return "a video or another file of the MP4 family, expected a picture; kind-infer takes what ffmpeg -f yuv4mpegpipe "
+    return "a video or another file of the MP4 family, expected a picture; kind-infer takes what ffmpeg -f "
+           "yuv4mpegpipe "
            "makes of a video";
   }
   return "not a picture of a type that is read (" + readable_image_types() + ")";

@@ -5,9 +5,9 @@
 #if KIND_HAS_EXIV2
 
 #include <algorithm>
+#include <exception>
 #include <exiv2/exiv2.hpp>
 #include <iterator>
-#include <exception>
 #include <mutex>
 #include <new>
 #include <set>
@@ -142,7 +142,8 @@ Metadata read_raw_metadata(const std::string& path, Bytes file, std::size_t max_
     throw;
   } catch (const std::exception& damaged) {  // of damaged data the standard library's, too
     const auto* const error = dynamic_cast<const Exiv2::Error*>(&damaged);
-    error != nullptr && error->code() == kUnknownType ? leave_out(parts.metadata, kExifName) : drop(parts.metadata, kExifName);
+    error != nullptr && error->code() == kUnknownType ? leave_out(parts.metadata, kExifName)
+                                                      : drop(parts.metadata, kExifName);
   }
   return std::move(parts.metadata);
 }

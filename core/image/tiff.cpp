@@ -173,7 +173,8 @@ Layout read_layout(const std::string& path, TIFF* tiff) {
       refuse("it holds a camera's RAW data: develop it to PNG or JPEG first");
       break;
     default:
-      refuse("its colours are of kind ", photometric, ", neither gray, RGB, YCbCr, CMYK nor a palette: ", lossless_hint);
+      refuse("its colours are of kind ", photometric,
+             ", neither gray, RGB, YCbCr, CMYK nor a palette: ", lossless_hint);
   }
   if (layout.samples < layout.stored_colors()) {
     refuse("its pixels have ", layout.samples, " samples, expected ", layout.stored_colors(), " or more");

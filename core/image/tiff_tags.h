@@ -12,8 +12,8 @@
 namespace kind {
 
 inline constexpr unsigned kTiffWidth = 256, kTiffHeight = 257, kTiffPhotometric = 262, kTiffSubDirectories = 330,
-                          kTiffDngVersion = 50706,
-                          kTiffXmp = 700, kTiffIcc = 34675, kTiffPhotoshop = 34377, kTiffIptc = 33723;
+                          kTiffDngVersion = 50706, kTiffXmp = 700, kTiffIcc = 34675, kTiffPhotoshop = 34377,
+                          kTiffIptc = 33723;
 /// Of kTiffPhotometric: pixels behind a colour filter (TIFF/EP), pixels of a sensor with all colours (DNG).
 inline constexpr unsigned kTiffFilterArray = 32803, kTiffLinearRaw = 34892;
 

@@ -141,8 +141,9 @@ std::vector<std::uint8_t> encode_webp_animation(const std::string& name, const A
   int time = 0;
   for (const Animation::Frame& frame : animation.frames) {
     const int shown = milliseconds(frame);
-    check(shown >= 0 && shown <= kLongestFrame && shown <= std::numeric_limits<int>::max() - time, "cannot write ", name,
-          ": WebP shows a frame for at most ", kLongestFrame, " ms, and all of them for ", std::numeric_limits<int>::max());
+    check(shown >= 0 && shown <= kLongestFrame && shown <= std::numeric_limits<int>::max() - time, "cannot write ",
+          name, ": WebP shows a frame for at most ", kLongestFrame, " ms, and all of them for ",
+          std::numeric_limits<int>::max());
     add_frame(name, encoder.get(), config, frame.image, time);
     time += shown;
   }

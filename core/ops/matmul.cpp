@@ -42,7 +42,8 @@ Tensor<T> product(const Tensor<T>& a, bool turn_a, const Tensor<T>& b, bool turn
                        sums[static_cast<std::size_t>(j)] += factor * static_cast<double>(line[j * right.column_step()]);
                      }
                    }
-                   for (std::int64_t j = 0; j < n; ++j) y[row * n + j] = static_cast<T>(sums[static_cast<std::size_t>(j)]);
+                   for (std::int64_t j = 0; j < n; ++j)
+                     y[row * n + j] = static_cast<T>(sums[static_cast<std::size_t>(j)]);
                  }
                });
   return y;

@@ -30,9 +30,7 @@ std::string last_name(const std::string& path) {
 /// All of a run's config but for its seed and places.
 std::string config_key(json config) {
   config.erase("seed");
-  config.erase("tensorboard");
-  config.erase("keep");
-  if (config.contains("data") && config["data"].is_object()) erase_places(config["data"]);
+  erase_incidental(config);
   return config.dump();
 }
 

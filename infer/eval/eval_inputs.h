@@ -8,8 +8,8 @@ namespace kind {
 
 /// Something to score: a model, or a folder of results.
 struct EvalInput {
-  std::string name;    ///< Of its row; inputs of one name are seeds of one row.
-  std::string path;    ///< The model file or the folder.
+  std::string name;  ///< Of its row; inputs of one name are seeds of one row.
+  std::string path;  ///< The model file or the folder.
   bool results = false;
   std::int64_t seed = 0;
 };

@@ -144,14 +144,12 @@ class Batch {
   /// False where all pictures are done.
   bool say_stopped() {
     const std::vector<Outcome>& outcomes = console_.outcomes();
-    const auto first = std::find_if(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) {
-      return outcome.status == Outcome::Status::kNotDone;
-    });
+    const auto first = std::find_if(outcomes.begin(), outcomes.end(),
+                                    [](const Outcome& outcome) { return outcome.status == Outcome::Status::kNotDone; });
     if (first == outcomes.end()) return false;
     // Several at once may end in another order.
-    const auto others = std::count_if(first + 1, outcomes.end(), [](const Outcome& outcome) {
-      return outcome.status == Outcome::Status::kNotDone;
-    });
+    const auto others = std::count_if(
+        first + 1, outcomes.end(), [](const Outcome& outcome) { return outcome.status == Outcome::Status::kNotDone; });
     const bool rest = others == outcomes.end() - first - 1;
     console_.say(join("kind-infer: stopped; ", shown_name(jobs_[static_cast<std::size_t>(first - outcomes.begin())]),
                       rest ? std::string(" and what follows it was not done")
@@ -162,8 +160,9 @@ class Batch {
   /// The last lines, and the exit code.
   int conclude(bool reported) {
     if (say_stopped()) return stopping_.exit_code();
-    check(console_.output_error() == 0, "cannot write to the standard output: ",
-          [&] { return std::system_category().message(console_.output_error()); }, "; the results are there");
+    check(
+        console_.output_error() == 0, "cannot write to the standard output: ",
+        [&] { return std::system_category().message(console_.output_error()); }, "; the results are there");
     std::size_t failed = 0, skipped = 0, elsewhere = 0, damaged = 0;
     for (const Outcome& outcome : console_.outcomes()) {
       failed += outcome.status == Outcome::Status::kFailed ? 1 : 0;

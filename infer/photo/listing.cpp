@@ -42,8 +42,8 @@ class Lister {
       const std::size_t broken_before = found_.broken_links;
       list_folder_of(input, {}, 0);
       check(found_.inputs.size() > before || found_.broken_links == broken_before, input,
-            ": there are no pictures in this folder, only links that lead nowhere (", found_.broken_links - broken_before,
-            ")");
+            ": there are no pictures in this folder, only links that lead nowhere (",
+            found_.broken_links - broken_before, ")");
       check(found_.inputs.size() > before, input, ": there are no pictures that are read (", readable_image_types(),
             ") in this folder; ", can_read_image(ImageFormat::kRaw) ? "" : "develop camera RAW files, and ",
             "convert others", can_read_image(ImageFormat::kRaw) ? "" : ",", " first");

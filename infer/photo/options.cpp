@@ -65,10 +65,11 @@ struct Given {
 bool is_given(const CLI::App& app, const char* option) { return app.get_option(option)->count() > 0; }
 
 void add_name_options(CLI::App& app, Options& options, Given& given) {
-  CLI::Option* name = app.add_option("--name", given.name,
-                                     "Names of results in a folder, of {stem}, {ext}, {dir}, {ratio}, {n} and {n:DIGITS}: "
-                                     "{stem}-bright.{ext}")
-                          ->type_name("PATTERN");
+  CLI::Option* name =
+      app.add_option("--name", given.name,
+                     "Names of results in a folder, of {stem}, {ext}, {dir}, {ratio}, {n} and {n:DIGITS}: "
+                     "{stem}-bright.{ext}")
+          ->type_name("PATTERN");
   app.add_option("--suffix", given.suffix, "Text behind the names of results in a folder: as --name '{stem}TEXT'")
       ->type_name("TEXT")
       ->excludes(name);
@@ -241,9 +242,8 @@ std::optional<Options> parse_options(int argc, char** argv) {
   ladder->excludes(ratio)->excludes(mean)->excludes(automatic);
   brighter->excludes(ratio)->excludes(mean)->excludes(ladder)->excludes(darker);
   darker->excludes(ratio)->excludes(mean)->excludes(ladder);
-  for (const char* name :
-       {"--auto", "--brighter", "--darker", "--ratio", "--target-mean", "--ladder", "--sheet", "--strength", "--denoise",
-                           "--fusion"}) {
+  for (const char* name : {"--auto", "--brighter", "--darker", "--ratio", "--target-mean", "--ladder", "--sheet",
+                           "--strength", "--denoise", "--fusion"}) {
     app.get_option(name)->group("Light");
   }
 
@@ -286,19 +286,22 @@ std::optional<Options> parse_options(int argc, char** argv) {
   app.add_flag("--tolerant", options.tolerant,
                "Enhance what can be decoded of damaged JPEG, PNG and RAW files; the exit code is then 1");
   app.add_option("--report", options.report, "Write the outcome of every picture as JSON")->type_name("FILE");
-  for (const char* name : {"--recursive", "--overwrite", "--skip-existing", "--dry-run", "--jobs", "--tolerant",
-                           "--report"}) {
+  for (const char* name :
+       {"--recursive", "--overwrite", "--skip-existing", "--dry-run", "--jobs", "--tolerant", "--report"}) {
     app.get_option(name)->group("Batches");
   }
 
-  CLI::Option* sequence = app.add_flag("--sequence", options.sequence,
-                                       "The pictures, sorted by name, or the frames of a video are one scene: their light "
-                                       "changes slowly, so that nothing flickers");
+  CLI::Option* sequence =
+      app.add_flag("--sequence", options.sequence,
+                   "The pictures, sorted by name, or the frames of a video are one scene: their light "
+                   "changes slowly, so that nothing flickers");
   CLI::Option* frames_per_second =
-      app.add_option("--frames-per-second", given.rate, "Of a sequence of pictures (default: 25), or a video that does not say")
+      app.add_option("--frames-per-second", given.rate,
+                     "Of a sequence of pictures (default: 25), or a video that does not say")
           ->needs(sequence)
           ->type_name("N");
-  for (const char* name : {"--target-mean", "--ladder", "--sheet", "--compare", "--dump-maps", "--in-place", "--tolerant"}) {
+  for (const char* name :
+       {"--target-mean", "--ladder", "--sheet", "--compare", "--dump-maps", "--in-place", "--tolerant"}) {
     sequence->excludes(app.get_option(name));
   }
   for (CLI::Option* option : {sequence, frames_per_second}) option->group("Video");

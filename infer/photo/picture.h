@@ -26,14 +26,14 @@ struct Picture {
   std::optional<timespec> modified;  // when, for --keep-time
   std::string damage;                // of what is not all there, for --tolerant
   int width = 0, height = 0;
-  Image image;   // empty once it is enhanced
-  int bits = 8;  // of the file's samples
+  Image image;          // empty once it is enhanced
+  int bits = 8;         // of the file's samples
   Animation animation;  // all frames of an animated picture, if its result is to be one; the image is the first of them
   std::size_t frames = 1;
   Metadata metadata;
   std::shared_ptr<const ColorEncoding> color;  // of the image and the results; null: sRGB
   std::string color_note;                      // what was done about it
-  ImageFormat format = ImageFormat::kPng;  // of the results
+  ImageFormat format = ImageFormat::kPng;      // of the results
 
   struct Result {
     double ratio = 1, strength = 1;

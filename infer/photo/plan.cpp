@@ -27,7 +27,8 @@ namespace {
 /// gets PNG; if it turns out to be no picture, nothing is written anyway. What only gray pictures have (pgm) stays.
 std::string result_extension(const Options& options, const fs::path& input) {
   const std::optional<ImageFormat> own = image_format_from_extension(input.extension().string());
-  if (!options.format && !options.sheet && is_gray_name(input.string())) return lower_extension(input.string()).substr(1);
+  if (!options.format && !options.sheet && is_gray_name(input.string()))
+    return lower_extension(input.string()).substr(1);
   return image_extension(options.format.value_or(result_format(own.value_or(ImageFormat::kPng))));
 }
 
@@ -51,7 +52,8 @@ std::vector<fs::path> results_in_folder(const Options& options, const Job& job, 
   const std::string extension = video ? "y4m" : result_extension(options, job.input);
   if (!options.names) return results(options, folder / (stem_of(job) + "." + extension));
   std::error_code ignored;
-  const fs::path around = job.from_stdin() ? fs::current_path(ignored) : real_path(fs::absolute(job.input).parent_path());
+  const fs::path around =
+      job.from_stdin() ? fs::current_path(ignored) : real_path(fs::absolute(job.input).parent_path());
   NameParts parts{stem_of(job), extension, around.filename().string(), "", number};
   if (!options.names->has_ratio()) return results(options, folder / options.names->name(parts));
   std::vector<fs::path> all;
@@ -92,7 +94,8 @@ Job make_job(const Options& options, const Listing::Input& input, bool folder, b
   } else if (options.to_stdout()) {
     job.outputs = {"-"};
   } else if (is_direct_output(options.output)) {
-    check(options.ladder.empty() || options.sheet, options.output, ": expected --sheet with --ladder, since this is one "
+    check(options.ladder.empty() || options.sheet, options.output,
+          ": expected --sheet with --ladder, since this is one "
           "output");
     job.outputs = {options.output};
   } else if (video) {
@@ -181,8 +184,9 @@ void place(const Options& options, Places& places, std::vector<Job>& jobs) {
 /// A file that belongs to no picture alone.
 void place(Places& places, const std::vector<Job>& jobs, const fs::path& path, const char* what, bool skippable) {
   const std::optional<std::size_t> other = places.take(path, jobs.size());
-  check(!other || *other == jobs.size(), path.native(), ": both ", [&] { return jobs[*other].input.native(); }, " and ",
-        what, " would be written to it");
+  check(
+      !other || *other == jobs.size(), path.native(), ": both ", [&] { return jobs[*other].input.native(); }, " and ",
+      what, " would be written to it");
   check(!other, path.native(), ": the page of --compare and the report would be written to it");
   places.check_free(path, skippable);
 }
@@ -317,7 +321,8 @@ std::vector<std::string> options_without_effect(const Options& options, const Pl
       if (image_format(type).*property) return;
       are += (are.empty() ? "" : " and ") + std::string(image_format(type).name);
     }
-    lines.push_back(join(name, " has no effect: it is for ", image_types_with(property), " files, the results are ", are));
+    lines.push_back(
+        join(name, " has no effect: it is for ", image_types_with(property), " files, the results are ", are));
   };
   for_types(options.quality_given, "--quality", &ImageFormatRow::quality);
   for_types(options.chroma_given, "--chroma", &ImageFormatRow::chroma);

@@ -339,14 +339,11 @@ class Video {
 };
 
 void check_options(const Options& options) {
-  const std::pair<const char*, bool> given[] = {{"--ladder", !options.ladder.empty()},
-                                                {"--compare", !options.compare.empty()},
-                                                {"--dump-maps", !options.maps.empty()},
-                                                {"--format", options.format.has_value()},
-                                                {"--bits", options.photo.bits != 0},
-                                                {"--tolerant", options.tolerant},
-                                                {"--report", !options.report.empty()},
-                                                {"--jobs", options.jobs > 1}};
+  const std::pair<const char*, bool> given[] = {
+      {"--ladder", !options.ladder.empty()},  {"--compare", !options.compare.empty()},
+      {"--dump-maps", !options.maps.empty()}, {"--format", options.format.has_value()},
+      {"--bits", options.photo.bits != 0},    {"--tolerant", options.tolerant},
+      {"--report", !options.report.empty()},  {"--jobs", options.jobs > 1}};
   for (const auto& [name, is_given] : given) check(!is_given, name, ": this is for pictures, the input is a video");
 }
 

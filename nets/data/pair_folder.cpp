@@ -279,13 +279,10 @@ std::string key_of(const PathPattern::Match& file, const PathPattern& high) {
   return key;
 }
 
-PairFolder find_matching(const std::string& root, const PairPatterns& patterns) {
-  check(is_folder(root), "data: there is no folder ", root);
-  const PathPattern low(patterns.low, "data.low"), high(patterns.high, "data.high");
-  std::vector<PathPattern::Match> dark = matching(low, root, "low");
-  std::map<std::string, std::vector<PathPattern::Match>> bright;  // by the words' values
-  for (PathPattern::Match& file : matching(high, root, "high")) bright[key_of(file, high)].push_back(std::move(file));
-  // What matches both is one of them.
+using Bright = std::map<std::string, std::vector<PathPattern::Match>>;  // by the words' values
+
+/// Of files that match both patterns, leaves each on one side.
+void tell_apart(const PathPattern& high, std::vector<PathPattern::Match>& dark, Bright& bright) {
   std::set<std::string> dark_paths, bright_paths;
   for (const auto& [key, files] : bright) {
     for (const auto& file : files) bright_paths.insert(file.path);
@@ -306,6 +303,15 @@ PairFolder find_matching(const std::string& root, const PairPatterns& patterns) 
       std::erase_if(files, [&](const PathPattern::Match& file) { return !is_read(file); });
     }
   }
+}
+
+PairFolder find_matching(const std::string& root, const PairPatterns& patterns) {
+  check(is_folder(root), "data: there is no folder ", root);
+  const PathPattern low(patterns.low, "data.low"), high(patterns.high, "data.high");
+  std::vector<PathPattern::Match> dark = matching(low, root, "low");
+  Bright bright;
+  for (PathPattern::Match& file : matching(high, root, "high")) bright[key_of(file, high)].push_back(std::move(file));
+  tell_apart(high, dark, bright);
   PairFolder folder{root, {}, {}};
   Files lows;
   std::map<std::string, const PathPattern::Match*> by_path;

@@ -15,4 +15,12 @@ void erase_places(Json& data) {
   }
 }
 
+/// Removes from a run's config all that may differ between equal runs: those places, and what is written beside the model.
+template <class Json>
+void erase_incidental(Json& config) {
+  config.erase("tensorboard");
+  config.erase("keep");
+  if (config.contains("data") && config["data"].is_object()) erase_places(config["data"]);
+}
+
 }  // namespace kind

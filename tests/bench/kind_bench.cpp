@@ -260,8 +260,7 @@ int run_command_line(int argc, char** argv) {
       ->check(CLI::Range(1, 4096))
       ->type_name("B");
   add_threads_option(app, options.threads);
-  app.add_flag("--exact", options.exact,
-               "Smallest rounding errors: direct convolutions, in more than twice the time");
+  app.add_flag("--exact", options.exact, "Smallest rounding errors: direct convolutions, in more than twice the time");
   app.add_flag("--recompute", options.recompute, "Train as with recompute_activations");
   app.add_option("--runs", options.runs, "How many are timed")
       ->check(CLI::Range(1, 1000000))

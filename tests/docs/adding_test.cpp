@@ -208,9 +208,9 @@ TEST_CASE("adding a kernel set: its row is all that the tests need to run under 
 TEST_CASE("docs/adding.md names files that are there, and few") {
   std::ifstream page(source_dir() + "/docs/adding.md");
   REQUIRE(page);
-  const std::map<std::string, int> most{{"An op", 4},       {"A loss term", 3},    {"A net", 3},
-                                        {"A metric", 2},    {"A stage option", 3}, {"A form of a net", 3},
-                                        {"A kernel set", 4},      {"A layer of the fast nets", 4}};
+  const std::map<std::string, int> most{
+      {"An op", 4},          {"A loss term", 3},     {"A net", 3},        {"A metric", 2},
+      {"A stage option", 3}, {"A form of a net", 3}, {"A kernel set", 4}, {"A layer of the fast nets", 4}};
   const std::regex row(R"(\| `([^`]+)` \|.*)");
   std::map<std::string, int> files;
   std::string section;

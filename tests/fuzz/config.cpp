@@ -3,8 +3,8 @@
 #include "core/config/config.h"
 
 #include "tests/fuzz/fuzz.h"
-#include "train/trainer/config.h"
 #include "train/sweep/sweep.h"
+#include "train/trainer/config.h"
 
 using namespace kind;
 using namespace kind::testing;

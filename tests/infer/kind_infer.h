@@ -119,9 +119,8 @@ inline std::string success(const TempDir& dir, const std::string& arguments) {
   INFO(result.err);
   CHECK(result.code == 0);
   const std::vector<std::string> lines = result.lines();
-  const auto others = std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
-    return line.find("kind-infer: passed over: ") == 0;
-  });
+  const auto others = std::count_if(
+      lines.begin(), lines.end(), [](const std::string& line) { return line.find("kind-infer: passed over: ") == 0; });
   CHECK(static_cast<std::ptrdiff_t>(lines.size()) - others == std::count(result.out.begin(), result.out.end(), '\n'));
   return result.out;
 }

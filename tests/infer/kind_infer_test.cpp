@@ -697,7 +697,8 @@ TEST_CASE("kind-infer: other encodings than sRGB", "[slow]") {
   CHECK(read_image(dir / "old.png").data == read_image(dir / "same.png").data);
   // 16 bits become 8 where the type has no more, as in sRGB.
   write_image(dir / "deep.png", test_picture(8, 8, 3, 16), ImageFormat::kPng, {.metadata = &linear});
-  CHECK_THAT(enhance_to("deep.png -o deep.bmp"), Contains("from gamma 1 to sRGB") && Contains("left out: 8 of 16 bits"));
+  CHECK_THAT(enhance_to("deep.png -o deep.bmp"),
+             Contains("from gamma 1 to sRGB") && Contains("left out: 8 of 16 bits"));
   CHECK(read_image(dir / "deep.bmp").bits == 8);
   // HDR: refused, unless it is asked for.
   Metadata hdr;

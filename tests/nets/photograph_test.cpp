@@ -73,7 +73,8 @@ TEST_CASE("photograph: a gray picture stored as RGB has the values of the gray o
     for (const int channels : {1, 2}) {
       const Image gray = test_picture(5, 40, channels, bits), rgb = stored_as_rgb(gray);
       REQUIRE((is_gray(gray) && is_gray(rgb)));
-      for (const auto& [light, fusion] : {std::pair{LightLevel{}, Fusion::kNone}, {LightLevel{}, Fusion::kAuto},
+      for (const auto& [light, fusion] : {std::pair{LightLevel{}, Fusion::kNone},
+                                          {LightLevel{}, Fusion::kAuto},
                                           {LightLevel{Mode::kRatio, 3}, Fusion::kOfficial},
                                           {LightLevel{Mode::kTargetMean, 0.4}, Fusion::kNone}}) {
         PhotoOptions options{.light = light, .fusion = fusion, .denoise = 0.8, .strength = 0.7};
@@ -155,6 +156,7 @@ TEST_CASE("photograph: in bands of rows or with all maps, the bits are those of 
     }
     for (const auto& [width, height] : sizes) {
       for (const LightLevel light : {LightLevel{}, LightLevel{Mode::kRatio, 3}, LightLevel{Mode::kTargetMean, 0.4}}) {
+        if (form == 2 && light.mode != Mode::kAuto) continue;  // restoration does not see the light
         const Image photo = test_picture(width, height, 3, width % 2 == 0 ? 16 : 8);
         PhotoOptions options{.light = light};
         const Image expected = whole_picture(model, photo, options);
@@ -171,8 +173,7 @@ TEST_CASE("photograph: in bands of rows or with all maps, the bits are those of 
 TEST_CASE("photograph: so in pictures that do not go through the nets at once", "[slow]") {
   Model<float> model = whole_model();
   model.config.input.mirror = 3;
-  for (const auto& [width, height] :
-       {std::pair{700, 601}, {300, 1500}, {1500, 300}, {97, 4200}, {4200, 97}, {1023, 511}}) {
+  for (const auto& [width, height] : {std::pair{700, 601}, {300, 1500}, {97, 4200}, {4200, 97}}) {
     const Image photo = test_picture(width, height, 3);
     PhotoOptions options;
     const Image expected = whole_picture(model, photo, options);
@@ -228,7 +229,8 @@ TEST_CASE("photograph: strength and denoise", "[unit]") {
     PhotoOptions same = options;
     same.alpha = false;
     CHECK(enhance_photo(model, photo, same).image.data == to_image(whole.output).data);
-    if (denoise == 0) CHECK(enhance_photo(plain, photo, {.light = options.light, .fusion = Fusion::kNone}).image.data == held.data);
+    if (denoise == 0)
+      CHECK(enhance_photo(plain, photo, {.light = options.light, .fusion = Fusion::kNone}).image.data == held.data);
   }
   CHECK_THROWS_WITH(enhance_photo(model, photo, {.denoise = 1.5}),
                     Catch::Contains("denoise: expected a number from 0"));

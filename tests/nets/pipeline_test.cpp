@@ -284,7 +284,8 @@ TEST_CASE("enhance: each net gets the mirror image around its inputs that the mo
 }
 
 TEST_CASE("enhance: neither leaving out the maps nor giving the picture away changes a bit", "[isa]") {
-  const std::pair<LightLevel, Fusion> ways[] = {{{LightLevel::Mode::kAuto, 0}, Fusion::kNone}, {{LightLevel::Mode::kAuto, 0}, Fusion::kAuto},
+  const std::pair<LightLevel, Fusion> ways[] = {{{LightLevel::Mode::kAuto, 0}, Fusion::kNone},
+                                                {{LightLevel::Mode::kAuto, 0}, Fusion::kAuto},
                                                 {{LightLevel::Mode::kRatio, 3}, Fusion::kOfficial},
                                                 {{LightLevel::Mode::kTargetMean, 0.4}, Fusion::kNone}};
   for (const int form : {0, 1, 2, 3}) {

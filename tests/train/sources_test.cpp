@@ -10,10 +10,10 @@
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
-#include "train/trainer/export_pairs.h"
 #include "train/report/report.h"
 #include "train/report/run_record.h"
 #include "train/stages/batch.h"
+#include "train/trainer/export_pairs.h"
 #include "train/trainer/trainer.h"
 
 namespace kind::testing {

@@ -152,20 +152,25 @@ struct DataConfig {
   template <class V>
   void fields(V& v) {
     v.field("root", root, "Folder with low/ and high/ (or Low/ and Normal/); --data overrides it.");
-    v.field("low", low,
-            "Pattern of the dark pictures' paths in root, for other names than those above: \"short/{scene}_*.png\". {WORD} "
-            "stands for one or more characters, * for any number; pictures with the same words as in \"high\" are pairs.");
-    v.field("high", high,
-            "Pattern of the bright pictures' paths, with words that are in \"low\", too: \"long/{scene}.*\". Several dark "
-            "pictures may have the same bright one.");
-    v.field("validation", validation,
-            "Number of held-out pairs, as whole runs of the sorted names, if the folder has no split.json; pairs of one "
-            "bright picture are held out together.",
-            at_least(0));
+    v.field(
+        "low", low,
+        "Pattern of the dark pictures' paths in root, for other names than those above: \"short/{scene}_*.png\". "
+        "{WORD} "
+        "stands for one or more characters, * for any number; pictures with the same words as in \"high\" are pairs.");
+    v.field(
+        "high", high,
+        "Pattern of the bright pictures' paths, with words that are in \"low\", too: \"long/{scene}.*\". Several dark "
+        "pictures may have the same bright one.");
+    v.field(
+        "validation", validation,
+        "Number of held-out pairs, as whole runs of the sorted names, if the folder has no split.json; pairs of one "
+        "bright picture are held out together.",
+        at_least(0));
     v.field("synthesize", synthesize,
             "Make the dark pictures from the bright ones: the folder then contains pictures, or only high/.");
     v.field("sources", sources,
-            "Folders to draw from by weight, instead of root, low, high, validation and synthesize, which must then be absent.");
+            "Folders to draw from by weight, instead of root, low, high, validation and synthesize, which must then be "
+            "absent.");
     v.field("skip_unusable", skip_unusable,
             "Train without the pairs that fail the check, and list them in unusable.txt; otherwise they are an error. "
             "--skip-unusable sets it.");

@@ -182,20 +182,41 @@ HalvingRecord read_halving(const json& sweep, const std::string& folder) {
   return record;
 }
 
+/// A sweep's axes, with the values that those of other sweeps do not have yet.
+void add_axes(const json& sweep, std::vector<AxisRecord>& axes) {
+  for (const json& axis : sweep.at("axes")) {
+    const std::string name = axis.at("name").get<std::string>();
+    const auto known =
+        std::find_if(axes.begin(), axes.end(), [&](const AxisRecord& other) { return other.name == name; });
+    AxisRecord& to = known != axes.end() ? *known : axes.emplace_back(AxisRecord{name, {}});
+    for (const json& value : axis.at("values")) {
+      if (std::find(to.values.begin(), to.values.end(), value) == to.values.end()) to.values.push_back(value);
+    }
+  }
+}
+
+/// The runs of several parts of a sweep, each name once, in the order of their seeds.
+std::vector<json> runs_of(const std::vector<json>& sweeps) {
+  std::vector<json> entries;
+  std::set<std::string> names;
+  for (const json& one : sweeps) {
+    for (const json& entry : one.at("runs")) {
+      if (names.insert(entry.at("name").get<std::string>()).second) entries.push_back(entry);
+    }
+  }
+  if (sweeps.size() > 1) {
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const json& a, const json& b) { return a.at("seed") < b.at("seed"); });
+  }
+  return entries;
+}
+
 /// The folders of one sweep. `sweeps` has the sweep.json of each, which differ in their seeds at most.
 void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>& folders, bool prefix,
                 Records& records) {
   const json& sweep = sweeps[0];
   const std::string name = sweep.at("name").get<std::string>();
-  for (const json& axis : sweep.at("axes")) {
-    const std::string axis_name = axis.at("name").get<std::string>();
-    const auto known = std::find_if(records.axes.begin(), records.axes.end(),
-                                    [&](const AxisRecord& other) { return other.name == axis_name; });
-    AxisRecord& to = known != records.axes.end() ? *known : records.axes.emplace_back(AxisRecord{axis_name, {}});
-    for (const json& value : axis.at("values")) {
-      if (std::find(to.values.begin(), to.values.end(), value) == to.values.end()) to.values.push_back(value);
-    }
-  }
+  add_axes(sweep, records.axes);
   std::vector<std::set<std::string>> stopped(folders.size());  // points, by each folder's own rungs
   for (std::size_t i = 0; i < folders.size(); ++i) {
     HalvingRecord halving = read_halving(sweeps[i], folders[i]);
@@ -215,18 +236,7 @@ void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>&
     record.values = point.at("values").get<std::map<std::string, json>>();
     records.points.push_back(std::move(record));
   }
-  std::vector<json> entries;  // of all folders, each name once
-  std::set<std::string> names;
-  for (const json& one : sweeps) {
-    for (const json& entry : one.at("runs")) {
-      if (names.insert(entry.at("name").get<std::string>()).second) entries.push_back(entry);
-    }
-  }
-  if (sweeps.size() > 1) {
-    std::stable_sort(entries.begin(), entries.end(),
-                     [](const json& a, const json& b) { return a.at("seed") < b.at("seed"); });
-  }
-  for (const json& entry : entries) {
+  for (const json& entry : runs_of(sweeps)) {
     const std::string run_name = entry.at("name").get<std::string>();
     const std::string point_name = entry.at("point").get<std::string>();
     RunRecord best;
@@ -290,8 +300,7 @@ Records read_records(const std::vector<std::string>& folders) {
             "/config.json: it is not what kind-train writes");
       run.seed = config.value("seed", std::int64_t{0});
       config.erase("seed");
-      config.erase("keep");
-      if (config.contains("data")) erase_places(config["data"]);
+      erase_incidental(config);
       key = config.dump();
     }
     const auto [at, is_new] = configs.try_emplace(key, records.points.size());

@@ -17,10 +17,8 @@ using nlohmann::ordered_json;
 /// What two runs must have in common to share their first `stages` stages.
 std::string first_stages(const TrainConfig& config, std::size_t stages) {
   ordered_json json = to_json(config);
-  erase_places(json["data"]);
+  erase_incidental(json);
   json.erase("fit_light");
-  json.erase("tensorboard");
-  json.erase("keep");
   while (json["stages"].size() > stages) json["stages"].erase(json["stages"].size() - 1);
   return json.dump();
 }

@@ -14,9 +14,7 @@ using nlohmann::ordered_json;
 std::string prefix_text(const ordered_json& config, std::size_t count) {
   ordered_json prefix = config;
   prefix["fit_light"] = false;
-  prefix.erase("tensorboard");
-  prefix.erase("keep");
-  erase_places(prefix["data"]);
+  erase_incidental(prefix);
   ordered_json& stages = prefix["stages"];
   while (stages.size() > count) stages.erase(stages.size() - 1);
   return prefix.dump();

@@ -142,9 +142,7 @@ bool can_be_read(const std::string& path) {
 /// What two configs of the same run may differ in: where the data lies and how much memory is used.
 ordered_json comparable(const TrainConfig& config) {
   ordered_json json = to_json(config);
-  erase_places(json["data"]);
-  json.erase("tensorboard");
-  json.erase("keep");
+  erase_incidental(json);
   // The same file may be spelled in many ways.
   for (ordered_json& stage : json["stages"]) {
     const auto init = stage.find("init");

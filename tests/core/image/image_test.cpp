@@ -217,18 +217,17 @@ TEST_CASE("image: types that are not read are named, with what to do", "[unit]")
   CHECK_THAT(message("x.pgm", "P2 1 1 255 7"), Contains("a plain-text PNM file"));
   CHECK_THAT(message("x.pbm", "P4 1 1 "), Contains("a bitmap (PBM) file"));
   // What a build without the libraries does not read.
-  const std::pair<ImageFormat, std::string> optional[] = {{ImageFormat::kTiff, intel},
-                                                          {ImageFormat::kWebp, "RIFF\x10\0\0\0WEBPVP8 "s},
-                                                          {ImageFormat::kHeif, box + "heic"},
-                                                          {ImageFormat::kHeif, box + "mif1"},
-                                                          {ImageFormat::kAvif, box + "avif"},
-                                                          {ImageFormat::kJxl, "\xff\x0a"}};
+  const std::pair<ImageFormat, std::string> optional[] = {
+      {ImageFormat::kTiff, intel},        {ImageFormat::kWebp, "RIFF\x10\0\0\0WEBPVP8 "s},
+      {ImageFormat::kHeif, box + "heic"}, {ImageFormat::kHeif, box + "mif1"},
+      {ImageFormat::kAvif, box + "avif"}, {ImageFormat::kJxl, "\xff\x0a"}};
   for (const auto& [format, start] : optional) {
     if (can_read_image(format)) continue;
     const std::string name = image_format(format).name;
     CHECK_THAT(message("x", start), Contains(name + " file, which is not read by this build: convert it to PNG first"));
-    CHECK_THAT(error_of([&, type = format] { write_image(dir / "x", Image(1, 1, 3), type); }),
-               Contains(name + " files are neither read nor written by this build, expected one of png, jpg, bmp, ppm"));
+    CHECK_THAT(
+        error_of([&, type = format] { write_image(dir / "x", Image(1, 1, 3), type); }),
+        Contains(name + " files are neither read nor written by this build, expected one of png, jpg, bmp, ppm"));
   }
   const std::string other = "it is not a picture of a type that is read (PNG, JPEG, BMP, PPM, PGM";
   CHECK_THAT(message("x.png", "RIFF\x10\0\0\0WAVEfmt "s), Contains(other));

@@ -438,7 +438,8 @@ TEST_CASE("tiff: kinds of pixels that are not read are refused with what to do")
   CHECK_THAT(message(four, {.photometric = PHOTOMETRIC_SEPARATED, .more = set(TIFFTAG_INKSET, INKSET_MULTIINK)}),
              Contains("inks other than CMYK: convert it to RGB"));
   CHECK_THAT(message(image, {.photometric = PHOTOMETRIC_SEPARATED}), Contains("its pixels have 3 samples, expected 4"));
-  CHECK_THAT(message(image, {.photometric = PHOTOMETRIC_CIELAB}), Contains("neither gray, RGB, YCbCr, CMYK nor a palette"));
+  CHECK_THAT(message(image, {.photometric = PHOTOMETRIC_CIELAB}),
+             Contains("neither gray, RGB, YCbCr, CMYK nor a palette"));
   CHECK_THAT(message(gray, {.photometric = PHOTOMETRIC_CFA}), Contains("RAW"));
   CHECK_THAT(message(gray, {.more = set(TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_INT)}), Contains("signed"));
   const auto dng = [](TIFF* tiff) {

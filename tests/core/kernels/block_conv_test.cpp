@@ -582,10 +582,10 @@ void check_project(const ConvCase& c, std::int64_t oc, bool with_sigmoid, std::u
         std::vector<float*> to;
         for (std::int64_t o = 0; o < oc; ++o) to.push_back(memory.data() + guard + (oc - 1 - o) * plane);
         for (std::int64_t y0 = 0; y0 < out[2]; y0 += piece) {
-          block_project(kernels, {c.kernel, problem.weight.data(), c.bias ? problem.bias.data() : nullptr, c.use},
-                        from.parts(),
-                        {.planes = to.data(), .channels = oc, .image = image, .sigmoid = with_sigmoid, .slope = c.slope},
-                        y0, std::min(out[2], y0 + piece));
+          block_project(
+              kernels, {c.kernel, problem.weight.data(), c.bias ? problem.bias.data() : nullptr, c.use}, from.parts(),
+              {.planes = to.data(), .channels = oc, .image = image, .sigmoid = with_sigmoid, .slope = c.slope}, y0,
+              std::min(out[2], y0 + piece));
         }
         Tensor<float> y(out);
         for (std::int64_t in = 0; in < out[0]; ++in) {

@@ -39,11 +39,13 @@ TEST_CASE("matmul: large ones are the sums of their definition, and empty ones e
   for (const std::int64_t i : {0, 64, 129}) {
     for (const std::int64_t j : {0, 45, 89}) {
       double sum = 0;
-      for (std::int64_t l = 0; l < 70; ++l) sum += static_cast<double>(a[i * 70 + l]) * static_cast<double>(b[l * 90 + j]);
+      for (std::int64_t l = 0; l < 70; ++l)
+        sum += static_cast<double>(a[i * 70 + l]) * static_cast<double>(b[l * 90 + j]);
       CHECK(y[i * 90 + j] == static_cast<float>(sum));
     }
   }
-  CHECK(matmul(Var(Tensor<double>(Shape{2, 0})), Var(Tensor<double>(Shape{0, 2}))).value().to_vector() == Values(4, 0.0));
+  CHECK(matmul(Var(Tensor<double>(Shape{2, 0})), Var(Tensor<double>(Shape{0, 2}))).value().to_vector() ==
+        Values(4, 0.0));
   CHECK(matmul(Var(Tensor<double>(Shape{0, 3})), Var(random_tensor({3, 2}, 1))).shape() == Shape{0, 2});
 }
 

@@ -92,6 +92,15 @@ TEST_CASE("runs that differ in where pictures lie are the same") {
                               [{"name": "n", "root": "b", "split_file": "c", "weight": 2}, 8]})");
   erase_places(data);
   CHECK(data == json::parse(R"({"validation": 3, "sources": [{"name": "n", "weight": 2}, 8]})"));
+  json config =
+      json::parse(R"({"seed": 3, "keep": "all", "tensorboard": true, "data": {"root": "a", "validation": 3}})");
+  erase_incidental(config);
+  CHECK(config == json::parse(R"({"seed": 3, "data": {"validation": 3}})"));
+  for (const char* const odd : {"{}", R"({"data": 8})", R"({"data": {"sources": 8}})"}) {
+    config = json::parse(odd);
+    erase_incidental(config);
+    CHECK(config == json::parse(odd));
+  }
 }
 
 }  // namespace
