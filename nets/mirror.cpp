@@ -166,11 +166,16 @@ RowSpan MirroredRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, 
   return margin > 0 ? mirrored_from(padded, h, margin) : padded;
 }
 
-std::uint64_t MirroredRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin) {
+std::uint64_t MirroredRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
+                                 FusedRun::Sharing sharing) {
   check_margin(margin);
+  check_part(h, part);
   constexpr std::int64_t kRows = 64;  // that a step may ask for
   const std::int64_t held = margin > 0 ? (2 * kRows + margin) * net.input_channels() * w : 0;
-  return FusedRun::bytes(net, h + 2 * margin, w + 2 * margin) + static_cast<std::uint64_t>(held) * sizeof(float);
+  const bool whole = part.first == 0 && part.end == h;
+  const RowSpan padded = whole ? RowSpan{0, h + 2 * margin} : padded_part(part, h, margin, sharing);
+  return FusedRun::bytes(net, h + 2 * margin, w + 2 * margin, padded, sharing) +
+         static_cast<std::uint64_t>(held) * sizeof(float);
 }
 
 }  // namespace kind

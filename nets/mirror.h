@@ -32,7 +32,8 @@ class MirroredRun {
   MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
               FusedRun::Source source, FusedRun::Sink sink, Arena& arena)
       : MirroredRun(net, h, w, margin, part, FusedRun::Sharing::kNone, std::move(source), std::move(sink), arena) {}
-  /// In a run that shares work, inner() has the exchanges; all of them come before advance().
+  /// In a run that exchanges rows, inner() has the exchanges; all of them come before advance(), which otherwise throws
+  /// Error.
   MirroredRun(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
               FusedRun::Sharing sharing, FusedRun::Source source, FusedRun::Sink sink, Arena& arena);
   ~MirroredRun();
@@ -50,7 +51,11 @@ class MirroredRun {
                        FusedRun::Sharing sharing = FusedRun::Sharing::kNone);
 
   /// Memory of such a run in bytes, see FusedRun::bytes.
-  static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin);
+  static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin) {
+    return bytes(net, h, w, margin, {0, h});
+  }
+  static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w, std::int64_t margin, RowSpan part,
+                             FusedRun::Sharing sharing = FusedRun::Sharing::kNone);
 
  private:
   struct Margin;

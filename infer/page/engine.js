@@ -44,14 +44,15 @@ export class Engine {
     return engine;
   }
 
-  /** Views of the module's memory. They end when it grows: that is, with the next call. */
-  bytes(place, count) { return new Uint8Array(this.calls.memory.buffer, place, count); }
-  numbers(place, count) { return new Float64Array(this.calls.memory.buffer, place, count); }
+  /** Views of the module's memory, in which places from 2 GiB on are below 0. They end when it grows, with the next call. */
+  bytes(place, count) { return new Uint8Array(this.calls.memory.buffer, place >>> 0, count); }
+  numbers(place, count) { return new Float64Array(this.calls.memory.buffer, place >>> 0, count); }
+  floats(place, count) { return new Float32Array(this.calls.memory.buffer, place >>> 0, count); }
 
   /** Throws the module's message where a call has failed. */
   check(result) {
     if (result) return result;
-    const place = this.calls.kind_error(), rest = this.calls.memory.buffer.byteLength - place;
+    const place = this.calls.kind_error() >>> 0, rest = this.calls.memory.buffer.byteLength - place;
     const text = this.bytes(place, Math.min(4096, rest)), end = text.indexOf(0);
     throw new Error(new TextDecoder().decode(text.slice(0, end < 0 ? text.length : end)));
   }
@@ -79,7 +80,7 @@ export class Engine {
    * Divides the area of a light among `count` parts. Rows are the whole picture's: a part makes those from `first` to
    * `end` (not included) and needs those from `from` to `to`, and the maps' from `maps_first` to `maps_end`. Parts that
    * share work (kMaps) decompose their own rows only, and have to be given the rest of the maps; those that make
-   * exchanges (kExchanges) do the like in restoration.
+   * exchanges (kExchanges) also exchange rows inside restoration.
    */
   plan(light, count, sharing) {
     const [, , top, bottom, left, right] = light, height = bottom - top;
@@ -94,9 +95,9 @@ export class Engine {
   }
 
   /** The bytes that one of so many parts of the area of a light takes, about. */
-  part_memory(light, count) {
+  part_memory(light, count, sharing) {
     const [, , top, bottom, left, right] = light, height = bottom - top;
-    return this.check(this.calls.kind_part_memory(height, right - left, Math.ceil(height / count)));
+    return this.check(this.calls.kind_part_memory(height, right - left, Math.ceil(height / count), sharing));
   }
 
   /** Opens a part of plan(), with the picture's rows from `from` to `to`. Returns its number. */
@@ -115,7 +116,7 @@ export class Engine {
     for (let i = 0; i < 4; ++i) maps.set(this.map_rows(id, light, i, first, end), i * count);
     return maps;
   }
-  /** Gives such a part other rows of the maps, which another one has made. */
+  /** Gives a part that shares work rows of the maps that another part has made. */
   put_maps(id, light, {first, end}, maps) {
     const count = maps.length / 4;
     for (let i = 0; i < 4; ++i) {
@@ -125,12 +126,16 @@ export class Engine {
   map_rows(id, light, map, first, end) {
     const [, , top, , left, right] = light;
     const place = this.check(this.calls.kind_part_map_rows(id, map, first - top, end - top));
-    return new Float32Array(this.calls.memory.buffer, place, (end - first) * (right - left));
+    return this.floats(place, (end - first) * (right - left));
   }
 
-  /** Begins a part's restoration. Returns its exchanges, for each the rows that the part makes and needs. */
+  /**
+   * Begins restoration in a part that exchanges rows. Returns its exchanges: the rows that the part makes, those that it
+   * needs, the numbers of a row. null without a restoration net.
+   */
   restore_part(id) {
-    const place = this.check(this.calls.kind_part_restore(id)), [count] = this.numbers(place, 1), exchanges = [];
+    const place = this.check(this.calls.kind_part_restore(id)) >>> 0, [count] = this.numbers(place, 1), exchanges = [];
+    if (count < 0) return null;
     const numbers = this.numbers(place + 8, 5 * count);
     for (let i = 0; i < 5 * count; i += 5) {
       const [made_first, made_end, needed_first, needed_end, floats] = numbers.subarray(i, i + 5);
@@ -138,18 +143,21 @@ export class Engine {
     }
     return exchanges;
   }
-  /** Restores up to the next exchange. Returns the rows of each of `spans`, {first, end}, with `floats` numbers each. */
+  /**
+   * Restores up to the next exchange, or after the last one to the end. Returns a copy of the rows of each of `spans`,
+   * {first, end}, with `floats` numbers each.
+   */
   exchange_part(id, spans, floats) {
     this.check(this.calls.kind_part_exchange(id));
     return spans.map(({first, end}) => this.with_memory(4 * floats * (end - first), (place) => {
       this.check(this.calls.kind_part_get_rows(id, first, end, place));
-      return new Float32Array(this.calls.memory.buffer, place, floats * (end - first)).slice();
+      return this.floats(place, floats * (end - first)).slice();
     }));
   }
   /** Gives a part rows of the exchange at hand. */
   put_rows(id, {first, end}, rows) {
     this.with_memory(rows.byteLength, (place) => {
-      new Float32Array(this.calls.memory.buffer, place, rows.length).set(rows);
+      this.floats(place, rows.length).set(rows);
       this.check(this.calls.kind_part_put_rows(id, first, end, place));
     });
   }

@@ -6,13 +6,11 @@ import {kAlone, kExchanges, kMaps} from "./engine.js";
 
 /** Pixels of a picture up to which its parts stay with the workers, so that a change of a slider needs little. */
 const kMostHeld = 4e6;
-/** And up to which they exchange rows in restoration, for which the maps that wait take 250 bytes a pixel. */
-const kMostExchanged = 2.1e6;
 /** Share of the time that decomposition and restoration take, about. */
-const kDecomposition = 0.2, kRestoration = 0.65;
+const kDecomposition = 0.2, kRestoration = 0.75;
 /** Pixels of a part of a larger picture: enough that the rows that neighbours share cost little, few enough for memory. */
 const kPartPixels = 6e6;
-/** Bytes that parts of a larger picture may take together: half of what the device has, as far as the browser says. */
+/** Bytes that the workers may take together: half of what the device has, as far as the browser says. */
 const kMostBytes = (navigator.deviceMemory ?? 4) / 2 * 2 ** 30;
 /** Rows that are measured at a time, in pixels. */
 const kPiecePixels = 1e6;
@@ -122,8 +120,9 @@ export class Picture {
         await this.#exchange_maps(light);
       }
       if ((options.denoise ?? 1) > 0 && parts.some((part) => part.sharing === kExchanges && !part.restored)) {
+        signal?.throwIfAborted();
         const first = before;
-        await this.#exchange_in_restoration(signal, (share) => {
+        await this.#restore((share) => {
           before = first + kRestoration * share;
           for (const part of parts) progress(part, before);
         });
@@ -193,14 +192,19 @@ export class Picture {
     let count = Math.min(most, workers.length);
     if (!this.#held) {
       count = Math.min(most, Math.ceil((bottom - top) * (right - left) / this.#part_pixels));
-      const bytes = await workers[0].call("part_memory", {light, count});
+      const bytes = await workers[0].call("part_memory", {light, count, sharing: kAlone});
       this.#workers = workers.slice(0, Math.max(1, Math.floor(kMostBytes / bytes)));
       // As many for each.
       count = Math.min(most, Math.ceil(count / this.#workers.length) * this.#workers.length);
     }
-    const sharing = !this.#held || count === 1 ? kAlone
-                    : (bottom - top) * (right - left) > kMostExchanged ? kMaps : kExchanges;
-    this.#parts = await workers[0].call("plan", {light, count, sharing});
+    this.#parts = await workers[0].call("plan", {light, count, sharing: await this.#sharing(light, count)});
+  }
+
+  /** What `count` parts do for one another: exchanges take less time, and more memory. */
+  async #sharing(light, count) {
+    if (!this.#held || count === 1) return kAlone;
+    const bytes = await this.#workers[0].call("part_memory", {light, count, sharing: kExchanges});
+    return count * bytes <= kMostBytes ? kExchanges : kMaps;
   }
 
   async #open(part, light) {
@@ -239,17 +243,18 @@ export class Picture {
     }
   }
 
-  /** Restores all parts as far as they need each other. */
-  async #exchange_in_restoration(signal, on_progress) {
+  /** Restores all parts, to the end: what a slider changes needs none of it again. */
+  async #restore(on_progress) {
     const parts = this.#parts, call = (part, name, args, options) =>
       part.worker.call(name, {part: part.id, ...args}, options);
+    for (const part of parts) part.restored = false;
     const exchanges = await Promise.all(parts.map((part) => call(part, "restore_part")));
-    for (let i = 0; i < exchanges[0].length; ++i) {
-      signal?.throwIfAborted();
-      const {floats} = exchanges[0][i], given = [];
+    const count = exchanges[0]?.length ?? -1;
+    for (let i = 0; i <= count; ++i) {
+      const given = [];
       await Promise.all(parts.map(async (from, at) => {
-        const {made_first, made_end} = exchanges[at][i], to = [], spans = [];
-        for (let other = 0; other < parts.length; ++other) {
+        const to = [], spans = [], {made_first, made_end, floats} = exchanges[at][i] ?? {};
+        for (let other = 0; i < count && other < parts.length; ++other) {
           const {needed_first, needed_end} = exchanges[other][i];
           const first = Math.max(made_first, needed_first), end = Math.min(made_end, needed_end);
           if (other === at || first >= end) continue;
@@ -259,10 +264,11 @@ export class Picture {
         const rows = await call(from, "exchange_part", {spans, floats});
         rows.forEach((rows, k) => given.push({to: to[k], span: spans[k], rows}));
       }));
-      // No part puts rows before it has made its own.
+      // Only when all parts have made their own rows: put_rows is valid only at an exchange.
       await Promise.all(given.map(({to, span, rows}) => call(to, "put_rows", {span, rows}, {transfer: [rows.buffer]})));
-      on_progress((i + 1) / exchanges[0].length);
+      on_progress((i + 1) / (count + 1));
     }
+    for (const part of parts) part.restored = true;
   }
 
   async #run(part, light, options, {on_rows, on_progress}) {
@@ -271,7 +277,6 @@ export class Picture {
     const size = 4 * width * (part.end - part.first);
     const pixels = await part.worker.call("run_part", {part: part.id, light, options: {denoise, strength}, size},
                                           {on_progress});
-    if (part.sharing === kExchanges && denoise > 0) part.restored = true;
     if (!this.#held) await this.#close(part);
     on_rows?.(part.first, part.end, pixels);
   }

@@ -190,6 +190,7 @@ enum Sharing {
 };
 
 FusedRun::Sharing restoring(int sharing) {
+  check(kAlone <= sharing && sharing <= kExchanges, "part: expected a sharing of 0 to 2, got ", sharing);
   return sharing == kExchanges ? FusedRun::Sharing::kExchanges : FusedRun::Sharing::kNone;
 }
 
@@ -208,7 +209,7 @@ PartSpans spans_of(const Model<float>& model, std::int64_t h, std::int64_t w, Ro
 /// light, the denoising or the strength concerns.
 class Part {
  public:
-  /// One that shares decomposes its own rows only, and gets what else it needs of the maps in map_rows().
+  /// A part that shares work decomposes its own rows only, and gets what else it needs of the maps in map_rows().
   Part(const Model<float>& model, int width, std::int64_t h, std::int64_t w, RowSpan result, int sharing)
       : model_(model),
         h_(h),
@@ -239,19 +240,32 @@ class Part {
     make_maps(light, arena);
   }
 
-  /// Begins restoration, for parts that exchange rows of its values; null where the model has none. Until run(), nothing
-  /// else may use the arena.
-  FusedRun* begin_restoration(Arena& arena) {
-    check(sharing_ == kExchanges && !maps_.empty(), "part: it has to be one that exchanges rows, and decomposed");
-    if (!model_.restoration) return nullptr;
+  /// Begins restoration in a part that exchanges rows; false where the model has none. Its memory is the arena's: if
+  /// another net runs before it is finished, it has to begin again.
+  bool begin_restoration(Arena& arena) {
+    check(sharing_ == kExchanges, "part: only one that exchanges rows restores in steps");
+    check(!maps_.empty(), "part: it has to be decomposed first");
+    if (!model_.restoration) return false;
     restored_.clear();  // parts restore together or not at all
+    restoring_ = nullptr;
     restoring_ = std::make_unique<Pass>(*this, *model_.restoration, spans_.result, 3, FusedRun::Sharing::kExchanges,
                                         reflectance_and_illumination(), arena);
-    return &restoring_->run.inner();
+    in_arena_ = restoring_.get();
+    return true;
   }
   FusedRun& restoration() {
-    check(restoring_ != nullptr, "part: its restoration has not begun");
+    if (in_arena_ != restoring_.get()) restoring_ = nullptr;
+    check(restoring_ != nullptr, "part: its restoration has not begun, or another net has run since");
     return restoring_->run.inner();
+  }
+  /// Goes on to the next exchange, or to the end.
+  void continue_restoration() {
+    FusedRun& run = restoration();
+    if (run.advance_to_exchange() < run.exchanges().size()) return;
+    done_ = 0;
+    all_ = kRestore * rows(spans_.result);
+    restored_ = finished(*restoring_, kRestore);
+    restoring_ = nullptr;
   }
 
   void run(const Light& light, double denoise, double strength, Arena& arena) {
@@ -306,6 +320,7 @@ class Part {
   }
   template <class Net>
   Planes run(const Net& net, double work, RowSpan rows, int outputs, FusedRun::Source source, Arena& arena) {
+    in_arena_ = nullptr;
     Pass pass(*this, net, rows, outputs, FusedRun::Sharing::kNone, std::move(source), arena);
     return finished(pass, work);
   }
@@ -346,13 +361,8 @@ class Part {
   }
 
   void make_restored(Arena& arena) {
-    if (sharing_ != kExchanges) {
-      restored_ = run(*model_.restoration, kRestore, spans_.result, 3, reflectance_and_illumination(), arena);
-      return;
-    }
-    check(restoring_ != nullptr, "part: its restoration has not begun");
-    restored_ = finished(*restoring_, kRestore);
-    restoring_ = nullptr;
+    check(sharing_ != kExchanges, "part: it has to be restored in steps first");
+    restored_ = run(*model_.restoration, kRestore, spans_.result, 3, reflectance_and_illumination(), arena);
   }
 
   void make_adjusted(double ratio, Arena& arena) {
@@ -401,9 +411,10 @@ class Part {
   const int sharing_;  // Sharing
   Pixels pixels_;
   Image result_;
-  Planes maps_, restored_, adjusted_;  // red, green, blue of R_low and L_low; R_hat; L_hat
-  std::unique_ptr<Pass> restoring_;    // with exchanges, until the last one
-  double ratio_ = 0;                   // of adjusted_
+  Planes maps_, restored_, adjusted_;             // red, green, blue of R_low and L_low; R_hat; L_hat
+  std::unique_ptr<Pass> restoring_;               // in steps, until the last one
+  static inline const Pass* in_arena_ = nullptr;  // the one in steps whose memory the arena holds
+  double ratio_ = 0;                              // of adjusted_
   double done_ = 0, all_ = 0;
 };
 
@@ -515,18 +526,18 @@ KIND_EXPORT(kind_plan) const double* kind_plan(int h, int w, int count, int shar
 }
 
 /// Bytes that a part of so many rows takes of an area of h rows of w pixels, about: for the page to decide how many workers
-/// may have one. 0 after an error.
-KIND_EXPORT(kind_part_memory) double kind_part_memory(int h, int w, int rows) {
+/// may have one, and what they share. 0 after an error.
+KIND_EXPORT(kind_part_memory) double kind_part_memory(int h, int w, int rows, int sharing) {
   double bytes = 0;
   guarded([&] {
     check(model.has_value() && rows >= 1 && rows <= h, "part: there is no model or no picture");
     const std::int64_t margin = model->config.input.margin(), first = (h - rows) / 2;
-    const PartSpans spans = spans_of(*model, h, w, {first, first + rows}, kAlone);
-    const auto run = [&](const auto& net) {
-      return static_cast<double>(MirroredRun::bytes(net.fused(), h, w, margin));
+    const PartSpans spans = spans_of(*model, h, w, {first, first + rows}, sharing);
+    const auto run = [&](const auto& net, int how) {
+      return static_cast<double>(MirroredRun::bytes(net.fused(), h, w, margin, spans.result, restoring(how)));
     };
-    const double nets = std::max(
-        {run(*model->decomposition), run(*model->adjustment), model->restoration ? run(*model->restoration) : 0.0});
+    const double nets = std::max({run(*model->decomposition, kAlone), run(*model->adjustment, kAlone),
+                                  model->restoration ? run(*model->restoration, sharing) : 0.0});
     // Four maps of floats, and pixels; R_hat, L_hat and the result.
     const double read = 16.0 * static_cast<double>(spans.maps.end - spans.maps.first) +
                         4.0 * static_cast<double>(spans.picture.end - spans.picture.first);
@@ -562,15 +573,17 @@ KIND_EXPORT(kind_part_map_rows) float* kind_part_map_rows(int id, int plane, int
   guarded([&] { place = part_of(id).map_rows(plane, first, end); });
   return place;
 }
-/// Begins restoration in a part that exchanges rows. Returns the number of exchanges (none without a restoration net), and
+/// Begins restoration in a part that exchanges rows. Returns the number of exchanges, or -1 without a restoration net, and
 /// five numbers for each: the rows y0 <= y < y1 that this part makes and those that it needs, and the floats of a row.
-/// Until kind_part_run, the worker can do nothing else.
+/// kind_part_exchange has to be called for each exchange and once more. If the worker runs another net before that, or
+/// after an error, restoration has to begin again.
 KIND_EXPORT(kind_part_restore) const double* kind_part_restore(int id) {
   const bool begun = guarded([&] {
-    const FusedRun* const run = part_of(id).begin_restoration(arena);
-    exchanges = {run ? static_cast<double>(run->exchanges().size()) : 0.0};
-    for (std::size_t i = 0; run && i < run->exchanges().size(); ++i) {
-      const FusedRun::Exchange& exchange = run->exchanges()[i];
+    Part& part = part_of(id);
+    exchanges = {-1.0};
+    if (!part.begin_restoration(arena)) return;
+    exchanges[0] = static_cast<double>(part.restoration().exchanges().size());
+    for (const FusedRun::Exchange& exchange : part.restoration().exchanges()) {
       for (const std::int64_t number :
            {exchange.made.first, exchange.made.end, exchange.needed.first, exchange.needed.end, exchange.floats}) {
         exchanges.push_back(static_cast<double>(number));
@@ -579,14 +592,15 @@ KIND_EXPORT(kind_part_restore) const double* kind_part_restore(int id) {
   });
   return begun ? exchanges.data() : nullptr;
 }
-/// Restores up to the next exchange.
+/// Restores up to the next exchange, or after the last one to the end.
 KIND_EXPORT(kind_part_exchange) bool kind_part_exchange(int id) {
   return guarded([&] {
     const NoGrad no_grad;
-    part_of(id).restoration().advance_to_exchange();
+    part_of(id).continue_restoration();
   });
 }
-/// Copies rows first <= y < end of the exchange at hand to `rows`, or takes them from there.
+/// Copies rows first <= y < end of the exchange that was reached, (end - first) * floats numbers, to `rows`, or takes them
+/// from there.
 KIND_EXPORT(kind_part_get_rows) bool kind_part_get_rows(int id, int first, int end, float* rows) {
   return guarded([&] { part_of(id).restoration().get_rows({first, end}, rows); });
 }

@@ -13,7 +13,7 @@ const calls = {
   measure() { engine.measure(); },
   choose(options) { return engine.choose(options); },
   plan({light, count, sharing}) { return engine.plan(light, count, sharing); },
-  part_memory({light, count}) { return engine.part_memory(light, count); },
+  part_memory({light, count, sharing}) { return engine.part_memory(light, count, sharing); },
   open_part({width, light, part, pixels}) { return engine.open_part(width, light, part, pixels); },
   decompose_part({part, light, rows}) { return engine.decompose_part(part, light, rows); },
   put_maps({part, light, rows, maps}) { engine.put_maps(part, light, rows, maps); },

@@ -48,14 +48,14 @@ class FusedSchedule {
   struct Step {
     std::size_t layer;
     std::int64_t y0, y1;    // rows of its result
-    bool exchange = false;  // of all rows of the result, which are made
+    bool exchange = false;  // nothing is computed: the run stops here to exchange rows of the result
   };
 
   FusedSchedule(const FusedNet& net, const BlockKernels& kernels, std::int64_t h, std::int64_t w, RowSpan part,
                 FusedRun::Sharing sharing)
       : net_(net), h_(h), w_(w), peak_(net.values_.size(), 0) {
     for (const auto& layer : net.layers_) algorithms_.push_back(net.algorithm(*layer, 1, h, w));
-    if (sharing == FusedRun::Sharing::kExchanges) find_exchanges(kernels.lanes);
+    if (sharing == FusedRun::Sharing::kExchanges) find_exchanges(kernels.lanes, part);
     find_spans(part);
     simulate();
     place(kernels);
@@ -98,7 +98,8 @@ class FusedSchedule {
 
   /// Exchanges where neighbours would repeat most: before the poolings that read a level below the first, and behind the
   /// first convolutions that read an up-convolution there.
-  void find_exchanges(std::int64_t lanes) {
+  void find_exchanges(std::int64_t lanes, RowSpan part) {
+    int deepest = 0;
     const auto ups = [&](FusedNet::Value v) {
       return dynamic_cast<const UpLayer*>(net_.layers_[maker(v)].get()) != nullptr;
     };
@@ -113,7 +114,11 @@ class FusedSchedule {
       exchange_layers_.push_back(i);
       const auto& shape = net_.shape_of(layer.y);
       exchanges_.push_back({{}, {}, round_up(shape.channels, lanes) * FusedNet::at_level(w_, shape.level)});
+      deepest = std::max(deepest, shape.level);
     }
+    const bool whole = part.first == 0 && part.end == h_;
+    check(whole || part.first >> deepest < part.end >> deepest, "fused net: rows ", part.first, " to ", part.end,
+          " are too few for a run that exchanges rows: expected at least ", std::int64_t{1} << deepest);
   }
 
   /// From the outputs up, the rows that each layer has to make for a part of the outputs. They begin and end between
@@ -134,10 +139,9 @@ class FusedSchedule {
       if (exchange < exchanges_.size()) {
         const int level = net_.level_of(layer);
         FusedRun::Exchange& rows_of_it = exchanges_[exchange];
-        rows_of_it.needed = {span.first, std::min(span.end, rows)};
         rows_of_it.made = {part.first >> level, part.end == h_ ? rows : part.end >> level};
-        check(rows_of_it.made.first < rows_of_it.made.end, "fused net: rows ", part.first, " to ", part.end,
-              " are too few for a run that shares work: expected at least ", std::int64_t{1} << level);
+        rows_of_it.needed = {span.first, std::min(span.end, rows)};
+        if (span.first >= span.end) rows_of_it.needed = rows_of_it.made;  // nothing reads it
         span = rows_of_it.made;
       }
       if (layer.is_output()) {
@@ -327,7 +331,7 @@ struct FusedRun::State {
   std::map<std::size_t, std::int64_t> outputs_made;  // rows, by the layer
   std::size_t exchange = 0;                          // the next one, or the one at hand
   bool exchanging = false;                           // whether it is at hand
-  std::int64_t lacking = 0;                          // rows of it
+  std::vector<bool> lacking;                         // of the rows needed, those that others make and have not given
 
   State(const FusedNet& of, std::int64_t height, std::int64_t width, RowSpan rows, Sharing sharing = Sharing::kNone)
       : net(of),
@@ -349,19 +353,35 @@ struct FusedRun::State {
     return *block_kernels();
   }
 
-  /// Goes on behind the exchange that is at hand.
+  /// A step that computes rows, and notes which of the outputs are made.
+  void take(const FusedSchedule::Step& step) {
+    stream(step);
+    const auto at = outputs_made.find(step.layer);
+    if (at != outputs_made.end()) at->second = step.y1;
+  }
+
+  /// The step at hand is an exchange.
+  void begin_exchange() {
+    const auto& [made, needed, floats] = schedule.exchanges()[exchange];
+    lacking.clear();
+    for (std::int64_t y = needed.first; y < needed.end; ++y) lacking.push_back(y < made.first || y >= made.end);
+    exchanging = true;
+  }
+  /// Continues behind the exchange that was reached, if the run is at one.
   void end_exchange() {
     if (!exchanging) return;
-    check(lacking == 0, "fused net: rows of exchange ", exchange, " are lacking");
+    const auto first = std::find(lacking.begin(), lacking.end(), true);
+    check(first == lacking.end(), "fused net: exchange ", exchange, " lacks row ",
+          schedule.exchanges()[exchange].needed.first + (first - lacking.begin()), ": put_rows() has to give it");
     exchanging = false;
     ++exchange;
     ++next;
   }
-  void check_rows(RowSpan rows, const std::vector<Exchange>& exchanges, RowSpan Exchange::*all) const {
-    check(exchanging, "fused net: expected a run at an exchange, got one that is not");
-    const RowSpan span = exchanges[exchange].*all;
+  void check_rows(RowSpan rows, const char* verb, RowSpan Exchange::*all) const {
+    check(exchanging, "fused net: the run is at no exchange; call advance_to_exchange() first");
+    const RowSpan span = schedule.exchanges()[exchange].*all;
     check(span.first <= rows.first && rows.first <= rows.end && rows.end <= span.end, "fused net: exchange ", exchange,
-          " has rows ", span.first, " to ", span.end, ", got ", rows.first, " to ", rows.end);
+          ' ', verb, " rows ", span.first, " to ", span.end, ", got ", rows.first, " to ", rows.end);
   }
 
   std::int64_t weight_floats(std::size_t i) const {
@@ -431,12 +451,13 @@ void FusedRun::advance(std::int64_t rows) {
     return least;
   };
   s.end_exchange();
-  for (; s.next < s.schedule.steps().size() && made() < std::min(rows, s.part.end); ++s.next) {
-    const FusedSchedule::Step& step = s.schedule.steps()[s.next];
-    check(!step.exchange, "fused net: rows of exchange ", s.exchange, " are lacking");
-    s.stream(step);
-    const auto at = s.outputs_made.find(step.layer);
-    if (at != s.outputs_made.end()) at->second = step.y1;
+  while (s.next < s.schedule.steps().size() && made() < std::min(rows, s.part.end)) {
+    if (s.schedule.steps()[s.next].exchange) {
+      s.begin_exchange();
+      s.end_exchange();
+    } else {
+      s.take(s.schedule.steps()[s.next++]);
+    }
   }
 }
 
@@ -446,22 +467,13 @@ std::size_t FusedRun::advance_to_exchange() {
   State& s = *state_;
   s.end_exchange();
   if (s.exchange == exchanges().size()) return s.exchange;
-  for (; !s.schedule.steps()[s.next].exchange; ++s.next) {
-    const FusedSchedule::Step& step = s.schedule.steps()[s.next];
-    s.stream(step);
-    const auto at = s.outputs_made.find(step.layer);
-    if (at != s.outputs_made.end()) at->second = step.y1;
-  }
-  const Exchange& exchange = exchanges()[s.exchange];
-  const RowSpan made = exchange.made, needed = exchange.needed;
-  const std::int64_t shared = std::min(made.end, needed.end) - std::max(made.first, needed.first);
-  s.lacking = needed.end - needed.first - std::max<std::int64_t>(0, shared);
-  s.exchanging = true;
+  for (; !s.schedule.steps()[s.next].exchange; ++s.next) s.take(s.schedule.steps()[s.next]);
+  s.begin_exchange();
   return s.exchange;
 }
 
 void FusedRun::get_rows(RowSpan rows, float* to) const {
-  state_->check_rows(rows, exchanges(), &Exchange::made);
+  state_->check_rows(rows, "makes", &Exchange::made);
   const BlockMap& map = state_->schedule.exchanged(state_->exchange);
   const std::int64_t floats = map.w * map.lanes;
   for (std::int64_t y = rows.first; y < rows.end; ++y) {
@@ -472,7 +484,11 @@ void FusedRun::get_rows(RowSpan rows, float* to) const {
 }
 
 void FusedRun::put_rows(RowSpan rows, const float* from) {
-  state_->check_rows(rows, exchanges(), &Exchange::needed);
+  state_->check_rows(rows, "needs", &Exchange::needed);
+  const auto lacking = state_->lacking.begin() + (rows.first - exchanges()[state_->exchange].needed.first);
+  const auto end = lacking + (rows.end - rows.first), other = std::find(lacking, end, false);
+  check(other == end, "fused net: row ", rows.first + (other - lacking), " of exchange ", state_->exchange,
+        " is the run's own, or was given before");
   const BlockMap& map = state_->schedule.exchanged(state_->exchange);
   const std::int64_t floats = map.w * map.lanes;
   for (std::int64_t y = rows.first; y < rows.end; ++y) {
@@ -481,7 +497,7 @@ void FusedRun::put_rows(RowSpan rows, const float* from) {
     }
     map.clear_margins(0, y);
   }
-  state_->lacking -= rows.end - rows.first;
+  std::fill(lacking, end, false);
 }
 
 RowSpan FusedRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Sharing sharing) {
@@ -492,11 +508,13 @@ RowSpan FusedRun::needs(const FusedNet& net, std::int64_t h, std::int64_t w, Row
   fail("fused net: it has no input");
 }
 
-std::uint64_t FusedRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w) {
-  const State state(net, h, w, {0, h});
+std::uint64_t FusedRun::bytes(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Sharing sharing) {
+  const State state(net, h, w, part, sharing);
   std::int64_t floats = state.schedule.floats(), rows = 0;
   for (std::size_t i = 0; i < net.layers_.size(); ++i) floats += state.weight_floats(i);
-  for (const FusedSchedule::Step& step : state.schedule.steps()) rows = std::max(rows, step.y1 - step.y0);
+  for (const FusedSchedule::Step& step : state.schedule.steps()) {
+    if (!step.exchange) rows = std::max(rows, step.y1 - step.y0);
+  }
   return static_cast<std::uint64_t>(floats + 4 * rows * w) * sizeof(float);
 }
 

@@ -157,19 +157,20 @@ class FusedRun {
   /// Error also for a part that is empty or not in the picture.
   FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Source source, Sink sink, Arena& arena)
       : FusedRun(net, h, w, part, Sharing::kNone, std::move(source), std::move(sink), arena) {}
-  /// The same in a run that shares work: at a few of the net's inner values, its exchanges(), each of the parts makes its
-  /// own rows alone and is given the others', and so need not compute what its neighbours compute as well. For a U-Net
-  /// on two halves of a picture that is a quarter of the work. The picture has to be divided among such runs of the same
-  /// net and size, side by side, and each has to be long enough to have a row of its own at each exchange, else Error.
-  /// What a run holds grows with the rows of its part, since layers wait for exchanges.
+  /// The same in a run that exchanges rows: at a few of the net's inner values, its exchanges(), each part makes its own
+  /// rows alone and is given the others', and so need not compute what its neighbours compute as well. For restoration
+  /// on two halves of 600x400 that is a quarter of the work, for larger pictures less. The whole picture has to be
+  /// divided among such runs of the same net and size. A part that is not the whole needs 2^l rows, l being the deepest
+  /// level with an exchange (8 rows for restoration), else Error. What a run holds grows with the rows of its part, since
+  /// layers wait for exchanges.
   FusedRun(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part, Sharing sharing, Source source, Sink sink,
            Arena& arena);
   ~FusedRun();
   FusedRun(const FusedRun&) = delete;
   FusedRun& operator=(const FusedRun&) = delete;
 
-  /// Continues until the rows before `rows` of every output are done, or all. Throws Error if an exchange comes first
-  /// that lacks rows.
+  /// Continues until the rows before `rows` of every output are done, or all. Throws Error if an exchange that lacks rows
+  /// comes first.
   void advance(std::int64_t rows);
 
   /// Rows of one value that a run makes, and those that it needs: others make the rest. A row has `floats` numbers, whose
@@ -180,11 +181,12 @@ class FusedRun {
   };
   /// In the order in which they take place; empty in a run that shares no work.
   const std::vector<Exchange>& exchanges() const;
-  /// Continues until the rows `made` of the next exchange are there, and returns its number; after the last one, that is
-  /// exchanges().size(). Throws Error if the one before lacks rows.
+  /// Continues until the rows `made` of the next exchange are there, and returns its number; after the last one it does
+  /// nothing, and returns exchanges().size(). Throws Error if the exchange before lacks rows.
   std::size_t advance_to_exchange();
-  /// Copies some of the rows `made` of the exchange that was reached, or gives it some that another run has made: all of
-  /// `needed` that are not `made`, each once. (end - first) * floats values. Throws Error for other rows.
+  /// Copies some of the rows `made` of the exchange that was reached, or gives it rows that another run has made: all of
+  /// `needed` that are not `made`, each once. (end - first) * floats values. Throws Error for other rows, and where the
+  /// run is at no exchange.
   void get_rows(RowSpan rows, float* to) const;
   void put_rows(RowSpan rows, const float* from);
 
@@ -193,9 +195,11 @@ class FusedRun {
   static RowSpan needs(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part,
                        Sharing sharing = Sharing::kNone);
 
-  /// Memory of such a run in bytes: the arena, the weights, and rows of inputs and outputs. Throws Error if
-  /// the net is not runnable() or a side is not positive.
-  static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w);
+  /// Memory of such a run in bytes: the arena, the weights, and rows of inputs and outputs. Throws Error as the
+  /// constructor does.
+  static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w) { return bytes(net, h, w, {0, h}); }
+  static std::uint64_t bytes(const FusedNet& net, std::int64_t h, std::int64_t w, RowSpan part,
+                             Sharing sharing = Sharing::kNone);
 
  private:
   friend class FusedNet;

@@ -220,6 +220,7 @@ Tensor<float> run_shared(const FusedNet& net, const Tensor<float>& in, std::int6
   }
   for (const auto& run : runs) {
     CHECK(run->inner().advance_to_exchange() == exchanges);
+    CHECK(run->inner().advance_to_exchange() == exchanges);
     run->advance(h);
   }
   CHECK(within);
@@ -235,6 +236,11 @@ TEST_CASE("parts of a picture that share work have the bits of the whole", "[isa
   model.config.restoration.emplace();
   model.config.adjustment.emplace();
   model.build(6);
+  Model<float> narrow;
+  narrow.config.restoration.emplace();
+  narrow.config.restoration->width = 0.5;
+  narrow.config.restoration->output = "residual";
+  narrow.build(6);
   const FusedNet& restoration = model.restoration->fused();
   if (!restoration.runnable()) {
     WARN("skipped: the kernel set " << current_isa() << " has no fused nets");
@@ -254,7 +260,10 @@ TEST_CASE("parts of a picture that share work have the bits of the whole", "[isa
         Case{restoration, 3, 97, 30, 0, {0, 40, 49, 97}, true}, Case{restoration, 3, 21, 40, 4, {0, 9, 21}, false},
         Case{restoration, 3, 30, 1, 4, {0, 30}, false},
         Case{model.decomposition->fused(), 4, 133, 40, 4, {0, 60, 70, 133}, false},
-        Case{model.adjustment->fused(), 1, 90, 31, 5, {0, 31, 90}, false}}) {
+        Case{model.adjustment->fused(), 1, 90, 31, 5, {0, 31, 90}, false},
+        Case{narrow.restoration->fused(), 3, 181, 33, 4, {0, 45, 90, 135, 181}, true},
+        // So large that rows wait less.
+        Case{narrow.restoration->fused(), 3, 97, 4100, 0, {0, 48, 97}, false}}) {
     INFO(c.h << " rows of " << c.w << ", margin " << c.margin << ", " << c.cuts.size() - 1 << " parts");
     Tensor<float> in(Shape{1, c.net.input_channels(), c.h, c.w});
     for (std::int64_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(random.uniform());
@@ -269,7 +278,7 @@ TEST_CASE("parts of a picture that share work have the bits of the whole", "[isa
   }
 }
 
-TEST_CASE("a run that shares work checks its rows", "[isa]") {
+TEST_CASE("a run that exchanges rows checks them", "[isa]") {
   const NoGrad no_grad;
   Model<float> model;
   model.config.restoration.emplace();
@@ -285,25 +294,38 @@ TEST_CASE("a run that shares work checks its rows", "[isa]") {
   const auto sink = [](std::int64_t, std::int64_t, std::int64_t, std::int64_t, const float* const*) {};
   constexpr auto kSharing = FusedRun::Sharing::kExchanges;
   Arena arena;
-  CHECK_THAT(error_of([&] {
-               FusedRun(net, 40, 20, {8, 15}, kSharing, source, sink, arena);
-             }),
-             Catch::Contains("rows 8 to 15") && Catch::Contains("at least 8"));
+  for (const RowSpan part : {RowSpan{8, 9}, RowSpan{8, 15}, RowSpan{0, 7}}) {
+    CHECK_THAT(error_of([&] { FusedRun(net, 40, 20, part, kSharing, source, sink, arena); }),
+               Catch::Contains(" to " + std::to_string(part.end)) && Catch::Contains("at least 8"));
+  }
   FusedRun run(net, 40, 20, {0, 24}, kSharing, source, sink, arena);
   std::vector<float> rows(static_cast<std::size_t>(40 * run.exchanges()[0].floats));
-  CHECK_THAT(error_of([&] { run.get_rows({0, 1}, rows.data()); }), Catch::Contains("not"));
-  CHECK_THAT(error_of([&] { run.advance(1); }), Catch::Contains("exchange 0"));
-  CHECK(run.advance_to_exchange() == 0);
+  CHECK_THAT(error_of([&] { run.get_rows({0, 1}, rows.data()); }), Catch::Contains("at no exchange"));
+  CHECK_THAT(error_of([&] { run.put_rows({0, 1}, rows.data()); }), Catch::Contains("at no exchange"));
   const FusedRun::Exchange first = run.exchanges()[0];
-  CHECK_THAT(error_of([&] { run.get_rows({0, first.made.end + 1}, rows.data()); }), Catch::Contains("exchange 0"));
-  CHECK_THAT(error_of([&] { run.get_rows({-1, 1}, rows.data()); }), Catch::Contains("exchange 0"));
-  CHECK_THAT(error_of([&] { run.put_rows({0, first.needed.end + 1}, rows.data()); }), Catch::Contains("exchange 0"));
-  REQUIRE(first.needed.end > first.made.end);
-  CHECK_THAT(error_of([&] { run.advance(24); }), Catch::Contains("exchange 0"));
-  CHECK_THAT(error_of([&] { run.advance_to_exchange(); }), Catch::Contains("exchange 0"));
-  run.put_rows({first.made.end, first.needed.end}, rows.data());
+  REQUIRE(first.needed.end > first.made.end + 1);
+  const std::string lacks = "exchange 0 lacks row ";
+  CHECK_THAT(error_of([&] { run.advance(1); }), Catch::Contains(lacks + std::to_string(first.made.end)));
+  CHECK_THAT(error_of([&] { run.get_rows({0, first.made.end + 1}, rows.data()); }), Catch::Contains("0 makes rows"));
+  CHECK_THAT(error_of([&] { run.get_rows({-1, 1}, rows.data()); }), Catch::Contains("0 makes rows"));
+  CHECK_THAT(error_of([&] { run.put_rows({0, first.needed.end + 1}, rows.data()); }), Catch::Contains("0 needs rows"));
+  CHECK_THAT(error_of([&] {
+               run.put_rows({first.made.end - 1, first.needed.end}, rows.data());
+             }),
+             Catch::Contains("row " + std::to_string(first.made.end - 1) + " of exchange 0"));
+  run.put_rows({first.made.end + 1, first.needed.end}, rows.data());
+  CHECK_THAT(error_of([&] { run.advance(24); }), Catch::Contains(lacks + std::to_string(first.made.end)));
+  CHECK_THAT(error_of([&] { run.advance_to_exchange(); }), Catch::Contains(lacks));
+  CHECK_THAT(error_of([&] {
+               run.put_rows({first.made.end, first.needed.end}, rows.data());
+             }),
+             Catch::Contains("was given before"));
+  run.put_rows({first.made.end, first.made.end + 1}, rows.data());
   CHECK(run.advance_to_exchange() == 1);
 
+  // Nobody else has rows of the whole.
+  FusedRun whole(net, 40, 20, {0, 40}, kSharing, source, sink, arena);
+  CHECK_NOTHROW(whole.advance(40));
   FusedRun alone(net, 40, 20, {0, 24}, source, sink, arena);
   CHECK(alone.exchanges().empty());
   CHECK(alone.advance_to_exchange() == 0);

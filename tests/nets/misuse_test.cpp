@@ -651,6 +651,14 @@ TEST_CASE("misuse: runs of fused nets row by row", "[isa]") {
       {"FusedRun: no sink", [&] { FusedRun(small_net(), 4, 4, any_source, nullptr, parts.arena); }},
       {"FusedRun: an empty net", [&] { FusedRun(FusedNet(0.2f), 4, 4, any_source, any_sink, parts.arena); }},
       {"FusedRun: bytes", [] { FusedRun::bytes(small_net(), 0, 4); }},
+      {"FusedRun: bytes of no part",
+       [] {
+         FusedRun::bytes(small_net(), 4, 4, {2, 2});
+       }},
+      {"MirroredRun: bytes of no part",
+       [] {
+         MirroredRun::bytes(small_net(), 4, 4, 2, {2, 5});
+       }},
       {"MirroredRun: margin", [&] { MirroredRun(small_net(), 4, 4, -1, any_source, any_sink, parts.arena); }},
       {"MirroredRun: huge margin", [&] { MirroredRun(small_net(), 4, 4, kHalf, any_source, any_sink, parts.arena); }},
       {"MirroredRun: no source", [&] { MirroredRun(small_net(), 4, 4, 2, nullptr, any_sink, parts.arena); }},
