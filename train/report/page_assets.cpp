@@ -63,10 +63,11 @@ svg .h { fill: var(--k); } svg .h + text { fill: var(--f); } svg .h + .on { fill
 .k { display: flex; flex-wrap: wrap; gap: .4rem; margin: .4rem 0; }
 .k label { flex: 1 1 10rem; font-size: .82rem; min-width: 0; } .k select { width: 100%; font: inherit; }
 .viewer > * { max-width: min(40rem, 75vh * (var(--ratio, 1))); } .viewer > .k { max-width: 40rem; } .slide { width: 100%; }
+@page { margin: 12mm; }
 @media print { :root { --b: #fff; --f: #000; --s: #444; --r: #bbb; --h: #eee; --up: #064; --down: #900; --k: #124; }
   body { max-width: none; padding: 0; font-size: 10pt; } .script { display: none; } .w, .x { overflow: visible; }
-  .w { border: 0; } th, td { padding: .15rem .3rem; white-space: normal; } th:first-child, td:first-child { position: static; }
-  table { font-size: 7pt; } td small { display: block; } .c { grid-template-columns: repeat(2, 1fr); }
+  .w { border: 0; } th, td { padding: .1rem .2rem; white-space: normal; } th:first-child, td:first-child { position: static; }
+  table { font-size: 6pt; } td small { display: block; } .c { grid-template-columns: repeat(2, 1fr); }
   .x { grid-auto-flow: row; grid-template-columns: repeat(4, 1fr); } h2, h3 { break-after: avoid; } tr { break-inside: avoid; } }
 )css";
 

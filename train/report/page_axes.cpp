@@ -88,12 +88,31 @@ std::string shares_section(const Report& report) {
   return "<h2>Importance of each axis</h2>\n<p class=\"s\">The share of the variance between points that the means of "
          "an "
          "axis' values make, for each seed; the mean over seeds with its 95% interval. The rest is what axes do "
-         "together, "
-         "and chance, which gives an axis of k values about (k − 1) / (points − 1).</p>\n<div class=\"c\">" +
+         "together, and chance, which gives an axis of k values about (k − 1) / (points − 1).</p>\n<div class=\"c\">" +
          charts + "</div>\n";
 }
 
 namespace {
+
+/// Whether all cells that have a value lie in one row and one column: then one axis at a time was changed, and charts of
+/// single axes say all.
+bool is_cross(const std::vector<std::vector<HeatCell>>& cells) {
+  const auto filled = [&](std::size_t r, std::size_t c) { return cells[r][c].value.count > 0; };
+  const auto outside = [&](std::size_t row, std::size_t column) {
+    for (std::size_t r = 0; r < cells.size(); ++r) {
+      for (std::size_t c = 0; c < cells[r].size(); ++c) {
+        if (filled(r, c) && r != row && c != column) return true;
+      }
+    }
+    return false;
+  };
+  for (std::size_t r = 0; r < cells.size(); ++r) {
+    for (std::size_t c = 0; c < cells[r].size(); ++c) {
+      if (filled(r, c) && !outside(r, c)) return true;
+    }
+  }
+  return false;
+}
 
 /// The mean of a figure for each two values of two axes, over what the others are set to.
 std::string heat_map(const Report& report, const AxisRecord& across, const AxisRecord& down,
@@ -120,7 +139,7 @@ std::string heat_map(const Report& report, const AxisRecord& across, const AxisR
       any = true;
     }
   }
-  if (!any) return "";
+  if (!any || is_cross(cells)) return "";
   for (std::vector<HeatCell>& row : cells) {
     for (HeatCell& cell : row) {
       const double part = high > low ? (cell.value.mean - low) / (high - low) : 0.5;
@@ -151,8 +170,7 @@ std::string heat_section(const Report& report) {
   }
   if (html.empty()) return "";
   return "<h2>Two axes at a time</h2>\n<p class=\"s\">Means over seeds and over what the other axes are set to. "
-         "Stronger "
-         "is better; of color_slope and the like, higher.</p>\n" +
+         "Stronger is better; of color_slope and the like, higher.</p>\n" +
          html;
 }
 

@@ -259,6 +259,42 @@ TEST_CASE("axis_effects: pairs that differ in one axis alone, and axis_shares, t
   CHECK(data["points"][5]["means"][psnr].get<double>() == Approx(13 + 0.015 + 1.0 / 3));
 }
 
+TEST_CASE("one axis at a time: points have the base's values on the other axes") {
+  const TempDir dir;
+  nlohmann::json sweep{{"name", "each"},
+                       {"base", "c.json"},
+                       {"combine", "each"},
+                       {"seeds", {1, 2}},
+                       {"axes", {{{"name", "x"}, {"values", {0, 1, 5}}}, {{"name", "y"}, {"values", {2, 3}}}}}};
+  // The base has the values of both axes, every other point that of its own.
+  const std::vector<std::pair<nlohmann::json, double>> points{
+      {{{"x", 1}, {"y", 2}}, 10}, {{{"x", 0}}, 13}, {{{"x", 5}}, 11}, {{{"y", 3}}, 9}};
+  int gray = 10;
+  for (const auto& [values, psnr] : points) {
+    const std::string point = join("p", sweep["points"].size());
+    sweep["points"].push_back({{"name", point}, {"label", point}, {"values", values}});
+    for (int seed = 1; seed <= 2; ++seed) {
+      const std::string run = join(point, "-s", seed);
+      sweep["runs"].push_back({{"name", run}, {"point", point}, {"seed", seed}});
+      put_record(dir / ("each/" + run), seed, psnr, gray++);
+    }
+  }
+  dir.put("each/sweep.json", sweep.dump());
+  const Report report = report_of(dir / "each");
+  const auto psnr = static_cast<std::size_t>(std::find_if(report.figures.begin(), report.figures.end(),
+                                                          [](const ReportColumn& c) { return c.name == "psnr"; }) -
+                                             report.figures.begin());
+  const AxisEffects x = axis_effects(report, report.records.axes[0]), y = axis_effects(report, report.records.axes[1]);
+  CHECK((x.base == 1 && x.change[psnr][0].estimate.mean == Approx(3) && x.change[psnr][2].estimate.mean == Approx(1)));
+  CHECK((y.base == 0 && y.change[psnr][1].estimate.mean == Approx(-1)));
+  // By hand: of all points the mean is 10.75 and the sum of squares 8.75; x = 1 are the base and y = 3.
+  const std::vector<Estimate> shares = axis_shares(report, "psnr");
+  const double by_x = 2.25 * 2.25 + 0.25 * 0.25 + 2 * 1.25 * 1.25, by_y = 1.75 * 1.75 + 3 * (7.0 / 12) * (7.0 / 12);
+  CHECK(shares[0].mean == Approx(by_x / 8.75));
+  CHECK(shares[1].mean == Approx(by_y / 8.75));
+  CHECK_THAT(report_page(report, {}), Contains("Change from 1, of the same seed") && !Contains("(down) and"));
+}
+
 TEST_CASE("a random search has no pairs: the effects of its axes are means of points") {
   const TempDir dir;
   put_sweep_records(dir / "sweep");
