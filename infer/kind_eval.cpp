@@ -302,6 +302,7 @@ int compare(const Options& options) {
   };
   // All that the files' headers show to be wrong is found before the first picture is scored.
   std::vector<std::vector<Files>> files;
+  files.reserve(inputs.size());
   for (const EvalInput& input : inputs) files.push_back(find_files(own_options(input)));
   std::vector<EvalEntry> entries;
   for (std::size_t i = 0; i < inputs.size(); ++i) {

@@ -278,6 +278,7 @@ void take_net(const char* name, std::optional<Config>& to, const std::optional<C
 void merge(const std::vector<std::string>& paths, const Output& output) {
   check_output(output, paths);
   std::vector<Source> sources;
+  sources.reserve(paths.size());
   for (const std::string& path : paths) sources.push_back(read_source(path));
 
   kind::ModelConfig config;

@@ -13,7 +13,8 @@ namespace kind {
 
 /// The number of elements that the tensor would have if it was made from the whole batch.
 inline double whole_count(const Shape& shape) {
-  return static_cast<double>(shape.size() / shape[0] * BatchPart::whole(shape[0]));
+  const std::int64_t count = shape.size() / shape[0] * BatchPart::whole(shape[0]);
+  return static_cast<double>(count);
 }
 
 /// The sum over the whole batch of term(i), i an element of a tensor of this shape: picture by picture in double, then

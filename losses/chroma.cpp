@@ -104,6 +104,7 @@ Variable<T> Saturation::operator()(const Variable<T>& x, const Variable<T>& t) c
     slopes[at] = (color_product(a, b, plane) + e) / whole[at];
   });
   std::vector<double> squares;
+  squares.reserve(slopes.size());
   for (const double s : slopes) squares.push_back((s - 1) * (s - 1));
   const double sum = BatchPart::total(squares), all = static_cast<double>(BatchPart::whole(n));
   const auto backward = [=](std::vector<Variable<T>>& inputs, const Tensor<T>& g) {

@@ -186,7 +186,7 @@ ImageGradients<T> image_gradients(const Variable<T>& x, const GradientSpec& spec
 
 template <class T>
 ImageGradients<T> gradient_magnitudes(const Variable<T>& x, const GradientSpec& spec) {
-  const ImageGradients<T> g = image_gradients(x, spec);
+  ImageGradients<T> g = image_gradients(x, spec);
   if (spec.form == GradientForm::kOfficial) return g;
   return {abs(g.x), abs(g.y)};
 }

@@ -45,6 +45,27 @@ std::map<std::string, double> picture_means(const std::vector<const EvalEntry*>&
   return sums;
 }
 
+/// One row's mean and its interval. Seeds differ more than pictures where training is short, so that an interval over
+/// pictures alone would promise too much.
+void set_mean(const EvalTable& table, std::size_t row, const std::string& way, std::size_t metric, EvalCell& cell) {
+  const std::vector<const EvalEntry*> entries = entries_of(table, row);
+  std::vector<double> means;
+  for (const auto& [picture, mean] : picture_means(entries, way, metric)) means.push_back(mean);
+  cell.mean = mean_interval(means);
+  cell.interval = means.size() > 1;
+  if (!cell.mean || entries.size() < 2 || !std::isfinite(cell.mean->mean)) return;
+  std::vector<std::vector<double>> figures;  // [seed][picture], of pictures that all have
+  for (const EvalEntry* entry : entries) {
+    figures.emplace_back();
+    for (const auto& [picture, value] : figures_of(*entry, way, metric)) figures.back().push_back(value);
+    if (figures.back().size() != means.size()) return;
+  }
+  const Estimate both = paired_difference(figures).estimate;
+  cell.interval = both.interval;
+  cell.mean->low = cell.mean->mean - both.half;
+  cell.mean->high = cell.mean->mean + both.half;
+}
+
 /// One row's figures less the reference's, [seed][picture].
 std::vector<std::vector<double>> differences(const EvalTable& table, std::size_t row, const std::string& way,
                                              std::size_t metric) {
@@ -76,9 +97,7 @@ std::vector<EvalCell> make_cells(const EvalTable& table, const Way& way, std::si
   std::vector<double> p;
   std::vector<std::size_t> compared;
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
-    std::vector<double> means;
-    for (const auto& [picture, mean] : picture_means(entries_of(table, r), way.name, metric)) means.push_back(mean);
-    cells[r].mean = mean_interval(means);
+    set_mean(table, r, way.name, metric, cells[r]);
     if (r == table.reference) continue;
     cells[r].difference = paired_difference(differences(table, r, way.name, metric));
     if (!cells[r].difference.estimate.interval) continue;
@@ -109,6 +128,7 @@ std::string signed_text(double value, int digits) {
 
 std::string mean_text(const EvalCell& cell, const Metric& metric) {
   if (!cell.mean) return "-";
+  if (!cell.interval) return figure_text(cell.mean->mean, metric.digits);
   return figure_text(cell.mean->mean, metric.digits) + " [" + figure_text(cell.mean->low, metric.digits) + ", " +
          figure_text(cell.mean->high, metric.digits) + "]";
 }
@@ -270,11 +290,14 @@ std::string eval_table_text(const EvalTable& table, EvalTableFormat format) {
         if (r != table.reference) changes.back().push_back(escaped(difference_text(cell, table.metrics[m]), format));
       }
     }
-    text += (w == 0 ? "" : "\n") + comment +
-            line("protocol " + table.ways[w].name + ", " + counted(first.pairs.size(), "pair") + " of " + first.data +
-                 (first.split.empty() ? "" : ", split " + first.split)) +
-            ": means [95 % interval over pictures]\n" + (format == EvalTableFormat::kMarkdown ? "\n" : "") +
-            laid_out(means, format);
+    text +=
+        (w == 0 ? "" : "\n") + comment +
+        line("protocol " + table.ways[w].name + ", " + counted(first.pairs.size(), "pair") + " of " + first.data +
+             (first.split.empty() ? "" : ", split " + first.split)) +
+        ": means [95 % interval for other pictures" +
+        (std::any_of(table.seeds.begin(), table.seeds.end(), [](std::size_t seeds) { return seeds > 1; }) ? " and seeds"
+                                                                                                          : "") +
+        "]\n" + (format == EvalTableFormat::kMarkdown ? "\n" : "") + laid_out(means, format);
     if (changes.size() < 2) continue;
     text += "\n" + comment +
             line("difference from " + table.rows[table.reference] +
@@ -306,8 +329,9 @@ std::string eval_table_csv(const EvalTable& table) {
         const EvalCell& cell = table.cells[w][m][r];
         if (!cell.mean) continue;
         const Estimate& d = cell.difference.estimate;
-        text += "row," + csv_cell(table.rows[r]) + ",," + tail + exact(cell.mean->mean) + "," + exact(cell.mean->low) +
-                "," + exact(cell.mean->high) + "," + (d.count > 0 ? exact(d.mean) : "") + ",";
+        text += "row," + csv_cell(table.rows[r]) + ",," + tail + exact(cell.mean->mean) + "," +
+                (cell.interval ? exact(cell.mean->low) : "") + "," + (cell.interval ? exact(cell.mean->high) : "") +
+                "," + (d.count > 0 ? exact(d.mean) : "") + ",";
         text += d.interval ? exact(d.mean - d.half) + "," + exact(d.mean + d.half) + "," + exact(cell.difference.p) +
                                  "," + exact(cell.adjusted_p)
                            : std::string(",,,");

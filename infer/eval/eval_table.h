@@ -18,9 +18,12 @@ struct EvalEntry {
 
 /// One row's figure of one metric under one protocol.
 struct EvalCell {
-  std::optional<MeanInterval> mean;  ///< Over pictures, of each picture's mean over the seeds; nothing: undefined.
-  Difference difference;             ///< From the reference, paired by seed and picture; count 0: none.
-  double adjusted_p = 1;             ///< By Holm, for the number of rows compared.
+  /// Of each picture's mean over the seeds; nothing: undefined. With several seeds the interval is for other seeds and
+  /// pictures (paired_difference of losses/metrics/statistics.h), with one for other pictures (mean_interval).
+  std::optional<MeanInterval> mean;
+  bool interval = false;  ///< Whether there is one: not of a single figure.
+  Difference difference;  ///< From the reference, paired by seed and picture; count 0: none.
+  double adjusted_p = 1;  ///< By Holm, for the number of rows compared.
   bool best = false;
 };
 
@@ -41,7 +44,7 @@ struct EvalTable {
 EvalTable make_eval_table(std::vector<EvalEntry> entries, const std::string& reference);
 
 enum class EvalTableFormat { kText, kMarkdown, kLatex };
-/// A table for each protocol: means with their 95 % intervals over pictures, then differences with theirs.
+/// A table for each protocol: means with their 95 % intervals, then differences with theirs.
 std::string eval_table_text(const EvalTable& table, EvalTableFormat format);
 
 /// RFC 4180, all digits: a line for each picture and seed, each seed's mean, and each row's mean with its interval and

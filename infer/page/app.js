@@ -17,8 +17,11 @@ const kShownPixels = Math.min(2e6, Math.max(6e5, 3e5 * workers));
 /** All photographs: {file, options, thumbnail} and, for the one that is shown, what belongs to it. */
 const photographs = [];
 let shown = null;
-/** The work on the shown photograph, which a newer one ends. */
+let selected = null;  // which is to be shown, when the one before is put away
+/** The work on the shown photograph. */
 let work = new AbortController();
+let enhancing = null;  // the photograph that is being enhanced
+let newer = false;     // whether its options have changed since that began
 let saving = null;  // an AbortController while a download is being made
 
 const automatic = () => ({stops: 0, denoise: 1, strength: 1});
@@ -70,6 +73,7 @@ let selections = 0;
 /** Shows a photograph and enhances it. Of several calls that wait, the newest one counts. */
 async function select(photograph) {
   const mine = ++selections;
+  selected = photograph;
   await leave();
   if (mine !== selections || !photographs.includes(photograph)) return;
   shown = photograph;
@@ -102,7 +106,7 @@ async function leave() {
   work.abort();
   busy(null);
   const before = shown;
-  shown = null;
+  shown = enhancing = null;
   await before?.picture?.release();
   for (const bitmap of [before?.bitmap, before?.copy]) bitmap?.close();
   if (before) before.picture = before.bitmap = before.copy = null;
@@ -114,9 +118,10 @@ async function remove(photograph) {
   photographs.splice(place, 1);
   show_strip();
   if (photograph.thumbnail) URL.revokeObjectURL(photograph.thumbnail);
-  if (photograph !== shown) return;
+  if (photograph !== selected) return;
   if (photographs.length > 0) return select(photographs[Math.min(place, photographs.length - 1)]);
   ++selections;
+  selected = null;
   await leave();
   if (photographs.length > 0) return;  // others have come meanwhile
   at("empty").hidden = false;
@@ -170,32 +175,41 @@ function show_strip() {
 
 // ---- The shown photograph
 
-/** Enhances it with its options; while that goes on, a newer call ends it. */
+/** Enhances it with its options. Where it is being enhanced already, it is once more when that is done: a slider that is
+ *  dragged shows what is between its ends. */
 async function enhance() {
-  const photograph = shown;
-  work.abort();
+  newer = enhancing !== null && enhancing === shown;
+  if (newer) return;
+  const photograph = enhancing = shown;
   work = new AbortController();
-  const {signal} = work, began = performance.now();
-  busy(0);
-  say("Enhancing …");
-  try {
-    const light = await photograph.picture.enhance(photograph.options, {
-      signal,
-      on_rows: (first, end, pixels) => { if (shown === photograph) compare.put(first, end, pixels); },
-      on_progress: (share) => { if (!signal.aborted && !saving) busy(share); },
-    });
-    if (signal.aborted || saving) return;
-    busy(null);
-    say(described(photograph, light, performance.now() - began));
-  } catch (error) {
-    if (signal.aborted || saving) return;
-    busy(null);
-    say(error.message, true);
-  }
+  const {signal} = work;
+  const silent = () => signal.aborted || saving;
+  do {
+    newer = false;
+    const began = performance.now();
+    if (!silent()) {
+      busy(0);
+      say("Enhancing …");
+    }
+    try {
+      const light = await photograph.picture.enhance(photograph.options, {
+        signal,
+        on_rows: (first, end, pixels) => { if (shown === photograph) compare.put(first, end, pixels); },
+        on_progress: (share) => { if (!silent()) busy(share); },
+      });
+      if (!silent() && !newer) say(described(photograph, light, performance.now() - began));
+    } catch (error) {
+      if (!silent() && !newer) say(error.message, true);
+    }
+  } while (newer && !signal.aborted);
+  if (signal.aborted) return;
+  enhancing = null;
+  if (!saving) busy(null);
 }
 
-function described({bitmap}, {strength}, milliseconds) {
+function described({bitmap, options}, {strength}, milliseconds) {
   const size = `${bitmap.width} × ${bitmap.height}`, seconds = (milliseconds / 1000).toFixed(1);
+  if (options.strength === 0) return `${size}. Strength 0: nothing was changed.`;
   if (strength === 0) return `${size}. Bright enough: nothing was changed.`;
   return `${size}, enhanced in ${seconds} s`;
 }
@@ -278,8 +292,9 @@ async function save(list) {
   at("cancel").hidden = false;
   at("sliders").disabled = true;
   show_strip();
-  try {
-    for (const [i, photograph] of list.entries()) {
+  const done = [], failed = [];
+  for (const [i, photograph] of list.entries()) {
+    try {
       const name = result_name(photograph.file.name, type);
       say(list.length > 1 ? `Making ${name}, ${i + 1} of ${list.length} …` : `Making ${name} …`);
       const canvas = await full_result(photograph, signal, (share) => busy((i + share) / list.length));
@@ -288,11 +303,14 @@ async function save(list) {
       const link = Object.assign(document.createElement("a"), {href: URL.createObjectURL(blob), download: name});
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-      say(`${name}: ${canvas.width} × ${canvas.height}, ${(blob.size / 1e6).toFixed(1)} MB`);
+      done.push(`${name}: ${canvas.width} × ${canvas.height}, ${(blob.size / 1e6).toFixed(1)} MB`);
+    } catch (error) {
+      if (signal.aborted) break;
+      failed.push(error.message);
     }
-  } catch (error) {
-    say(signal.aborted ? "Canceled." : error.message, !signal.aborted);
   }
+  const count = list.length > 1 ? `${done.length} of ${list.length} files saved.` : done.join();
+  say(signal.aborted ? "Canceled." : [count, ...failed].filter(Boolean).join(" "), failed.length > 0 && !signal.aborted);
   saving = null;
   busy(null);
   at("download").hidden = false;

@@ -1,7 +1,6 @@
 #include "infer/photo/streams.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <climits>
 #include <optional>
 #include <string_view>
 #include <system_error>

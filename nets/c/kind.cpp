@@ -249,7 +249,7 @@ void put_tensor(const kind::Tensor<float>& tensor, const kind_picture& map) {
 
 /// [1, 3, h, w] in 0..1 of a picture with one or three channels.
 kind::Tensor<float> rgb_of(const kind_picture& picture) {
-  const kind::Tensor<float> values =
+  kind::Tensor<float> values =
       picture.samples == KIND_FLOATS ? tensor_of("from", picture) : kind::to_tensor(copy_from(picture));
   if (values.shape()[1] == 3) return values;
   kind::Tensor<float> rgb(kind::Shape{1, 3, picture.height, picture.width});

@@ -30,6 +30,8 @@
 extern "C" {
 #endif
 
+/* NOLINTBEGIN(modernize-use-using): C has typedef alone */
+
 /** Return values of functions. kind_last_error() gives the message. */
 enum {
   KIND_OK = 0,
@@ -173,6 +175,8 @@ KIND_API int kind_restore(const kind_model* model, const kind_picture* reflectan
 /** L_hat for a ratio, above 0 and at most 100. */
 KIND_API int kind_adjust(const kind_model* model, const kind_picture* illumination, double ratio,
                          const kind_picture* adjusted, int32_t threads);
+
+/* NOLINTEND(modernize-use-using) */
 
 #ifdef __cplusplus
 }

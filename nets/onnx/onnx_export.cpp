@@ -77,6 +77,7 @@ class OnnxBuilder {
   Name joined(const std::vector<Value>& x, const Name& name = {}) {
     if (x.size() == 1) return x[0].name;
     std::vector<Name> names;
+    names.reserve(x.size());
     for (const Value& value : x) names.push_back(value.name);
     return graph_.node("Concat", names, {{"axis", std::int64_t{1}}}, name);
   }
@@ -144,6 +145,7 @@ class Exporter {
                         const std::vector<Name>& inputs) {
     check(config && net, "model: it has no ", Config::kName, " net, which the graph is to hold");
     std::vector<OnnxBuilder::Value> padded;
+    padded.reserve(inputs.size());
     for (const Name& input : inputs) padded.push_back({mirrored(input)});
     OnnxBuilder builder(graph_, Config::kName, Activation::from_name(config->activation, config->slope),
                         net->parameters(), padded, options_.float16);

@@ -141,6 +141,7 @@ void OnnxGraph::output(const Name& name, const Name& from, const std::vector<Dim
 
 OnnxGraph::Name OnnxGraph::weights(const Name& name, const Tensor<float>& values, bool float16) {
   std::vector<std::int64_t> shape;
+  shape.reserve(static_cast<std::size_t>(values.shape().rank()));
   for (int axis = 0; axis < values.shape().rank(); ++axis) shape.push_back(values.shape()[axis]);
   const auto count = static_cast<std::size_t>(values.size());
   if (!float16) {
@@ -189,7 +190,7 @@ OnnxGraph::Name OnnxGraph::floats(const std::vector<float>& values, const std::v
 
 OnnxGraph::Name OnnxGraph::node(const std::string& op, const std::vector<Name>& inputs, const Attributes& attributes,
                                 const Name& name) {
-  const Name result = name.empty() ? op + "_" + std::to_string(counts_[op]++) : name;
+  Name result = name.empty() ? op + "_" + std::to_string(counts_[op]++) : name;
   Message message;
   for (const Name& input : inputs) message.text(node_field::kInput, input);
   message.text(node_field::kOutput, result);

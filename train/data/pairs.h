@@ -20,7 +20,7 @@ struct PairsOptions {
   /// After each pair: how many of how many are checked. One thread at a time calls it, but not always the same.
   std::function<void(std::size_t done, std::size_t all)> progress = {};
   /// Folder for what is found out of the files (CheckCache), such as cache_folder(); empty: nothing is kept.
-  std::string cache = "";
+  std::string cache = {};
 };
 
 /// The training pictures: pairs of the same scene, dark and bright, found and read before the first step.

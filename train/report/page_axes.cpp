@@ -23,6 +23,7 @@ Estimate axis_estimate(const Records& records, const std::string& axis, const nl
     }
   }
   std::vector<double> means;
+  means.reserve(by_seed.size());
   for (const auto& [seed, values] : by_seed) means.push_back(estimate(values).mean);
   return estimate(means);
 }

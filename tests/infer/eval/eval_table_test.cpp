@@ -63,6 +63,22 @@ TEST_CASE("eval table: rows of several seeds, differences paired by seed and pic
   CHECK_THAT(error_of([&] { make_eval_table({table.entries}, "c"); }), Contains("no row \"c\"") && Contains("\"b_1\""));
 }
 
+TEST_CASE("eval table: intervals are for other seeds where there are several, and none are of one figure") {
+  const EvalTable table = make_eval_table({entry("a", 1, {20, 22, 24}), entry("a", 2, {30, 31, 36})}, "");
+  const EvalCell& cell = table.cells[0][0][0];
+  const double half = paired_difference({{20, 22, 24}, {30, 31, 36}}).estimate.half;
+  CHECK((cell.interval && cell.mean->mean == Approx(163.0 / 6)));
+  CHECK((cell.mean->high == Approx(163.0 / 6 + half) && cell.mean->low == Approx(163.0 / 6 - half)));
+  CHECK(half > 20);  // two seeds that lie ten apart say little of others
+  CHECK_THAT(eval_table_text(table, EvalTableFormat::kLatex), Contains("for other pictures and seeds]"));
+  const EvalTable one_seed = make_eval_table({entry("a", 1, {20, 22, 24})}, "");
+  CHECK_THAT(eval_table_text(one_seed, EvalTableFormat::kText), Contains("for other pictures]") && Contains("22.00 ["));
+  const EvalTable single = make_eval_table({entry("a", 1, {20})}, "");
+  CHECK_FALSE(single.cells[0][0][0].interval);
+  CHECK_THAT(eval_table_text(single, EvalTableFormat::kText), Contains("20.00") && !Contains("20.00 ["));
+  CHECK_THAT(eval_table_csv(single), Contains("row,a,,,none,psnr,20,,,"));
+}
+
 TEST_CASE("eval table: CSV has every picture, seed and row") {
   const EvalTable table =
       make_eval_table({entry("x, y", 3, {20, 22}), entry("z", 4, {std::numeric_limits<double>::infinity(), 23})}, "");

@@ -193,6 +193,58 @@ class Page(unittest.TestCase):
             self.assertEqual(got[0], parts)
             self.assert_same((width, height, bytes(v for i, v in enumerate(result) if i % 4 < 3)), want)
 
+    def test_a_slider_shows_what_is_between_its_ends(self):
+        width, height, rgb = self.sample("cup.jpg", 150, 120)
+        write_png(self.path("dragged.png"), width, height, rgb)
+        self.add(self.path("dragged.png"))
+        shown = self.browser.run("""(async () => {
+          const slider = document.getElementById("stops"), canvas = document.querySelector("canvas.after");
+          const seen = new Set(), look = () => seen.add(canvas.toDataURL());
+          look();
+          for (let i = 1; i <= 60; ++i) {
+            slider.value = i / 40;
+            slider.dispatchEvent(new Event("input"));
+            await new Promise((resolve) => setTimeout(resolve, 25));
+            look();
+          }
+          return seen.size;
+        })()""")
+        self.assertGreater(shown, 2)
+        self.browser.until("/enhanced in|nothing was changed/.test(document.getElementById('status').textContent)")
+        light = float(self.browser.run("document.getElementById('stops').value"))
+        want = self.native(self.path("dragged.png"), "want.ppm", "--brighter", str(light))
+        self.assert_same(read_png(self.download("dragged-kind.png", "png")), want, most=len(rgb) // 1000)
+
+    def test_pictures_that_are_removed_at_once_leave_the_others(self):
+        names = []
+        for i, (columns, rows) in enumerate(((50, 60), (60, 50), (70, 40))):
+            width, height, rgb = self.sample("cup.jpg", columns, rows)
+            names.append(f"removed{i}.png")
+            write_png(self.path(names[-1]), width, height, rgb)
+        while self.browser.run("document.querySelectorAll('.remove').length"):  # those of other tests
+            self.browser.run("document.querySelector('.remove').click()")
+        self.add(*(self.path(name) for name in names))
+        self.browser.run("document.querySelectorAll('.remove')[0].click(), document.querySelectorAll('.remove')[0].click()")
+        self.finished(names[2])
+        self.browser.run("document.querySelector('.remove').click()")
+        self.browser.until("!document.getElementById('empty').hidden")
+
+    def test_files_that_cannot_be_read_do_not_keep_others_from_being_saved(self):
+        width, height, rgb = self.sample("cup.jpg", 40, 30)
+        write_png(self.path("good.png"), width, height, rgb)
+        with open(self.path("bad.png"), "w", encoding="ascii") as file:
+            file.write("no picture")
+        while self.browser.run("document.querySelectorAll('.remove').length"):
+            self.browser.run("document.querySelector('.remove').click()")
+        self.browser.choose("#file", self.path("bad.png"), self.path("good.png"))
+        self.browser.until("/no picture/.test(document.getElementById('status').textContent)")
+        self.browser.run("document.querySelector(\"input[value='image/png']\").click()")
+        self.browser.run("document.getElementById('download-all').click()")
+        self.browser.until("/1 of 2 files saved.*bad.png/.test(document.getElementById('status').textContent)")
+        while not os.path.exists(self.path("good-kind.png")):
+            self.assertLess(time.monotonic(), self.browser.end)
+            time.sleep(0.05)
+
     def test_a_picture_that_was_stopped_goes_on(self):
         width, height, rgb = self.sample("lamps.jpg", 97, 130)
         write_png(self.path("stopped.png"), width, height, rgb)
