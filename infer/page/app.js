@@ -178,7 +178,7 @@ function show_strip() {
 /** Enhances it with its options. Where it is being enhanced already, it is once more when that is done: a slider that is
  *  dragged shows what is between its ends. */
 async function enhance() {
-  newer = enhancing !== null && enhancing === shown;
+  newer = enhancing === shown;
   if (newer) return;
   const photograph = enhancing = shown;
   work = new AbortController();

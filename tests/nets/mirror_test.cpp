@@ -92,11 +92,27 @@ Tensor<float> run_mirrored(const FusedNet& net, const Tensor<float>& in, std::in
 }
 
 // The outputs are those of the picture made larger beforehand.
+Model<float> three_nets() {
+  Model<float> model;
+  model.config.decomposition.emplace();
+  model.config.restoration.emplace();
+  model.config.adjustment.emplace();
+  model.build(6);
+  return model;
+}
+
+/// A source of rows of the planes of in [1, c, h, w].
+FusedRun::Source rows_of(const Tensor<float>& in) {
+  return [&in](std::int64_t y0, std::int64_t y1, float* const* planes) {
+    const std::int64_t channels = in.shape()[1], h = in.shape()[2], w = in.shape()[3];
+    for (std::int64_t c = 0; c < channels; ++c) std::copy_n(in.data() + (c * h + y0) * w, (y1 - y0) * w, planes[c]);
+  };
+}
+
 /// Rows `part` of the outputs by MirroredRun, from the rows that it says it needs: others must not be asked for.
 Tensor<float> run_part(const FusedNet& net, const Tensor<float>& in, std::int64_t outputs, std::int64_t margin,
                        RowSpan part, Arena& arena) {
-  const std::int64_t channels = net.input_channels(), h = in.shape()[2], w = in.shape()[3],
-                     rows = part.end - part.first;
+  const std::int64_t h = in.shape()[2], w = in.shape()[3], rows = part.end - part.first;
   const RowSpan needed = MirroredRun::needs(net, h, w, margin, part);
   Tensor<float> result(Shape{1, outputs, rows, w});
   bool within = 0 <= needed.first && needed.end <= h;
@@ -107,8 +123,7 @@ Tensor<float> run_part(const FusedNet& net, const Tensor<float>& in, std::int64_
         [&](std::int64_t y0, std::int64_t y1, float* const* planes) {
           within = within && y0 == asked && y1 <= needed.end;
           asked = y1;
-          for (std::int64_t c = 0; c < channels; ++c)
-            std::copy_n(in.data() + (c * h + y0) * w, (y1 - y0) * w, planes[c]);
+          rows_of(in)(y0, y1, planes);
         },
         [&](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1, const float* const* planes) {
           within = within && part.first <= y0 && y1 <= part.end;
@@ -125,11 +140,7 @@ Tensor<float> run_part(const FusedNet& net, const Tensor<float>& in, std::int64_
 
 TEST_CASE("parts of a picture have the bits of the whole", "[isa]") {
   const NoGrad no_grad;
-  Model<float> model;
-  model.config.decomposition.emplace();
-  model.config.restoration.emplace();
-  model.config.adjustment.emplace();
-  model.build(6);
+  const Model<float> model = three_nets();
   const FusedNet &decomposition = model.decomposition->fused(), &restoration = model.restoration->fused(),
                  &adjustment = model.adjustment->fused();
   if (!restoration.runnable()) {
@@ -177,7 +188,7 @@ namespace {
 /// the picture that a part took.
 Tensor<float> run_shared(const FusedNet& net, const Tensor<float>& in, std::int64_t outputs, std::int64_t margin,
                          const std::vector<std::int64_t>& cuts, std::int64_t& least) {
-  const std::int64_t channels = net.input_channels(), h = in.shape()[2], w = in.shape()[3];
+  const std::int64_t h = in.shape()[2], w = in.shape()[3];
   Tensor<float> result(Shape{1, outputs, h, w});
   const std::size_t parts = cuts.size() - 1;
   std::vector<Arena> arenas(parts);
@@ -192,8 +203,7 @@ Tensor<float> run_shared(const FusedNet& net, const Tensor<float>& in, std::int6
         net, h, w, margin, part, kSharing,
         [&, needed](std::int64_t y0, std::int64_t y1, float* const* planes) {
           within = within && needed.first <= y0 && y1 <= needed.end;
-          for (std::int64_t c = 0; c < channels; ++c)
-            std::copy_n(in.data() + (c * h + y0) * w, (y1 - y0) * w, planes[c]);
+          rows_of(in)(y0, y1, planes);
         },
         [&, part](std::int64_t first, std::int64_t count, std::int64_t y0, std::int64_t y1,
                   const float* const* planes) {
@@ -231,11 +241,7 @@ Tensor<float> run_shared(const FusedNet& net, const Tensor<float>& in, std::int6
 
 TEST_CASE("parts of a picture that share work have the bits of the whole", "[isa]") {
   const NoGrad no_grad;
-  Model<float> model;
-  model.config.decomposition.emplace();
-  model.config.restoration.emplace();
-  model.config.adjustment.emplace();
-  model.build(6);
+  const Model<float> model = three_nets();
   Model<float> narrow;
   narrow.config.restoration.emplace();
   narrow.config.restoration->width = 0.5;

@@ -86,9 +86,8 @@ std::string shares_section(const Report& report) {
     }
   }
   if (charts.empty()) return "";
-  return "<h2>Importance of each axis</h2>\n<p class=\"s\">The share of the variance between points that the means of "
-         "an "
-         "axis' values make, for each seed; the mean over seeds with its 95% interval. The rest is what axes do "
+  return "<h2>Importance of each axis</h2>\n<p class=\"s\">The share of the variance between points that the means "
+         "of an axis' values make, for each seed; the mean over seeds with its 95% interval. The rest is what axes do "
          "together, and chance, which gives an axis of k values about (k − 1) / (points − 1).</p>\n<div class=\"c\">" +
          charts + "</div>\n";
 }

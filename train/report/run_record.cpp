@@ -226,9 +226,10 @@ void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>&
     if (!halving.points.empty()) records.halvings.push_back(std::move(halving));
   }
   std::map<std::string, std::size_t> points;
-  const bool one_at_a_time = sweep.value("combine", std::string()) == "each" && !sweep.at("points").empty();
-  std::map<std::string, json> base_values;
-  if (one_at_a_time) base_values = sweep.at("points")[0].at("values").get<std::map<std::string, json>>();
+  std::map<std::string, json> base_values;  // where one axis at a time is changed: what the others are, if it is listed
+  if (sweep.value("combine", std::string()) == "each" && !sweep.at("points").empty()) {
+    base_values = sweep.at("points")[0].at("values").get<std::map<std::string, json>>();
+  }
   for (const json& point : sweep.at("points")) {
     PointRecord record;
     record.name = point.at("name").get<std::string>();
@@ -237,8 +238,7 @@ void read_sweep(const std::vector<json>& sweeps, const std::vector<std::string>&
     points[record.name] = records.points.size();
     record.label = (prefix ? name + ": " : "") + point.at("label").get<std::string>();
     record.values = point.at("values").get<std::map<std::string, json>>();
-    // One axis at a time: the others are as in the base, where that is one of their values.
-    if (one_at_a_time) record.values.insert(base_values.begin(), base_values.end());
+    record.values.insert(base_values.begin(), base_values.end());
     records.points.push_back(std::move(record));
   }
   for (const json& entry : runs_of(sweeps)) {
