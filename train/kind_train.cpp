@@ -433,7 +433,7 @@ int main(int argc, char** argv) {
         "Print version, kernel sets, picture types and MPI");
     add_options(app, options);
     app.parse(argc, argv);
-    if (options.skip_unusable) options.set.push_back("data.skip_unusable=true");
+    if (options.skip_unusable) options.set.emplace_back("data.skip_unusable=true");
     return carry_out(app, options, ranks);
   } catch (const CLI::Success& done) {
     return app.exit(done);

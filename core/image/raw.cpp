@@ -74,14 +74,16 @@ int orientation_of(int flip) {
   return kOrientations[flip & 7];
 }
 
+/// Where strips and tiles lie, each with the tag of their bytes, and how many of them are looked at.
+constexpr std::pair<unsigned, unsigned> kPlaces[] = {{273, 279}, {324, 325}};
+constexpr std::uint64_t kMostPieces = std::uint64_t{1} << 22;
+
 /// Throws Error where the pixels lie behind the end of a file like a TIFF: LibRaw makes them black. In the files of Canon and
 /// Olympus any directory's may be those of the sensor.
 void check_strips(const std::string& path, Bytes bytes) {
-  static constexpr std::pair<unsigned, unsigned> kPlaces[] = {{273, 279},
-                                                              {324, 325}};  // strips and tiles, and their bytes
   static constexpr std::pair<std::size_t, std::string_view> kAny[] = {
       {8, "CR\x02"}, {0, "IIRO"}, {0, "IIRS"}, {0, "MMOR"}};
-  constexpr std::uint64_t kMost = std::uint64_t{1} << 22, kNowhere = 0xffffffff;
+  constexpr std::uint64_t kNowhere = 0xffffffff;
   const TiffTags tags(bytes);
   const bool all = std::any_of(std::begin(kAny), std::end(kAny), [&](const auto& start) {
     return bytes.size() >= start.first && starts_with(bytes.subspan(start.first), start.second);
@@ -92,7 +94,7 @@ void check_strips(const std::string& path, Bytes bytes) {
       const auto entry =
           std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
       if (entry == directory.end()) return std::vector<std::uint64_t>();
-      const auto found = tags.numbers(*entry, kMost);
+      const auto found = tags.numbers(*entry, kMostPieces);
       check(found.has_value(), "cannot read ", path, " as RAW: the file ends early or is damaged");
       return *found;
     };
@@ -108,6 +110,34 @@ void check_strips(const std::string& path, Bytes bytes) {
   });
 }
 
+/// Throws Error where the uncompressed pixels of a DNG do not lie one behind the other: LibRaw reads on from the first, and
+/// would make stripes of them. Tiles it puts together from 0.21 on.
+void check_in_a_row(const std::string& path, Bytes bytes) {
+  constexpr bool kReadsTiles = LIBRAW_VERSION >= LIBRAW_MAKE_VERSION(0, 21, 0);
+  constexpr unsigned kCompression = 259, kTiles = 324;
+  const TiffTags tags(bytes);
+  if (tags.find(kTiffDngVersion) == nullptr) return;
+  tags.each_directory([&](const std::vector<TiffEntry>& directory) {
+    const auto numbers = [&](unsigned tag) {
+      const auto entry =
+          std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
+      return entry == directory.end() ? std::nullopt : tags.numbers(*entry, kMostPieces);
+    };
+    const auto packing = numbers(kCompression);
+    if (!holds_sensor_pixels(tags, directory) || (packing && *packing != std::vector<std::uint64_t>{1})) return true;
+    for (const auto& [places, sizes] : kPlaces) {
+      const auto at = numbers(places), count = numbers(sizes);
+      if (!at || !count || (places == kTiles && kReadsTiles)) continue;
+      for (std::size_t i = 0; i + 1 < std::min(at->size(), count->size()); ++i) {
+        check(places != kTiles && (*at)[i + 1] == (*at)[i] + (*count)[i], "cannot read ", path, " as RAW: LibRaw ",
+              version(), " does not put its ", at->size(),
+              " uncompressed pieces together; convert it to a compressed DNG first");
+      }
+    }
+    return true;
+  });
+}
+
 void check_whole(const std::string& path, Bytes bytes) {
   if (starts_with(bytes, "FUJIFILMCCD-RAW"sv)) {
     check(bytes.size() >= 108 && big_endian(bytes, 100, 4) + big_endian(bytes, 104, 4) <= bytes.size(), "cannot read ",
@@ -116,6 +146,7 @@ void check_whole(const std::string& path, Bytes bytes) {
     check_boxes(path, "RAW", bytes);
   } else {
     check_strips(path, bytes);
+    check_in_a_row(path, bytes);
   }
 }
 
@@ -279,6 +310,8 @@ Image decode_raw(const std::string& path, Bytes bytes, const ReadLimits& limits)
   check(!damaged || limits.damage != nullptr, doing, "the file ends early or its pixels are damaged");
   if (damaged) *limits.damage = "its pixels are damaged or cut short";
   set_output(raw.imgdata.params, found.camera_white);
+  // A sensor without colours has no white balance; LibRaw would take that of a colour camera.
+  if (raw.imgdata.idata.colors == 1) std::fill_n(raw.imgdata.params.user_mul, 4, 1.0F);
   require(doing, raw.dcraw_process());
   int width = 0, height = 0, colors = 0, bits = 0;
   raw.get_mem_image_format(&width, &height, &colors, &bits);

@@ -236,6 +236,7 @@ Model<float> model_from_tensorflow(const std::vector<SafeTensors>& checkpoints) 
 
 Model<float> import_tensorflow(const std::vector<std::string>& paths) {
   std::vector<SafeTensors> checkpoints;
+  checkpoints.reserve(paths.size());
   for (const std::string& path : paths) checkpoints.push_back(read_tensorflow_checkpoint(path));
   return model_from_tensorflow(checkpoints);
 }

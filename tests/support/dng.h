@@ -19,13 +19,15 @@ struct Dng {
   bool little = true;
   std::array<int, 4> filter = {0, 1, 1, 2};  ///< The colours of two rows of two pixels; RGGB.
   bool linear = false;                       ///< All colours of every pixel (LinearRaw), no filter.
+  bool monochrome = false;                   ///< The picture's red alone, by a sensor without a filter.
+  std::optional<unsigned> gap = {};          ///< Two strips, so many bytes apart.
   unsigned orientation = 1, black = 256, white = 15000;
   /// What the sensor has of white in daylight, and in the light of the picture; without the second the file does not say.
   std::array<double, 3> daylight = {0.5, 1, 0.6};
   std::optional<std::array<double, 3>> as_shot = std::array<double, 3>{0.5, 1, 0.6};
   std::optional<std::array<unsigned, 4>> crop = {};  ///< Column, row, width and height.
   bool preview = false;  ///< The first directory has a small picture and leads to the sensor's.
-  std::string xmp = "", lens = "";
+  std::string maker = "A maker of cameras", model = "A model", xmp = "", lens = "";
   bool exif = true;
 };
 
@@ -113,12 +115,20 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
   const std::array<double, 3> light = dng.as_shot.value_or(dng.daylight);
   const double range = dng.white - dng.black, brightest = *std::max_element(light.begin(), light.end());
   std::string pixels;
+  const int upper = dng.gap ? (image.height + 1) / 2 : image.height;  // rows of the first strip
+  std::size_t upper_bytes = 0;
   for (int y = 0; y < image.height; ++y) {
+    if (y == upper) {
+      upper_bytes = pixels.size();
+      pixels.append(*dng.gap, '\x55');
+    }
     for (int x = 0; x < image.width; ++x) {
       for (int c = 0; c < (dng.linear ? 3 : 1); ++c) {
-        const int color = dng.linear ? c : dng.filter[static_cast<std::size_t>(2 * (y % 2) + x % 2)];
+        const int color = dng.monochrome ? 0
+                          : dng.linear   ? c
+                                         : dng.filter[static_cast<std::size_t>(2 * (y % 2) + x % 2)];
         const double value = dng_detail::to_light(static_cast<double>(image.sample(x, y, color)) / image.maximum());
-        const double seen = value * light[static_cast<std::size_t>(color)] / brightest;
+        const double seen = value * (dng.monochrome ? 1 : light[static_cast<std::size_t>(color)] / brightest);
         pixels += numbers.number(static_cast<std::uint32_t>(std::lround(dng.black + seen * range)), 2);
       }
     }
@@ -131,13 +141,18 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
   raw.longs(257, {height});
   raw.shorts(258, dng.linear ? std::vector<unsigned>{16, 16, 16} : std::vector<unsigned>{16});
   raw.shorts(259, {1});
-  raw.shorts(262, {dng.linear ? 34892u : 32803u});
-  raw.longs(273, {0});  // where the pixels lie, once that is known
+  raw.shorts(262, {dng.linear || dng.monochrome ? 34892u : 32803u});
   raw.shorts(277, {dng.linear ? 3u : 1u});
-  raw.longs(278, {height});
-  raw.longs(279, {static_cast<unsigned>(pixels.size())});
+  raw.longs(278, {static_cast<unsigned>(upper)});
+  const auto strips = [&](std::size_t at) {
+    const auto all = static_cast<unsigned>(pixels.size()), first_at = static_cast<unsigned>(at),
+               above = static_cast<unsigned>(upper_bytes), gap = dng.gap.value_or(0);
+    raw.longs(273, dng.gap ? std::vector<unsigned>{first_at, first_at + above + gap} : std::vector<unsigned>{first_at});
+    raw.longs(279, dng.gap ? std::vector<unsigned>{above, all - above - gap} : std::vector<unsigned>{all});
+  };
+  strips(0);  // until it is known where the pixels lie
   raw.shorts(284, {1});
-  if (!dng.linear) {
+  if (!dng.linear && !dng.monochrome) {
     raw.shorts(33421, {2, 2});
     raw.bytes(33422, 1, 4, std::string(dng.filter.begin(), dng.filter.end()));
   }
@@ -160,8 +175,8 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
     first.longs(279, {6});
     first.longs(330, {0});
   }
-  first.text(271, "A maker of cameras");
-  first.text(272, "A model");
+  first.text(271, dng.maker);
+  first.text(272, dng.model);
   first.shorts(274, {dng.orientation});
   first.text(306, "2026:11:30 12:34:56");
   if (!dng.xmp.empty()) first.bytes(700, 1, dng.xmp.size(), dng.xmp);
@@ -171,8 +186,9 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
   for (std::size_t c = 0; c < 3; ++c) {
     for (const double value : dng_detail::kToSrgb[c]) matrix.push_back(value * dng.daylight[c]);
   }
-  first.ratios(50721, matrix, true);
-  if (dng.as_shot) first.ratios(50728, {light[0] / brightest, light[1] / brightest, light[2] / brightest});
+  if (!dng.monochrome) first.ratios(50721, matrix, true);
+  if (dng.as_shot && !dng.monochrome)
+    first.ratios(50728, {light[0] / brightest, light[1] / brightest, light[2] / brightest});
   first.bytes(50740, 1, 24, std::string("A maker\0private numbers.", 24));
   first.shorts(50778, {21});  // D65
   exif.ratios(33434, {0.05});
@@ -195,7 +211,7 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
   const std::size_t at_first = 8 + 8, at_sensor = at_first + first.size(),
                     at_exif = at_sensor + (dng.preview ? sensor.size() : 0),
                     at_gps = at_exif + (dng.exif ? exif.size() : 0), at_pixels = at_gps + (dng.exif ? gps.size() : 0);
-  raw.longs(273, {static_cast<unsigned>(at_pixels)});
+  strips(at_pixels);
   if (dng.preview) first.longs(330, {static_cast<unsigned>(at_sensor)});
   if (dng.exif) {
     first.longs(34665, {static_cast<unsigned>(at_exif)});

@@ -127,6 +127,7 @@ Shares shares_of(const Records& records, const PointRecord& point, const std::st
                  const std::set<std::string>& names) {
   constexpr std::size_t kMost = 40;
   std::vector<Curve> terms;
+  terms.reserve(names.size());
   for (const std::string& name : names) {
     terms.push_back(
         thinned(mean_curve(

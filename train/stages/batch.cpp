@@ -37,6 +37,7 @@ std::vector<Place> places_of(const StageConfig& config, const Pairs& pairs, std:
   const std::int64_t first = step * config.batch, rounds = first / Pairs::kTurns;
   std::vector<std::int64_t> credit(sources.size(), 0);
   std::vector<std::uint64_t> taken;  // samples that each source has had before
+  taken.reserve(sources.size());
   for (const Pairs::Source& source : sources) taken.push_back(static_cast<std::uint64_t>(rounds * source.turns));
   std::map<std::pair<std::size_t, std::uint64_t>, std::vector<std::size_t>> orders;
   std::vector<Place> places;

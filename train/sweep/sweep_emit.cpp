@@ -204,7 +204,7 @@ std::string emit_sweep(const SweepPlan& plan, const SweepOptions& options, Sweep
     write_file_atomic(join(options.out, "/points/level-", level, ".txt"), list);
   }
   const bool slurm = kind == SweepScript::kSlurm;
-  const std::string path = options.out + (slurm ? "/slurm.sh" : "/parallel.sh");
+  std::string path = options.out + (slurm ? "/slurm.sh" : "/parallel.sh");
   write_file_atomic(path, script_head(plan, program, out, tasks) +
                               (slurm ? slurm_tail(plan, kept, levels) : parallel_tail(kept, levels.size())));
   return path;

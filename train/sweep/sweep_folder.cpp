@@ -158,7 +158,8 @@ void write_task(const SweepTask& task, const std::string& out) {
 }
 
 std::string keep_program(const SweepOptions& options) {
-  const std::string folder = options.out + "/bin", kept = folder + "/" + fs::path(options.program).filename().string();
+  const std::string folder = options.out + "/bin";
+  std::string kept = folder + "/" + fs::path(options.program).filename().string();
   if (is_there(kept)) {
     if (read_file(kept) != read_file(options.program)) {
       options.message(kept + ": the sweep goes on with this program, which it began with; remove it to use " +

@@ -37,6 +37,7 @@ class Before {
   /// For each run of the plan the one before; null where it is new.
   std::vector<const json*> find(const std::vector<SweepTask>& runs) {
     std::vector<const json*> found;
+    found.reserve(runs.size());
     for (const SweepTask& run : runs) found.push_back(take(run.config));
     for (std::size_t i = 0; i < runs.size(); ++i) {
       if (!found[i]) found[i] = take_shorter(runs[i].config);

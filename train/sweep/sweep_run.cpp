@@ -158,6 +158,7 @@ class Sweep {
     arguments.insert(arguments.begin(), options_.program);
     arguments.insert(arguments.end(), {"-t", std::to_string(std::max(1, options_.threads / options_.jobs))});
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     const std::string log = options_.out + "/logs/" + task.name + ".txt";

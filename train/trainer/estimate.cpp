@@ -108,7 +108,8 @@ class StageTimer {
     const std::int64_t held = static_cast<std::int64_t>(pairs_.validation().size());
     const double count =
         static_cast<double>(stage_.validation.pairs == 0 ? held : std::min(held, stage_.validation.pairs));
-    estimate.validation = static_cast<double>((estimate.steps + every - 1) / every) * count * picture;
+    const std::int64_t times = (estimate.steps + every - 1) / every;
+    estimate.validation = static_cast<double>(times) * count * picture;
     estimate.prepare += count * maps;
     return true;
   }

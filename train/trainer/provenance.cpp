@@ -114,8 +114,8 @@ ordered_json read_provenance(const std::string& out) {
   if (!std::filesystem::exists(path, error) && !error) return nullptr;
   const std::vector<std::uint8_t> bytes = read_file(path);
   const std::string text(bytes.begin(), bytes.end());
-  parse_json(text, path);                                     // complains with line and column
-  const ordered_json provenance = ordered_json::parse(text);  // keys in their order, which comparing looks at
+  parse_json(text, path);                               // complains with line and column
+  ordered_json provenance = ordered_json::parse(text);  // keys in their order, which comparing looks at
   const auto is_list = [](const ordered_json& of, const char* key) {
     return of.is_object() && of.contains(key) && of[key].is_array() && !of[key].empty();
   };

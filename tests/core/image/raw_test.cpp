@@ -92,6 +92,33 @@ TEST_CASE("raw: the light of the picture makes no difference, and without it day
   CHECK_THAT(metadata.color_note, Contains("white balance of daylight"));
 }
 
+TEST_CASE("raw: a sensor without colours gives a gray picture, as bright as what was before it") {
+  if (!reads_raw()) return;
+  const Image image = scene(40, 30);
+  Image gray(40, 30, 1, 16);
+  for (int i = 0; i < 40 * 30; ++i) gray.set_sample(i % 40, i / 40, 0, image.sample(i % 40, i / 40, 0));
+  Dng dng;
+  dng.monochrome = true;
+  // LibRaw has colours for the second, whose sensor has none.
+  for (const auto& [maker, model] : {std::pair{"A maker", "A model"}, {"Leica Camera AG", "LEICA Q2 MONO"}}) {
+    dng.maker = maker;
+    dng.model = model;
+    Metadata metadata;
+    CHECK(difference(gray, decode_image("p", dng_file(image, dng), {}, &metadata), 0) < kNear);
+    CHECK(metadata.color_note.empty());
+  }
+}
+
+TEST_CASE("raw: uncompressed pixels in pieces that LibRaw does not put together are refused, not shown as stripes") {
+  if (!reads_raw()) return;
+  const Image image = scene(40, 31);
+  Dng dng;
+  dng.gap = 0;
+  CHECK(difference(image, decode_image("p", dng_file(image, dng))) < kNear);
+  dng.gap = 6;
+  CHECK_THAT(error_of([&] { decode_image("p", dng_file(image, dng)); }), Contains("2 uncompressed pieces"));
+}
+
 TEST_CASE("raw: dark pictures stay dark") {
   if (!reads_raw()) return;
   Image image = scene(40, 30);
