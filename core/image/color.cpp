@@ -397,7 +397,7 @@ InkConversion ink_conversion(const std::vector<std::uint8_t>& icc, int bits) {
   const Profile srgb(cmsCreate_sRGBProfileTHR(context));
   inks->transform = cmsCreateTransformTHR(context, profile.get(), bits == 8 ? TYPE_CMYK_8 : TYPE_CMYK_16, srgb.get(),
                                           bits == 8 ? TYPE_RGB_8 : TYPE_RGB_16, INTENT_RELATIVE_COLORIMETRIC,
-                                          cmsFLAGS_NOCACHE | cmsFLAGS_BLACKPOINTCOMPENSATION);
+                                          cmsFLAGS_NOCACHE | cmsFLAGS_BLACKPOINTCOMPENSATION | cmsFLAGS_NOOPTIMIZE);
   if (!inks->transform) return nullptr;
   return [inks](const std::uint8_t* from, int count, std::uint8_t* rgb) {
     cmsDoTransform(inks->transform, from, rgb, static_cast<cmsUInt32Number>(count));

@@ -246,6 +246,34 @@ TEST_CASE("color: inks become sRGB by their profile", "[unit]") {
   CHECK((rgb[6] < 80 && rgb[8] > 200));    // cyan
   CHECK((rgb[9] > 180 && rgb[10] < 80));   // magenta
   CHECK((rgb[12] > 200 && rgb[14] < 80));  // yellow
+  // What the profile's numbers say, and no table of fewer values between: dark parts are enlarged afterwards.
+  const InkConversion deep = ink_conversion(ink_profile(), 16);
+  const auto table = ink_profile();
+  cmsHPROFILE const from = cmsOpenProfileFromMem(table.data(), static_cast<cmsUInt32Number>(table.size())),
+                    to = cmsCreate_sRGBProfile();
+  cmsHTRANSFORM const exact =
+      cmsCreateTransform(from, TYPE_CMYK_FLT, to, TYPE_RGB_FLT, INTENT_RELATIVE_COLORIMETRIC,
+                         cmsFLAGS_NOCACHE | cmsFLAGS_BLACKPOINTCOMPENSATION | cmsFLAGS_NOOPTIMIZE);
+  REQUIRE(exact != nullptr);
+  int largest = 0;
+  for (int i = 0; i < 500; ++i) {
+    std::uint16_t samples[4], result[3];
+    float percent[4], wanted[3];
+    for (int c = 0; c < 4; ++c) {
+      samples[c] = static_cast<std::uint16_t>((i * 7919 + c * 104729 + i * i * (31 + c)) % 65536);
+      percent[c] = static_cast<float>(samples[c] / 655.35);
+    }
+    deep(reinterpret_cast<const std::uint8_t*>(samples), 1, reinterpret_cast<std::uint8_t*>(result));
+    cmsDoTransform(exact, percent, wanted, 1);
+    for (int c = 0; c < 3; ++c) {
+      const int value = static_cast<int>(std::lround(65535 * std::clamp(wanted[c], 0.0F, 1.0F)));
+      largest = std::max(largest, std::abs(result[c] - value));
+    }
+  }
+  CHECK(largest < 60);
+  cmsDeleteTransform(exact);
+  cmsCloseProfile(from);
+  cmsCloseProfile(to);
 #endif
   CHECK(ink_conversion({}) == nullptr);
   CHECK(ink_conversion(std::vector<std::uint8_t>(200)) == nullptr);
