@@ -25,9 +25,9 @@ struct WinogradKernels {
   std::int64_t points;  // products: (tile + 2)^2
   /// v[p * stride + at(first + t) ...] = B^T d B of tiles t < count of one block and one tile row, where
   /// at(i) = i / group * group_stride + i % group * lanes. rows[r] is row r of the patches, at the first tile's column
-  /// -1.
-  void (*input)(const float* const* rows, std::int64_t count, std::int64_t first, std::int64_t group,
-                std::int64_t group_stride, float* v, std::int64_t stride);
+  /// -1; next[r] is what is read after them, and asked for meanwhile.
+  void (*input)(const float* const* rows, const float* const* next, std::int64_t count, std::int64_t first,
+                std::int64_t group, std::int64_t group_stride, float* v, std::int64_t stride);
   /// u[p * stride + k * width ...] = G g G^T of kernels g, k < count. Tap i of kernel k lies at
   /// w[k * 9 * width + i * tap ...]: a negative `tap` turns the kernels by 180 degrees.
   void (*weight)(const float* w, std::int64_t tap, std::int64_t count, float* u, std::int64_t stride);
@@ -41,6 +41,12 @@ struct WinogradKernels {
                           std::int64_t columns, float* m, std::int64_t stride);
   /// dw[k][9][width] += G^T du G, du at du[p * stride + k * width ...], k < count.
   void (*weight_gradient)(const float* du, std::int64_t count, std::int64_t stride, float* dw);
+};
+
+/// Memory that a product asks for while it computes, for the one after it. Empty parts are left alone.
+struct BlockAhead {
+  const float *b = nullptr, *b_end = nullptr;
+  const float *a = nullptr, *a_end = nullptr;
 };
 
 struct BlockKernels {
@@ -58,7 +64,8 @@ struct BlockKernels {
   /// The same from groups of `rows` pixels, [group][chunk][row][lane], which it reads one after the other:
   /// c[t * width + j] = sum over q < chunks, k < lanes of
   ///     a[((t / rows * chunks + q) * rows + t % rows) * lanes + k] * b[(q * lanes + k) * width + j]
-  void (*multiply_groups)(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c);
+  void (*multiply_groups)(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c,
+                          const BlockAhead& ahead);
   /// c[i * width + j] += sum over t < count of a[t * lanes + i] * b[t * width + j] for i < lanes.
   void (*accumulate)(std::int64_t count, const float* a, const float* b, float* c);
   /// One block of `multiply`'s result through the epilogue: out[t * step ...] from c[t * width ...]. The maps of the

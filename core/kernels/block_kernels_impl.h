@@ -9,6 +9,10 @@ using Reg = V::Reg;
 constexpr std::int64_t kLanes = V::kLanes;
 constexpr std::int64_t kWidth = 2 * kLanes;
 constexpr std::int64_t kRows = V::kRows;
+// How far memory is asked for ahead: lines for each block of a product's sum, and tiles of the input.
+constexpr int kLine = 16;  // floats
+constexpr int kLinesAhead = 4;
+constexpr std::int64_t kTilesAhead = 3;
 
 Reg choose(decltype(Reg() > Reg()) condition, Reg a, Reg b) { return condition ? a : b; }
 
@@ -141,10 +145,12 @@ struct F6 {
 // --- Winograd's transforms of tiles --------------------------------------------------------------------------------
 
 template <class F>
-void winograd_input(const float* const* rows, std::int64_t count, std::int64_t first, std::int64_t group,
-                    std::int64_t group_stride, float* v, std::int64_t stride) {
+void winograd_input(const float* const* rows, const float* const* next, std::int64_t count, std::int64_t first,
+                    std::int64_t group, std::int64_t group_stride, float* v, std::int64_t stride) {
   constexpr int kSide = F::kSide, kShared = kSide - F::kTile;
   alignas(64) float columns[kSide][kSide][kLanes];  // [row][column]: transformed along the columns
+  std::int64_t place = first % group;
+  float* to = v + first / group * group_stride + place * kLanes;
   for (std::int64_t t = 0; t < count; ++t) {
     // Neighbouring tiles share two columns, which are transformed once.
     const int fresh = t == 0 ? 0 : kShared;
@@ -155,6 +161,14 @@ void winograd_input(const float* const* rows, std::int64_t count, std::int64_t f
         for (int s = 0; s < kShared; ++s) V::store(columns[i][s], V::load(columns[i][F::kTile + s]));
       }
     }
+    const std::int64_t later = t + kTilesAhead;
+    const float* const* ahead = later < count ? rows : next;
+    const std::int64_t column = ((later < count ? later : later - count) * F::kTile + kShared) * kLanes;
+#pragma GCC unroll 8
+    for (int i = 0; i < kSide; ++i) {
+#pragma GCC unroll 6
+      for (int at = 0; at < F::kTile * kLanes; at += kLine) __builtin_prefetch(ahead[i] + column + at, 0, 3);
+    }
     for (int x = fresh; x < kSide; ++x) {
       Reg d[kSide], o[kSide];
 #pragma GCC unroll 8
@@ -163,7 +177,6 @@ void winograd_input(const float* const* rows, std::int64_t count, std::int64_t f
 #pragma GCC unroll 8
       for (int i = 0; i < kSide; ++i) V::store(columns[i][x], o[i]);
     }
-    float* to = v + (first + t) / group * group_stride + (first + t) % group * kLanes;
     for (int i = 0; i < kSide; ++i) {
       Reg d[kSide], o[kSide];
 #pragma GCC unroll 8
@@ -171,6 +184,11 @@ void winograd_input(const float* const* rows, std::int64_t count, std::int64_t f
       F::input(d, o);
 #pragma GCC unroll 8
       for (int x = 0; x < kSide; ++x) V::store(to + (i * kSide + x) * stride, o[x]);
+    }
+    to += kLanes;
+    if (++place == group) {
+      place = 0;
+      to += group_stride - group * kLanes;
     }
   }
 }
@@ -349,9 +367,20 @@ void multiply(std::int64_t count, std::int64_t chunks, const float* const* a, st
   multiply_all<false>(count, chunks, a, step, depth, b, c);
 }
 
-void multiply_groups(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c) {
+/// Asks for the next lines of a part.
+void ask_ahead(const float*& from, const float* end) {
+  for (int i = 0; i < kLinesAhead && from < end; ++i, from += kLine) __builtin_prefetch(from, 0, 2);
+}
+
+void multiply_groups(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c,
+                     const BlockAhead& ahead) {
+  const float *next_b = ahead.b, *next_a = ahead.a;
   for (std::int64_t t = 0; t < count; t += kRows) {
-    const auto chunk = [from = a + t * chunks * kLanes](std::int64_t q) { return from + q * kRows * kLanes; };
+    const auto chunk = [&, from = a + t * chunks * kLanes](std::int64_t q) {
+      ask_ahead(next_b, ahead.b_end);
+      ask_ahead(next_a, ahead.a_end);
+      return from + q * kRows * kLanes;
+    };
     if (count - t >= kRows) {
       multiply_tile<kRows, true>(chunks, chunk, kLanes, kLanes, b, c + t * kWidth);
     } else {
@@ -440,29 +469,35 @@ void project(std::int64_t count, std::int64_t chunks, const float* const* a, con
   }
 }
 
-// exp by 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2] (Taylor's to the sixth power, 2e-7 of the value). One pixel a
-// turn, plainly written, so that the compiler makes vectors of it.
+// exp by 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2] (Taylor's to the sixth power, 2e-7 of the value).
+Reg sigmoid_of(Reg v, Reg slope) {
+  using Whole = decltype(Reg() > Reg());
+  const Reg activated = choose(v > V::set1(0), v, v * slope);
+  Reg z = -activated;
+  z = choose(z > V::set1(-87), z, V::set1(-87));  // NaN, too, or it would have no whole number
+  z = choose(z < V::set1(87), z, V::set1(87));
+  const Reg n = (z * V::set1(1.44269504f) + V::set1(12582912.0f)) - V::set1(12582912.0f);  // the nearest whole number
+  const Reg r = (z - n * V::set1(0.693359375f)) + n * V::set1(2.12194440e-4f);
+  constexpr float kFactors[] = {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+  Reg p = V::set1(1.0f / 720);
+  for (const float factor : kFactors) p = p * r + V::set1(factor);
+  const Whole bits = (__builtin_convertvector(n, Whole) + 127) << 23;
+  const Reg result = V::set1(1) / (V::set1(1) + p * reinterpret_cast<Reg>(bits));
+  return choose(activated != activated, activated, result);
+}
+
 void sigmoid(float* x, std::int64_t count, float slope) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float v = x[i], scaled = v * slope;
-    const float activated = v > 0 ? v : scaled;
-    float z = -activated;
-    z = z > -87.0f ? z : -87.0f;  // NaN, too, or it would have no whole number
-    z = z < 87.0f ? z : 87.0f;
-    const float n = (z * 1.44269504f + 12582912.0f) - 12582912.0f;  // the nearest whole number
-    const float r = (z - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    const std::int32_t bits = (static_cast<std::int32_t>(n) + 127) * (1 << 23);
-    const float e = p * __builtin_bit_cast(float, bits);
-    const float result = 1.0f / (1.0f + e);
-    x[i] = activated != activated ? activated : result;
+  const Reg below = V::set1(slope);
+  alignas(64) float some[kLanes] = {};  // x may lie anywhere, and end within a vector
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    __builtin_memcpy(some, x + i, sizeof some);
+    V::store(some, sigmoid_of(V::load(some), below));
+    __builtin_memcpy(x + i, some, sizeof some);
   }
+  for (std::int64_t j = i; j < count; ++j) some[j - i] = x[j];
+  V::store(some, sigmoid_of(V::load(some), below));
+  for (; i < count; ++i) x[i] = some[i % kLanes];
 }
 
 // --- Gradients -------------------------------------------------------------------------------------------------------

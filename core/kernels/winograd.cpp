@@ -37,6 +37,10 @@ constexpr std::int64_t kSliceBlock = 24;
 // Output channels of a slice, in products' columns.
 constexpr std::int64_t kSliceGroups = 2;
 
+// The distance between the matrices of two points is an odd number of cache lines, or they would fall on one another in
+// the cache.
+constexpr std::int64_t odd_lines(std::int64_t floats) { return floats + 16 * ((floats / 16 + 1) % 2); }
+
 /// The tiles of some rows of a picture (or of a batch of them), numbered row by row.
 struct TileGrid {
   const BlockKernels& kernels;
@@ -57,9 +61,6 @@ struct TileGrid {
 
   std::int64_t size() const { return x[0].n * rows * columns; }
 
-  // The distance between the matrices of two points is an odd number of cache lines, or they would fall on one another
-  // in the cache.
-  static std::int64_t odd_lines(std::int64_t floats) { return floats + 16 * ((floats / 16 + 1) % 2); }
   std::int64_t input_stride(std::int64_t capacity) const { return odd_lines(x.blocks() * capacity * kernels.lanes); }
   std::int64_t output_stride(std::int64_t capacity, std::int64_t groups) const {
     return odd_lines(groups * capacity * kernels.width);
@@ -83,19 +84,27 @@ struct TileGrid {
     const std::int64_t stride = input_stride(capacity), h = x[0].h;
     for_each_run(first, end,
                  [&](std::int64_t t, std::int64_t count, std::int64_t in, std::int64_t row, std::int64_t c) {
-                   const float* patch[8];
-                   for (std::int64_t block = 0; block < x.blocks(); ++block) {
+                   const float *patch[8], *next[8] = {};
+                   const auto place = [&](std::int64_t block, const float** rows_of) {
                      for (std::int64_t r = 0; r < f.tile + 2; ++r) {
                        const std::int64_t y = row * f.tile - 1 + r;
                        const float* from = y < 0 || y >= h ? zeros.data() + kernels.lanes : x.row(in, block, y);
-                       patch[r] = from + (c * f.tile - 1) * kernels.lanes;
+                       rows_of[r] = from + (c * f.tile - 1) * kernels.lanes;
                      }
-                     f.input(patch, count, to + t - first, group, x.blocks() * group * kernels.lanes,
+                   };
+                   place(0, next);
+                   for (std::int64_t block = 0; block < x.blocks(); ++block) {
+                     std::copy_n(next, 8, patch);
+                     if (block + 1 < x.blocks()) place(block + 1, next);
+                     f.input(patch, next, count, to + t - first, group, x.blocks() * group * kernels.lanes,
                              v + block * group * kernels.lanes, stride);
                    }
                  });
   }
 };
+
+/// From one point's matrix of a group's weights, [k][width], to the next.
+std::int64_t weight_stride(std::int64_t inputs, std::int64_t width) { return odd_lines(inputs * width); }
 
 /// u[point][k][width] of one group of output channels.
 void transform_weights(const WinogradKernels& f, const PackedWeights& weights, std::int64_t group, float* u) {
@@ -106,13 +115,14 @@ void transform_weights(const WinogradKernels& f, const PackedWeights& weights, s
   for (std::int64_t k = 0; k < inputs; k += kDepth) {
     const std::int64_t end = std::min(inputs, k + kDepth);
     weights.pack(group * width, k, end, packed.data());
-    f.weight(packed.data() + (turned ? 8 * width : 0), turned ? -width : width, end - k, u + k * width, inputs * width);
+    f.weight(packed.data() + (turned ? 8 * width : 0), turned ? -width : width, end - k, u + k * width,
+             weight_stride(inputs, width));
   }
 }
 
 /// The same of all groups, one after the other.
 void transform_all_weights(const WinogradKernels& f, const PackedWeights& weights, float* u) {
-  const std::int64_t width = weights.kernels.width, group_floats = f.points * weights.inputs() * width;
+  const std::int64_t width = weights.kernels.width, group_floats = f.points * weight_stride(weights.inputs(), width);
   parallel_for(ceil_div(weights.outputs(), width), ceil_div(8192, weights.inputs() * 9),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t g = begin; g < end; ++g) transform_weights(f, weights, g, u + g * group_floats);
@@ -138,7 +148,7 @@ class WinogradConv {
   void run(const float* prepared) {
     if (prepared) {
       run_blocks(prepared);
-    } else if (groups_ * group_floats() <= kSharedWeightFloats) {
+    } else if (f_.points * weights_.inputs() * groups_ * kernels_.width <= kSharedWeightFloats) {
       Buffer<float> u(groups_ * group_floats());
       transform_all_weights(f_, weights_, u.data());
       run_blocks(u.data());
@@ -153,17 +163,31 @@ class WinogradConv {
   }
 
  private:
-  std::int64_t group_floats() const { return f_.points * weights_.inputs() * kernels_.width; }
+  std::int64_t group_floats() const { return f_.points * weight_stride(weights_.inputs(), kernels_.width); }
 
   /// m[point][group][capacity][width] = v u for `count` tiles from tile `from` of v on, a multiple of a group.
   void multiply(std::int64_t count, const float* v, std::int64_t v_capacity, std::int64_t from, const float* u,
                 std::int64_t groups, float* m, std::int64_t m_capacity) const {
-    const std::int64_t blocks = grid_.x.blocks(), k = weights_.inputs();
+    const std::int64_t blocks = grid_.x.blocks(), matrix = weights_.inputs() * kernels_.width;
+    const std::int64_t tile_floats = count * blocks * kernels_.lanes, point = grid_.input_stride(v_capacity);
+    const auto weights = [&](std::int64_t p, std::int64_t g) {
+      return u + g * group_floats() + p * weight_stride(weights_.inputs(), kernels_.width);
+    };
     for (std::int64_t p = 0; p < f_.points; ++p) {
-      const float* tiles = v + p * grid_.input_stride(v_capacity) + from * blocks * kernels_.lanes;
+      const float* tiles = v + p * point + from * blocks * kernels_.lanes;
       for (std::int64_t g = 0; g < groups; ++g) {
-        kernels_.multiply_groups(count, blocks, tiles, u + g * group_floats() + p * k * kernels_.width,
-                                 m + p * grid_.output_stride(m_capacity, groups) + g * m_capacity * kernels_.width);
+        // The weights of the next product, and of the next point's tiles a share.
+        const bool last = g + 1 == groups, end = p + 1 == f_.points;
+        BlockAhead ahead;
+        ahead.b = end && last ? u : weights(last ? p + 1 : p, last ? 0 : g + 1);
+        ahead.b_end = ahead.b + matrix;
+        if (!end) {
+          ahead.a = tiles + point + tile_floats * g / groups;
+          ahead.a_end = tiles + point + tile_floats * (g + 1) / groups;
+        }
+        kernels_.multiply_groups(count, blocks, tiles, weights(p, g),
+                                 m + p * grid_.output_stride(m_capacity, groups) + g * m_capacity * kernels_.width,
+                                 ahead);
       }
     }
   }
@@ -276,9 +300,10 @@ class WinogradWeightGradient {
 
   void run(float* dweight) const {
     // By the sizes of one pair alone, since its share must not depend on the others.
+    const std::int64_t numbers = groups_ * f_.points * ic_ * kernels_.width;
     const std::int64_t parts =
-        std::clamp<std::int64_t>(std::min(kPartFloats / sums(), of_pair_ / kLeastTiles), 1, kMostParts);
-    if (parts > 1 || sums() <= kCachedFloats) {
+        std::clamp<std::int64_t>(std::min(kPartFloats / numbers, of_pair_ / kLeastTiles), 1, kMostParts);
+    if (parts > 1 || numbers <= kCachedFloats) {
       run_parts(parts, dweight);
     } else {
       run_blocks(dweight);
@@ -286,8 +311,9 @@ class WinogradWeightGradient {
   }
 
  private:
-  // [point][input channel][width]
-  std::int64_t group_floats() const { return f_.points * ic_ * kernels_.width; }
+  // [point][input channel][width], the points odd_lines apart
+  std::int64_t point_floats() const { return odd_lines(ic_ * kernels_.width); }
+  std::int64_t group_floats() const { return f_.points * point_floats(); }
   std::int64_t sums() const { return groups_ * group_floats(); }
 
   /// d[point][group][capacity][width] of tiles first <= t < end, at tile `to` of d.
@@ -339,7 +365,7 @@ class WinogradWeightGradient {
             const float* from = to + part * sums();
             for (std::int64_t k = 0; k < group_floats(); ++k) to[k] += from[k];
           }
-          transform_sums(to, ic_, ic_ * kernels_.width, leaves.data() + (first * groups_ + i) * leaf);
+          transform_sums(to, ic_, point_floats(), leaves.data() + (first * groups_ + i) * leaf);
         }
       });
     }
@@ -372,7 +398,7 @@ class WinogradWeightGradient {
           for (std::int64_t p = 0; p < f_.points; ++p) {
             for (std::int64_t g = 0; g < groups_; ++g) {
               for (std::int64_t block = 0; block < grid_.x.blocks(); ++block) {
-                float* sum = to + g * group_floats() + (p * ic_ + block * kernels_.lanes) * kernels_.width;
+                float* sum = to + g * group_floats() + p * point_floats() + block * kernels_.lanes * kernels_.width;
                 add(p, block, g, 0, count, capacity, v.data(), d.data(), sum);
               }
             }
@@ -386,7 +412,7 @@ class WinogradWeightGradient {
   // that the sums of a pair stay in the cache until they are transformed.
   void run_blocks(float* dweight) const {
     const std::int64_t tiles = grid_.size(), lanes = kernels_.lanes, width = kernels_.width;
-    const std::int64_t blocks = grid_.x.blocks(), point = TileGrid::odd_lines(lanes * width);
+    const std::int64_t blocks = grid_.x.blocks(), point = odd_lines(lanes * width);
     const std::int64_t block_sums = f_.points * point, leaf = lanes * 9 * width;
     Buffer<float> v(f_.points * grid_.input_stride(tiles));
     Buffer<float> d(f_.points * grid_.output_stride(tiles, groups_));
@@ -458,8 +484,8 @@ class WinogradWeightGradient {
 std::int64_t prepared_floats(const BlockKernels& kernels, ConvAlgorithm algorithm, std::int64_t ic, std::int64_t oc) {
   if (algorithm == ConvAlgorithm::kDirect) return 0;
   const std::int64_t points = algorithm == ConvAlgorithm::kWinograd4 ? kernels.f4.points : kernels.f6.points;
-  const std::int64_t floats = points * ic * round_up(oc, kernels.width);
-  return floats <= kSharedWeightFloats ? floats : 0;
+  if (points * ic * round_up(oc, kernels.width) > kSharedWeightFloats) return 0;
+  return points * weight_stride(ic, kernels.width) * ceil_div(oc, kernels.width);
 }
 
 void prepare_weights(const BlockKernels& kernels, ConvAlgorithm algorithm, const float* weight, std::int64_t ic,

@@ -27,7 +27,7 @@ struct Dng {
   std::optional<std::array<double, 3>> as_shot = std::array<double, 3>{0.5, 1, 0.6};
   std::optional<std::array<unsigned, 4>> crop = {};  ///< Column, row, width and height.
   bool preview = false;  ///< The first directory has a small picture and leads to the sensor's.
-  std::string maker = "A maker of cameras", model = "A model", xmp = "", lens = "";
+  std::string maker = "A maker of cameras", model = "A model", xmp, lens;
   bool exif = true;
 };
 

@@ -24,7 +24,7 @@ inline std::string exif_block(bool little, unsigned orientation, unsigned width,
     return number(tag, 2, little) + number(type, 2, little) + number(count, 4, little) +
            number(value, small ? 2 : 4, little) + (small ? std::string(2, '\0') : "");
   };
-  const std::string maker("A maker of cameras", 19), note = "note with offsets";
+  const std::string maker = std::string("A maker of cameras") + '\0', note = "note with offsets";
   const std::size_t first = 8, inner = first + 2 + 36 + 4, maker_at = inner + 2 + 36 + 4,
                     note_at = maker_at + maker.size(), second = note_at + note.size(),
                     thumbnail_at = second + 2 + 24 + 4;
@@ -67,7 +67,7 @@ inline std::string whole_profile(bool gray) {
       {"cprt", "text" + std::string(4, '\0') + "none" + std::string(1, '\0')},
       {"wtpt", xyz(0.9642, 1, 0.8249)}};
   if (gray) {
-    tags.push_back({"kTRC", curve});
+    tags.emplace_back("kTRC", curve);
   } else {
     tags.insert(tags.end(), {{"rXYZ", xyz(0.51512, 0.24120, -0.00105)},
                              {"gXYZ", xyz(0.29198, 0.69225, 0.04189)},

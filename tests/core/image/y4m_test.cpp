@@ -32,7 +32,7 @@ Y4mHeader header_of(int width, int height, const std::string& more) {
 Y4mReader::Read in_pieces(const std::string& bytes, std::size_t piece) {
   return [bytes, piece, at = std::size_t{0}](std::uint8_t* to, std::size_t count) mutable {
     const std::size_t got = std::min({count, piece, bytes.size() - at});
-    std::memcpy(to, bytes.data() + at, got);
+    std::copy_n(bytes.data() + at, got, reinterpret_cast<char*>(to));
     at += got;
     return got;
   };
