@@ -30,8 +30,9 @@ std::int64_t block_floats() {
   return kBlockFloats;
 }
 
-// Tiles whose transform is kept while the slices of the weights pass them.
-constexpr std::int64_t kSliceTiles = 256;
+// Tiles whose transform is kept while the slices of the weights pass them: more would leave the third-level cache, fewer
+// would transform the weights again too often.
+constexpr std::int64_t kSliceTiles = 112;
 // Tiles whose products are kept while one slice's weights pass them.
 constexpr std::int64_t kSliceBlock = 24;
 // Output channels of a slice, in products' columns.
@@ -239,7 +240,9 @@ class WinogradConv {
 
   // Many channels: the tiles are transformed once for all threads, which then take the slices of the output channels.
   void run_slices() {
-    const std::int64_t super = round_up(std::min(kSliceTiles, tiles_), kernels_.rows);
+    // As many tiles each time, so that the last time, too, is worth the transform of the weights.
+    const std::int64_t times = std::max<std::int64_t>(1, ceil_div(tiles_, kSliceTiles));
+    const std::int64_t super = round_up(ceil_div(tiles_, times), kernels_.rows);
     const std::int64_t slice = std::min(groups_, kSliceGroups);
     const std::int64_t capacity = kernels_.rows * ceil_div(kSliceBlock, kernels_.rows);
     Buffer<float> v(f_.points * grid_.input_stride(super));

@@ -203,7 +203,10 @@ int run(const Options& options) {
   const std::size_t half = times.size() / 2;
   const double median = times.size() % 2 == 1 ? times[half] : (times[half - 1] + times[half]) / 2;
   // Other engines need sides that are multiples of 16; counting their pixels makes the figures comparable.
-  const auto padded = [](std::int64_t side) { return static_cast<double>((side + 15) / 16 * 16); };
+  const auto padded = [](std::int64_t side) {
+    const std::int64_t whole = (side + 15) / 16 * 16;
+    return static_cast<double>(whole);
+  };
   // A step has each convolution three times: forward, gradient to the input, gradient to the weights.
   const double passes = trains ? (net == Net::kDecomposition ? 6 : 3) : 1;
   const double gigaflop = kiloflop_per_pixel(net) * padded(options.width) * padded(options.height) *
