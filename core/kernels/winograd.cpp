@@ -240,11 +240,11 @@ class WinogradConv {
 
   // Many channels: the tiles are transformed once for all threads, which then take the slices of the output channels.
   void run_slices() {
-    // As many tiles each time, so that the last time, too, is worth the transform of the weights.
-    const std::int64_t times = std::max<std::int64_t>(1, ceil_div(tiles_, kSliceTiles));
-    const std::int64_t super = round_up(ceil_div(tiles_, times), kernels_.rows);
     const std::int64_t slice = std::min(groups_, kSliceGroups);
     const std::int64_t capacity = kernels_.rows * ceil_div(kSliceBlock, kernels_.rows);
+    // About as many tiles each time, so that the last time, too, is worth the transform of the weights.
+    const std::int64_t times = std::max<std::int64_t>(1, ceil_div(tiles_, kSliceTiles));
+    const std::int64_t super = std::min(round_up(ceil_div(tiles_, times), capacity), round_up(tiles_, kernels_.rows));
     Buffer<float> v(f_.points * grid_.input_stride(super));
     for (std::int64_t first = 0; first < tiles_; first += super) {
       const std::int64_t count = std::min(super, tiles_ - first);
