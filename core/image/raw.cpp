@@ -110,29 +110,37 @@ void check_strips(const std::string& path, Bytes bytes) {
   });
 }
 
-/// Throws Error where the uncompressed pixels of a DNG do not lie one behind the other: LibRaw reads on from the first, and
-/// would make stripes of them. Tiles it puts together from 0.21 on.
-void check_in_a_row(const std::string& path, Bytes bytes) {
-  constexpr bool kReadsTiles = LIBRAW_VERSION >= LIBRAW_MAKE_VERSION(0, 21, 0);
-  constexpr unsigned kCompression = 259, kTiles = 324;
+/// Throws Error where the uncompressed pixels of a DNG are not contiguous: LibRaw reads on from the first strip or tile, and
+/// would make stripes of the others. LibRaw 0.21 and later assemble tiles, and strips of floating-point numbers.
+void check_contiguous(const std::string& path, Bytes bytes) {
+  constexpr bool kAssembles = LIBRAW_VERSION >= LIBRAW_MAKE_VERSION(0, 21, 0);
+  constexpr unsigned kWidth = 256, kCompression = 259, kTileWidth = 322, kTiles = 324, kSampleFormat = 339;
+  constexpr std::uint64_t kUncompressed = 1, kFloat = 3;
   const TiffTags tags(bytes);
   if (tags.find(kTiffDngVersion) == nullptr) return;
   tags.each_directory([&](const std::vector<TiffEntry>& directory) {
     const auto numbers = [&](unsigned tag) {
       const auto entry =
           std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
-      return entry == directory.end() ? std::nullopt : tags.numbers(*entry, kMostPieces);
+      const auto found = entry == directory.end() ? std::nullopt : tags.numbers(*entry, kMostPieces);
+      return found.value_or(std::vector<std::uint64_t>());
     };
-    const auto packing = numbers(kCompression);
-    if (!holds_sensor_pixels(tags, directory) || (packing && *packing != std::vector<std::uint64_t>{1})) return true;
+    const auto first = [&](unsigned tag, std::uint64_t otherwise) {
+      const std::vector<std::uint64_t> all = numbers(tag);
+      return all.empty() ? otherwise : all.front();
+    };
+    if (!holds_sensor_pixels(tags, directory) || first(kCompression, kUncompressed) != kUncompressed) return true;
+    if (kAssembles && first(kSampleFormat, 0) == kFloat) return true;
     for (const auto& [places, sizes] : kPlaces) {
-      const auto at = numbers(places), count = numbers(sizes);
-      if (!at || !count || (places == kTiles && kReadsTiles)) continue;
-      for (std::size_t i = 0; i + 1 < std::min(at->size(), count->size()); ++i) {
-        check(places != kTiles && (*at)[i + 1] == (*at)[i] + (*count)[i], "cannot read ", path, " as RAW: LibRaw ",
-              version(), " does not put its ", at->size(),
-              " uncompressed pieces together; convert it to a compressed DNG first");
+      const bool tiles = places == kTiles;
+      if (tiles && kAssembles) continue;
+      const std::vector<std::uint64_t> at = numbers(places), count = numbers(sizes);
+      bool contiguous = !tiles || at.empty() || (at.size() == 1 && first(kTileWidth, 0) == first(kWidth, 0));
+      for (std::size_t i = 0; i + 1 < std::min(at.size(), count.size()); ++i) {
+        contiguous = contiguous && at[i + 1] == at[i] + count[i];
       }
+      check(contiguous, "cannot read ", path, " as RAW: LibRaw ", version(), " does not assemble its uncompressed ",
+            tiles ? "tiles" : "strips", "; convert it to a compressed DNG first");
     }
     return true;
   });
@@ -146,7 +154,7 @@ void check_whole(const std::string& path, Bytes bytes) {
     check_boxes(path, "RAW", bytes);
   } else {
     check_strips(path, bytes);
-    check_in_a_row(path, bytes);
+    check_contiguous(path, bytes);
   }
 }
 
@@ -309,9 +317,10 @@ Image decode_raw(const std::string& path, Bytes bytes, const ReadLimits& limits)
   const bool damaged = raw.error_count() > 0;
   check(!damaged || limits.damage != nullptr, doing, "the file ends early or its pixels are damaged");
   if (damaged) *limits.damage = "its pixels are damaged or cut short";
-  set_output(raw.imgdata.params, found.camera_white);
-  // A sensor without colours has no white balance; LibRaw would take that of a colour camera.
-  if (raw.imgdata.idata.colors == 1) std::fill_n(raw.imgdata.params.user_mul, 4, 1.0F);
+  // A monochrome sensor needs no white balance, whatever the file or LibRaw's table of cameras says.
+  const bool monochrome = raw.imgdata.idata.colors == 1;
+  set_output(raw.imgdata.params, found.camera_white && !monochrome);
+  if (monochrome) std::fill_n(raw.imgdata.params.user_mul, 4, 1.0F);
   require(doing, raw.dcraw_process());
   int width = 0, height = 0, colors = 0, bits = 0;
   raw.get_mem_image_format(&width, &height, &colors, &bits);

@@ -25,7 +25,7 @@ struct WinogradKernels {
   std::int64_t points;  // products: (tile + 2)^2
   /// v[p * stride + at(first + t) ...] = B^T d B of tiles t < count of one block and one tile row, where
   /// at(i) = i / group * group_stride + i % group * lanes. rows[r] is row r of the patches, at the first tile's column
-  /// -1; next[r] is what is read after them, and asked for meanwhile.
+  /// -1; next[r]: the same rows of the block that follows, which are prefetched; may equal rows[r].
   void (*input)(const float* const* rows, const float* const* next, std::int64_t count, std::int64_t first,
                 std::int64_t group, std::int64_t group_stride, float* v, std::int64_t stride);
   /// u[p * stride + k * width ...] = G g G^T of kernels g, k < count. Tap i of kernel k lies at
@@ -43,7 +43,7 @@ struct WinogradKernels {
   void (*weight_gradient)(const float* du, std::int64_t count, std::int64_t stride, float* dw);
 };
 
-/// Memory that a product asks for while it computes, for the one after it. Empty parts are left alone.
+/// What the product that follows reads, to be prefetched. Parts may be empty.
 struct BlockAhead {
   const float *b = nullptr, *b_end = nullptr;
   const float *a = nullptr, *a_end = nullptr;
@@ -61,7 +61,8 @@ struct BlockKernels {
   /// order, for t < count.
   void (*multiply)(std::int64_t count, std::int64_t chunks, const float* const* a, std::int64_t step,
                    std::int64_t depth, const float* b, float* c);
-  /// The same from groups of `rows` pixels, [group][chunk][row][lane], which it reads one after the other:
+  /// The same from groups of `rows` pixels, [group][chunk][row][lane], which it reads one after the other, prefetching
+  /// `ahead` meanwhile:
   /// c[t * width + j] = sum over q < chunks, k < lanes of
   ///     a[((t / rows * chunks + q) * rows + t % rows) * lanes + k] * b[(q * lanes + k) * width + j]
   void (*multiply_groups)(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c,

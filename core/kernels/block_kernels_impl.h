@@ -9,7 +9,7 @@ using Reg = V::Reg;
 constexpr std::int64_t kLanes = V::kLanes;
 constexpr std::int64_t kWidth = 2 * kLanes;
 constexpr std::int64_t kRows = V::kRows;
-// How far memory is asked for ahead: lines for each block of a product's sum, and tiles of the input.
+// Prefetching: lines for each block of a product's sum, and how many tiles ahead of the input's transform.
 constexpr int kLine = 16;  // floats
 constexpr int kLinesAhead = 4;
 constexpr std::int64_t kTilesAhead = 3;
@@ -367,7 +367,7 @@ void multiply(std::int64_t count, std::int64_t chunks, const float* const* a, st
   multiply_all<false>(count, chunks, a, step, depth, b, c);
 }
 
-/// Asks for the next lines of a part.
+/// Prefetches the next lines of a part.
 void ask_ahead(const float*& from, const float* end) {
   for (int i = 0; i < kLinesAhead && from < end; ++i, from += kLine) __builtin_prefetch(from, 0, 2);
 }

@@ -30,16 +30,16 @@ std::int64_t block_floats() {
   return kBlockFloats;
 }
 
-// Tiles whose transform is kept while the slices of the weights pass them: more would leave the third-level cache, fewer
-// would transform the weights again too often.
+// About as many tiles keep their transform while the slices of the weights pass them: more would leave the third-level
+// cache, fewer would transform the weights again too often.
 constexpr std::int64_t kSliceTiles = 112;
 // Tiles whose products are kept while one slice's weights pass them.
 constexpr std::int64_t kSliceBlock = 24;
 // Output channels of a slice, in products' columns.
 constexpr std::int64_t kSliceGroups = 2;
 
-// The distance between the matrices of two points is an odd number of cache lines, or they would fall on one another in
-// the cache.
+// The distance between the matrices of two points is an odd number of cache lines, or they would compete for the same
+// cache sets.
 constexpr std::int64_t odd_lines(std::int64_t floats) { return floats + 16 * ((floats / 16 + 1) % 2); }
 
 /// The tiles of some rows of a picture (or of a batch of them), numbered row by row.
@@ -242,7 +242,7 @@ class WinogradConv {
   void run_slices() {
     const std::int64_t slice = std::min(groups_, kSliceGroups);
     const std::int64_t capacity = kernels_.rows * ceil_div(kSliceBlock, kernels_.rows);
-    // About as many tiles each time, so that the last time, too, is worth the transform of the weights.
+    // Shared out evenly and rounded up to whole products, so that the last time is worth the transform of the weights.
     const std::int64_t times = std::max<std::int64_t>(1, ceil_div(tiles_, kSliceTiles));
     const std::int64_t super = std::min(round_up(ceil_div(tiles_, times), capacity), round_up(tiles_, kernels_.rows));
     Buffer<float> v(f_.points * grid_.input_stride(super));

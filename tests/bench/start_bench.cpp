@@ -30,7 +30,6 @@
 #include "nets/model_path.h"
 #include "nets/pipeline.h"
 
-
 namespace {
 
 using namespace kind;

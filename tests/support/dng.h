@@ -21,6 +21,7 @@ struct Dng {
   bool linear = false;                       ///< All colours of every pixel (LinearRaw), no filter.
   bool monochrome = false;                   ///< The picture's red alone, by a sensor without a filter.
   std::optional<unsigned> gap = {};          ///< Two strips, so many bytes apart.
+  unsigned tile = 0;                         ///< The width of the tile that the tags speak of; 0: strips.
   unsigned orientation = 1, black = 256, white = 15000;
   /// What the sensor has of white in daylight, and in the light of the picture; without the second the file does not say.
   std::array<double, 3> daylight = {0.5, 1, 0.6};
@@ -143,10 +144,17 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
   raw.shorts(259, {1});
   raw.shorts(262, {dng.linear || dng.monochrome ? 34892u : 32803u});
   raw.shorts(277, {dng.linear ? 3u : 1u});
-  raw.longs(278, {static_cast<unsigned>(upper)});
+  if (dng.tile == 0) raw.longs(278, {static_cast<unsigned>(upper)});
   const auto strips = [&](std::size_t at) {
     const auto all = static_cast<unsigned>(pixels.size()), first_at = static_cast<unsigned>(at),
                above = static_cast<unsigned>(upper_bytes), gap = dng.gap.value_or(0);
+    if (dng.tile > 0) {
+      raw.longs(322, {dng.tile});
+      raw.longs(323, {height});
+      raw.longs(324, {first_at});
+      raw.longs(325, {all});
+      return;
+    }
     raw.longs(273, dng.gap ? std::vector<unsigned>{first_at, first_at + above + gap} : std::vector<unsigned>{first_at});
     raw.longs(279, dng.gap ? std::vector<unsigned>{above, all - above - gap} : std::vector<unsigned>{all});
   };

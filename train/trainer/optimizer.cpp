@@ -107,7 +107,7 @@ double gradient_norm(const Parameters<float>& parameters) {
     if (!g.defined()) continue;
     const float* from = g.data();
     squares += parallel_sum(
-        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a tensor of i values has memory
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a tensor with values has memory
         g.size(), [=](std::int64_t i) { return static_cast<double>(from[i]) * static_cast<double>(from[i]); });
   }
   return std::sqrt(squares);

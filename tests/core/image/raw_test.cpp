@@ -109,14 +109,19 @@ TEST_CASE("raw: a sensor without colours gives a gray picture, as bright as what
   }
 }
 
-TEST_CASE("raw: uncompressed pixels in pieces that LibRaw does not put together are refused, not shown as stripes") {
+TEST_CASE("raw: uncompressed strips and tiles that LibRaw does not assemble are refused, not shown as stripes") {
   if (!reads_raw()) return;
   const Image image = scene(40, 31);
   Dng dng;
   dng.gap = 0;
   CHECK(difference(image, decode_image("p", dng_file(image, dng))) < kNear);
   dng.gap = 6;
-  CHECK_THAT(error_of([&] { decode_image("p", dng_file(image, dng)); }), Contains("2 uncompressed pieces"));
+  CHECK_THAT(error_of([&] { decode_image("p", dng_file(image, dng)); }), Contains("uncompressed strips"));
+  Dng tiled;
+  tiled.tile = 40;
+  CHECK(difference(image, decode_image("p", dng_file(image, tiled))) < kNear);
+  tiled.tile = 48;  // more than the picture has: each row ends within the tile
+  CHECK_THAT(error_of([&] { decode_image("p", dng_file(image, tiled)); }), Contains("cannot read p as RAW"));
 }
 
 TEST_CASE("raw: dark pictures stay dark") {
