@@ -74,6 +74,13 @@ int orientation_of(int flip) {
   return kOrientations[flip & 7];
 }
 
+/// The first entry of a tag; null where there is none.
+const TiffEntry* entry_of(const std::vector<TiffEntry>& directory, unsigned tag) {
+  const auto found =
+      std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
+  return found == directory.end() ? nullptr : &*found;
+}
+
 /// Where strips and tiles lie, each with the tag of their bytes, and how many of them are looked at.
 constexpr std::pair<unsigned, unsigned> kPlaces[] = {{273, 279}, {324, 325}};
 constexpr std::uint64_t kMostPieces = std::uint64_t{1} << 22;
@@ -91,9 +98,8 @@ void check_strips(const std::string& path, Bytes bytes) {
   tags.each_directory([&](const std::vector<TiffEntry>& directory) {
     if (!all && !holds_sensor_pixels(tags, directory)) return true;
     const auto numbers = [&](unsigned tag) {
-      const auto entry =
-          std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
-      if (entry == directory.end()) return std::vector<std::uint64_t>();
+      const TiffEntry* const entry = entry_of(directory, tag);
+      if (entry == nullptr) return std::vector<std::uint64_t>();
       const auto found = tags.numbers(*entry, kMostPieces);
       check(found.has_value(), "cannot read ", path, " as RAW: the file ends early or is damaged");
       return *found;
@@ -120,9 +126,8 @@ void check_contiguous(const std::string& path, Bytes bytes) {
   if (tags.find(kTiffDngVersion) == nullptr) return;
   tags.each_directory([&](const std::vector<TiffEntry>& directory) {
     const auto numbers = [&](unsigned tag) {
-      const auto entry =
-          std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
-      const auto found = entry == directory.end() ? std::nullopt : tags.numbers(*entry, kMostPieces);
+      const TiffEntry* const entry = entry_of(directory, tag);
+      const auto found = entry == nullptr ? std::nullopt : tags.numbers(*entry, kMostPieces);
       return found.value_or(std::vector<std::uint64_t>());
     };
     const auto first = [&](unsigned tag, std::uint64_t otherwise) {
@@ -168,9 +173,8 @@ std::optional<Area> default_crop(Bytes bytes) {
   std::optional<Area> area;
   tags.each_directory([&](const std::vector<TiffEntry>& directory) {
     const auto pair = [&](unsigned tag) -> std::optional<std::pair<int, int>> {
-      const auto entry =
-          std::find_if(directory.begin(), directory.end(), [&](const auto& each) { return each.tag == tag; });
-      if (entry == directory.end() || entry->count != 2) return std::nullopt;
+      const TiffEntry* const entry = entry_of(directory, tag);
+      if (entry == nullptr || entry->count != 2) return std::nullopt;
       double values[2];
       for (std::uint64_t i = 0; i < 2; ++i) {
         // Of a fraction the two numbers, of which the first comes first in any byte order.
