@@ -65,6 +65,14 @@ void Variable<T>::add_grad(const Tensor<T>& gradient) {
   if (!requires_grad()) return;
   check(gradient.defined() && gradient.shape() == shape(), "gradient: expected the shape of the value, ", shape(),
         ", got ", [&] { return gradient.defined() ? gradient.shape().text() : "nothing"; });
+  check(!node_->ready || node_->awaited > 0,
+        "gradient: an operation adds more than one share for an input, after backward() has called it complete");
+  sum_grad(gradient);
+  if (node_->ready && --node_->awaited == 0) (*node_->ready)(*this);
+}
+
+template <class T>
+void Variable<T>::sum_grad(const Tensor<T>& gradient) {
   Tensor<T>& grad = node_->grad;
   if (!grad.defined()) {
     grad = gradient;
@@ -120,14 +128,40 @@ void Variable<T>::backward() {
   backward(Tensor<T>::full(shape(), T(1)));
 }
 
+/// The leaves of a graph, each of which then tells `ready` of the last share of its gradient.
 template <class T>
-void Variable<T>::backward(const Tensor<T>& seed) {
+std::vector<Variable<T>> Variable<T>::watched_leaves(const std::vector<std::shared_ptr<Node>>& order,
+                                                     const GradientReady<T>& ready) {
+  std::vector<Variable> leaves;
+  for (const std::shared_ptr<Node>& node : order) {
+    for (const Variable& input : node->inputs) {
+      Node& leaf = *input.node_;
+      if (leaf.backward || !leaf.requires_grad) continue;
+      if (leaf.awaited++ > 0) continue;
+      leaf.ready = &ready;
+      leaves.push_back(input);
+    }
+  }
+  return leaves;
+}
+
+template <class T>
+void Variable<T>::backward(const Tensor<T>& seed, const GradientReady<T>& ready) {
   check(requires_grad(), "backward: nothing in this variable's graph requires a gradient");
   std::vector<std::shared_ptr<Node>> order = sorted_graph();
   for (const std::shared_ptr<Node>& node : order) {
     check(!node->freed, "backward: this graph has already been back-propagated and freed; run the forward pass again");
   }
   add_grad(seed);
+  struct Watch {
+    std::vector<Variable> leaves;
+    ~Watch() {
+      for (const Variable& leaf : leaves) {
+        leaf.node_->ready = nullptr;
+        leaf.node_->awaited = 0;
+      }
+    }
+  } const watch{ready ? watched_leaves(order, ready) : std::vector<Variable>()};
   // `order` owns every node that is still to come, so each one's value and saved tensors go as soon as its turn is
   // over.
   for (; !order.empty(); order.pop_back()) {
@@ -139,6 +173,10 @@ void Variable<T>::backward(const Tensor<T>& seed) {
     node.freed = true;
     node.inputs.clear();
   }
+  for (const Variable& leaf : watch.leaves) {
+    if (leaf.node_->awaited > 0) ready(leaf);
+  }
+  if (ready && !node_->freed) ready(*this);  // a leaf itself
 }
 
 template class Variable<float>;

@@ -18,6 +18,10 @@ class Variable;
 template <class T>
 using BackwardFunction = std::function<void(std::vector<Variable<T>>& inputs, const Tensor<T>& grad_out)>;
 
+/// Called with a leaf whose gradient is complete.
+template <class T>
+using GradientReady = std::function<void(const Variable<T>& leaf)>;
+
 /// A tensor in a graph of differentiable operations (reverse mode). Copies share the same node.
 template <class T>
 class Variable {
@@ -48,8 +52,12 @@ class Variable {
 
   /// Back-propagates from this variable, seeded with ones of its shape or with `seed` (dE/d(this)), then releases the
   /// graph. Leaves keep and accumulate their gradients; a second call through the same graph throws Error.
+  ///
+  /// `ready` is called once for each leaf that requires a gradient, on this thread: while others are still to come, as soon
+  /// as every operation that used the leaf has called add_grad() for it, or else at the end. Throws Error if an operation
+  /// adds to a gradient after that.
   void backward();
-  void backward(const Tensor<T>& seed);
+  void backward(const Tensor<T>& seed, const GradientReady<T>& ready = nullptr);
 
   /// The same value outside any graph.
   Variable detach() const { return Variable(node().value); }
@@ -67,6 +75,9 @@ class Variable {
     Tensor<T> grad;
     bool requires_grad = false;
     bool freed = false;  // took part in a backward() that has released it
+    // Of a leaf during backward(): how many shares of the gradient are still to come, and who is told of the last one.
+    int awaited = 0;
+    const GradientReady<T>* ready = nullptr;
     std::vector<Variable> inputs;
     BackwardFunction<T> backward;
 
@@ -81,6 +92,9 @@ class Variable {
     return *node_;
   }
   static void release(std::vector<Variable> pending);
+  static std::vector<Variable> watched_leaves(const std::vector<std::shared_ptr<Node>>& order,
+                                              const GradientReady<T>& ready);
+  void sum_grad(const Tensor<T>& gradient);
   std::vector<std::shared_ptr<Node>> sorted_graph() const;
 
   std::shared_ptr<Node> node_;

@@ -87,11 +87,10 @@ constexpr std::uint64_t kMostPieces = std::uint64_t{1} << 22;
 
 /// Throws Error where the pixels lie behind the end of a file like a TIFF: LibRaw makes them black. In the files of Canon and
 /// Olympus any directory's may be those of the sensor.
-void check_strips(const std::string& path, Bytes bytes) {
+void check_strips(const std::string& path, Bytes bytes, const TiffTags& tags) {
   static constexpr std::pair<std::size_t, std::string_view> kAny[] = {
       {8, "CR\x02"}, {0, "IIRO"}, {0, "IIRS"}, {0, "MMOR"}};
   constexpr std::uint64_t kNowhere = 0xffffffff;
-  const TiffTags tags(bytes);
   const bool all = std::any_of(std::begin(kAny), std::end(kAny), [&](const auto& start) {
     return bytes.size() >= start.first && starts_with(bytes.subspan(start.first), start.second);
   });
@@ -118,11 +117,10 @@ void check_strips(const std::string& path, Bytes bytes) {
 
 /// Throws Error where the uncompressed pixels of a DNG are not contiguous: LibRaw reads on from the first strip or tile, and
 /// would make stripes of the others. LibRaw 0.21 and later assemble tiles, and strips of floating-point numbers.
-void check_contiguous(const std::string& path, Bytes bytes) {
+void check_contiguous(const std::string& path, const TiffTags& tags) {
   constexpr bool kAssembles = LIBRAW_VERSION >= LIBRAW_MAKE_VERSION(0, 21, 0);
   constexpr unsigned kWidth = 256, kCompression = 259, kTileWidth = 322, kTiles = 324, kSampleFormat = 339;
   constexpr std::uint64_t kUncompressed = 1, kFloat = 3;
-  const TiffTags tags(bytes);
   if (tags.find(kTiffDngVersion) == nullptr) return;
   tags.each_directory([&](const std::vector<TiffEntry>& directory) {
     const auto numbers = [&](unsigned tag) {
@@ -151,24 +149,23 @@ void check_contiguous(const std::string& path, Bytes bytes) {
   });
 }
 
-void check_whole(const std::string& path, Bytes bytes) {
+void check_whole(const std::string& path, Bytes bytes, const TiffTags& tags) {
   if (starts_with(bytes, "FUJIFILMCCD-RAW"sv)) {
     check(bytes.size() >= 108 && big_endian(bytes, 100, 4) + big_endian(bytes, 104, 4) <= bytes.size(), "cannot read ",
           path, " as RAW: the file ends early");
   } else if (bytes.size() >= 8 && starts_with(bytes.subspan(4), "ftyp"sv)) {
     check_boxes(path, "RAW", bytes);
   } else {
-    check_strips(path, bytes);
-    check_contiguous(path, bytes);
+    check_strips(path, bytes, tags);
+    check_contiguous(path, tags);
   }
 }
 
 /// What of a DNG's pixels is to be shown (DefaultCropOrigin and DefaultCropSize), from where the sensor has light; nothing for
 /// other files.
-std::optional<Area> default_crop(Bytes bytes) {
+std::optional<Area> default_crop(const TiffTags& tags) {
   constexpr unsigned kOrigin = 50719, kSize = 50720, kRational = 5;
   constexpr double kMost = 65535;
-  const TiffTags tags(bytes);
   if (tags.find(kTiffDngVersion) == nullptr) return std::nullopt;
   std::optional<Area> area;
   tags.each_directory([&](const std::vector<TiffEntry>& directory) {
@@ -202,7 +199,7 @@ std::optional<Area> default_crop(Bytes bytes) {
 
 /// Finds how the picture lies in what LibRaw makes, and checks its sides, its memory and the file's size. LibRaw can only be
 /// asked for it once it is open, and not go on from there.
-void settle_size(const std::string& path, Bytes bytes, const ReadLimits& limits, Source& source) {
+void settle_size(const std::string& path, Bytes bytes, const TiffTags& tags, const ReadLimits& limits, Source& source) {
   LibRaw& raw = *source.raw;
   const libraw_image_sizes_t& sizes = raw.imgdata.sizes;
   const bool filtered = raw.imgdata.idata.filters != 0;
@@ -214,7 +211,7 @@ void settle_size(const std::string& path, Bytes bytes, const ReadLimits& limits,
   require(join("cannot read ", path, " as RAW: "), raw.adjust_sizes_info_only());
   Area& area = source.area = {0, 0, sizes.iwidth, sizes.iheight};
   const int half = source.halved ? 2 : 1;
-  const std::optional<Area> crop = default_crop(bytes);
+  const std::optional<Area> crop = default_crop(tags);
   const bool straight =
       area.width == (plain_width + half - 1) / half && area.height == (plain_height + half - 1) / half;
   if (crop && straight && crop->x < plain_width && crop->y < plain_height) {
@@ -238,7 +235,8 @@ void settle_size(const std::string& path, Bytes bytes, const ReadLimits& limits,
 
 Source open_source(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const Silence silence;
-  check_whole(path, bytes);
+  const TiffTags tags(bytes);
+  check_whole(path, bytes, tags);
   Source source;
   source.raw = std::make_unique<LibRaw>(kNoCallbacks);
   LibRaw& raw = *source.raw;
@@ -259,7 +257,7 @@ Source open_source(const std::string& path, Bytes bytes, const ReadLimits& limit
   require(join("cannot read ", path, " as RAW: "), code);
   const float* const white = raw.imgdata.color.cam_mul;
   source.camera_white = white[0] > 0 && white[1] > 0 && white[2] > 0;
-  settle_size(path, bytes, limits, source);
+  settle_size(path, bytes, tags, limits, source);
   return source;
 }
 

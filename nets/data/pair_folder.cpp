@@ -499,4 +499,11 @@ std::string list_note(const std::string& root) {
               low_folder.string(), " and ", high_folder.string(), " are left out; remove it to use the folders");
 }
 
+std::string dark_folder_note(const std::string& root) {
+  const fs::path low = dark_folder(root), high = bright_folder(root);
+  if (low.empty() || high.empty()) return "";
+  return join(low.string(), " is not used: \"synthesize\" makes the dark pictures from ", high.string(),
+              "; to train on the pairs, set it to null");
+}
+
 }  // namespace kind

@@ -74,4 +74,8 @@ Split read_split_file(const PairFolder& folder, const std::string& file);
 /// alone. Otherwise empty.
 std::string list_note(const std::string& root);
 
+/// A line for the user where a folder of bright photographs that are to be darkened also has dark pictures, which are not
+/// used. Otherwise empty.
+std::string dark_folder_note(const std::string& root);
+
 }  // namespace kind

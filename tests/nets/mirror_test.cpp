@@ -7,6 +7,7 @@
 #include "core/kernels/kernels.h"
 #include "nets/nets.h"
 #include "nets/pipeline.h"
+#include "tests/nets/models.h"
 #include "tests/support/errors.h"
 #include "tests/support/reference.h"
 
@@ -91,16 +92,6 @@ Tensor<float> run_mirrored(const FusedNet& net, const Tensor<float>& in, std::in
   return result;
 }
 
-// The outputs are those of the picture made larger beforehand.
-Model<float> three_nets() {
-  Model<float> model;
-  model.config.decomposition.emplace();
-  model.config.restoration.emplace();
-  model.config.adjustment.emplace();
-  model.build(6);
-  return model;
-}
-
 /// A source of rows of the planes of in [1, c, h, w].
 FusedRun::Source rows_of(const Tensor<float>& in) {
   return [&in](std::int64_t y0, std::int64_t y1, float* const* planes) {
@@ -140,7 +131,7 @@ Tensor<float> run_part(const FusedNet& net, const Tensor<float>& in, std::int64_
 
 TEST_CASE("parts of a picture have the bits of the whole", "[isa]") {
   const NoGrad no_grad;
-  const Model<float> model = three_nets();
+  const Model<float> model = random_model(6);
   const FusedNet &decomposition = model.decomposition->fused(), &restoration = model.restoration->fused(),
                  &adjustment = model.adjustment->fused();
   if (!restoration.runnable()) {
@@ -241,7 +232,7 @@ Tensor<float> run_shared(const FusedNet& net, const Tensor<float>& in, std::int6
 
 TEST_CASE("parts of a picture that share work have the bits of the whole", "[isa]") {
   const NoGrad no_grad;
-  const Model<float> model = three_nets();
+  const Model<float> model = random_model(6);
   Model<float> narrow;
   narrow.config.restoration.emplace();
   narrow.config.restoration->width = 0.5;

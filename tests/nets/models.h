@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "nets/model.h"
 
 namespace kind::testing {
@@ -16,6 +18,16 @@ Model<T> as(const Model<float>& from) {
     Variable<T> variable = target[i].variable;
     variable.mutable_value() = cast<T>(source[i].variable.value());
   }
+  return model;
+}
+
+/// A model of three nets with random parameters.
+inline Model<float> random_model(std::uint64_t seed) {
+  Model<float> model;
+  model.config.decomposition.emplace();
+  model.config.restoration.emplace();
+  model.config.adjustment.emplace();
+  model.build(seed);
   return model;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -27,21 +28,30 @@ class ThreadRanks : public Communicator {
     void meet() {
       std::unique_lock<std::mutex> lock(mutex);
       const int now = round;
+      check(!cancelled, "cancelled");
       if (++here == size) {
         here = 0;
         ++round;
         all_here.notify_all();
-      } else if (!all_here.wait_for(lock, std::chrono::seconds(120), [&] { return round != now; })) {
+      } else if (!all_here.wait_for(lock, std::chrono::seconds(120), [&] { return round != now || cancelled; })) {
         fail("a rank is lost");
       }
+      check(!cancelled, "cancelled");
+    }
+    void cancel() {
+      const std::lock_guard<std::mutex> lock(mutex);
+      cancelled = true;
+      all_here.notify_all();
     }
 
     int size, here = 0, round = 0;
+    bool cancelled = false;
     std::mutex mutex;
     std::condition_variable all_here;
     std::vector<const void*> sent;
     std::vector<const std::vector<Piece>*> pieces;
     std::shared_ptr<Group> part;
+    std::atomic<int> exchanges{0};  // ended ones, counted by each rank
   };
 
   ThreadRanks(std::shared_ptr<Group> group, int rank) : group_(std::move(group)), rank_(rank) {}
@@ -76,6 +86,7 @@ class ThreadRanks : public Communicator {
       std::copy_n(static_cast<const float*>(group_->sent[r]) + from.offset, from.count, receive + received[r].offset);
     }
     group_->meet();
+    ++group_->exchanges;
     check(fits, "a rank sends another number of floats than is expected");
   }
   std::unique_ptr<Communicator> first(int count) override {
@@ -86,7 +97,12 @@ class ThreadRanks : public Communicator {
     group_->meet();
     return part;
   }
+  bool concurrent() const override { return true; }
+  void cancel() override { group_->cancel(); }
   void abort(int) override { fail("aborted"); }
+
+  /// How many exchanges have ended among the ranks that first() has given last.
+  int exchanges_of_part() const { return group_->part ? group_->part->exchanges.load() : 0; }
 
  private:
   const void*& sent() { return group_->sent[static_cast<std::size_t>(rank_)]; }

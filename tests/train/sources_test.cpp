@@ -7,6 +7,7 @@
 #include <set>
 
 #include "nets/data/pair_folder.h"
+#include "tests/nets/models.h"
 #include "tests/support/errors.h"
 #include "tests/support/scopes.h"
 #include "tests/train/run_folder.h"
@@ -367,11 +368,7 @@ TEST_CASE("a sample of a fresh twin is stretched by that twin's range and has it
   const TempDir dir;
   TrainConfig config = parse_config<TrainConfig>(put_sources(dir, true), "config");
   const Pairs pairs(config.data, 8, 1);
-  Model<float> model;
-  model.config.decomposition.emplace();
-  model.config.restoration.emplace();
-  model.config.adjustment.emplace();
-  model.build(1);
+  const Model<float> model = random_model(1);
   FrozenDecomposition frozen(model, pairs, 1 << 20, dir.path());
   const auto sampler = make_sampler(config.stages[1], model, pairs, frozen);
   for (const bool prepared : {false, true}) {

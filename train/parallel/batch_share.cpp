@@ -1,17 +1,17 @@
 #include "train/parallel/batch_share.h"
 
 #include <algorithm>
-#include <string>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
 
 #include "core/base/error.h"
 #include "core/base/memory.h"
-#include "core/base/parallel.h"
 #include "core/base/sum.h"
 
 namespace kind {
 namespace {
-
-constexpr std::int64_t kGrain = 32768;
 
 /// Sums over the parts of the first ranks, which hold one node each of the tree of pairs.
 class RanksPart : public BatchPart {
@@ -60,72 +60,212 @@ std::vector<PairRange> divide_pairs(std::int64_t pairs, int ranks) {
   return ranges;
 }
 
-BatchShare::BatchShare(Communicator& ranks, std::int64_t pairs)
+/// Adds gradients up in buckets, the last parameters' first, since theirs are complete first. All ranks exchange the same
+/// buckets in the same order, on a thread of their own where MPI allows it.
+class BatchShare::Sums {
+ public:
+  Sums(Communicator& ranks, int active, bool has_pairs, const Parameters<float>& parameters)
+      : ranks_(ranks.first(ranks.size())), active_(active), has_pairs_(has_pairs), sums_(count_of(parameters)) {
+    std::int64_t at = 0;
+    for (std::size_t i = parameters.size(); i-- > 0;) {
+      if (buckets_.empty() || at - buckets_.back().begin >= kBucketFloats) buckets_.push_back({{}, at, at, 0});
+      buckets_.back().parameters.push_back({parameters[i].variable, at});
+      at += parameters[i].variable.value().size();
+      buckets_.back().end = at;
+    }
+    if (ranks.concurrent()) thread_ = std::thread([this] { work(); });
+  }
+  ~Sums() {
+    if (!thread_.joinable()) return;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      end_ = true;
+      if (adding_) ranks_->cancel();
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  Sums(const Sums&) = delete;
+  Sums& operator=(const Sums&) = delete;
+
+  /// Before a step's first gradient.
+  void begin() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (Bucket& bucket : buckets_) bucket.awaited = bucket.parameters.size();
+    complete_ = summed_ = 0;
+    adding_ = true;
+  }
+
+  void ready(const Variable<float>& variable) {
+    if (!thread_.joinable()) return;
+    const auto same = [&](const Part& part) { return &part.variable.value() == &variable.value(); };
+    for (Bucket& bucket : buckets_) {
+      if (std::none_of(bucket.parameters.begin(), bucket.parameters.end(), same)) continue;
+      if (--bucket.awaited > 0) return;
+      std::size_t complete = complete_;
+      while (complete < buckets_.size() && buckets_[complete].awaited == 0) ++complete;
+      send_until(complete);
+      return;
+    }
+  }
+
+  /// No more gradients will come: waits for all sums.
+  void finish() {
+    if (thread_.joinable()) {
+      send_until(buckets_.size());
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait(lock, [&] { return summed_ == buckets_.size() || failure_; });
+      if (failure_) std::rethrow_exception(failure_);
+    } else {
+      for (const Bucket& bucket : buckets_) add_up(bucket);
+    }
+    adding_ = false;
+  }
+
+  /// The sum of a parameter's gradients.
+  void take(std::size_t parameter, Variable<float> variable) const {
+    for (const Bucket& bucket : buckets_) {
+      const std::size_t count = bucket.parameters.size();
+      if (parameter >= count) {
+        parameter -= count;
+        continue;
+      }
+      Tensor<float> sum(variable.shape());
+      std::copy_n(sums_.data() + bucket.parameters[parameter].at, sum.size(), sum.data());
+      variable.zero_grad();
+      variable.add_grad(sum);
+      return;
+    }
+  }
+
+ private:
+  // Large enough that a message's own cost does not count, small enough that some are sent early.
+  static constexpr std::int64_t kBucketFloats = 1 << 19;
+
+  struct Part {
+    Variable<float> variable;
+    std::int64_t at;  // in sums_
+  };
+  struct Bucket {
+    std::vector<Part> parameters;
+    std::int64_t begin, end;  // in sums_
+    std::size_t awaited;      // parameters whose gradients are not complete
+  };
+
+  static std::int64_t count_of(const Parameters<float>& parameters) {
+    std::int64_t count = 0;
+    for (const Parameter<float>& parameter : parameters) count += parameter.variable.value().size();
+    return count;
+  }
+
+  void send_until(std::size_t complete) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      complete_ = complete;
+    }
+    changed_.notify_all();
+  }
+
+  void work() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return end_ || (summed_ < complete_ && !failure_); });
+      if (end_) return;
+      const Bucket& bucket = buckets_[summed_];
+      lock.unlock();
+      std::exception_ptr failure;
+      try {
+        add_up(bucket);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      failure_ = failure;
+      if (!failure_) ++summed_;
+      changed_.notify_all();
+    }
+  }
+
+  /// What each rank adds up.
+  std::vector<Communicator::Piece> pieces(std::int64_t floats) const {
+    std::vector<Communicator::Piece> all;
+    const std::int64_t size = ranks_->size();
+    for (std::int64_t r = 0; r < size; ++r) {
+      const std::int64_t begin = floats * r / size;
+      all.push_back({begin, floats * (r + 1) / size - begin});
+    }
+    return all;
+  }
+
+  // Without parallel loops: the others compute.
+  void add_up(const Bucket& bucket) {
+    for (const Part& part : bucket.parameters) {
+      if (!has_pairs_) break;
+      const Tensor<float>& gradient = part.variable.grad();
+      if (gradient.defined()) {
+        std::copy_n(gradient.data(), gradient.size(), sums_.data() + part.at);
+      } else {
+        std::fill_n(sums_.data() + part.at, part.variable.value().size(), 0.0f);
+      }
+    }
+    // Every rank adds one piece of all gradients, then all get all sums.
+    float* const sums = sums_.data() + bucket.begin;
+    const std::vector<Communicator::Piece> all = pieces(bucket.end - bucket.begin), nothing(all.size());
+    const std::int64_t own = all[static_cast<std::size_t>(ranks_->rank())].count;
+    std::vector<Communicator::Piece> received(all.size());
+    for (int r = 0; r < active_; ++r) received[static_cast<std::size_t>(r)] = {r * own, own};
+    Buffer<float> parts(active_ * own);
+    ranks_->exchange(sums, has_pairs_ ? all : nothing, parts.data(), received);
+    merge_pairs(0, active_, [&](std::int64_t into, std::int64_t from) {
+      float* to = parts.data() + into * own;
+      const float* add = parts.data() + from * own;
+      for (std::int64_t i = 0; i < own; ++i) to[i] += add[i];
+    });
+    ranks_->exchange(parts.data(), std::vector<Communicator::Piece>(all.size(), {0, own}), sums, all);
+  }
+
+  std::unique_ptr<Communicator> ranks_;
+  int active_;
+  bool has_pairs_;
+  Buffer<float> sums_;
+  std::vector<Bucket> buckets_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t complete_ = 0, summed_ = 0;  // buckets that may be sent, and that are added up
+  std::exception_ptr failure_;
+  bool adding_ = false;  // between begin() and finish()
+  bool end_ = false;
+};
+
+BatchShare::BatchShare(Communicator& ranks, std::int64_t pairs, const Parameters<float>& parameters)
     : ranks_(ranks),
       active_(static_cast<int>(std::min<std::int64_t>(pairs, ranks.size()))),
       range_(divide_pairs(pairs, ranks.size())[static_cast<std::size_t>(ranks.rank())]),
+      parameters_(parameters),
       active_ranks_(ranks.first(active_)) {
   if (range_.count > 0) part_ = std::make_unique<RanksPart>(*active_ranks_, range_.count, pairs);
+  if (ranks.size() > 1) sums_ = std::make_unique<Sums>(ranks, active_, range_.count > 0, parameters);
 }
 
-/// Those that rank 0 has a gradient of.
-std::vector<Variable<float>> BatchShare::shared_gradients(const Parameters<float>& parameters) {
-  std::string has(parameters.size(), '\0');
-  for (std::size_t i = 0; i < has.size(); ++i) has[i] = parameters[i].variable.grad().defined() ? 1 : 0;
+BatchShare::~BatchShare() = default;
+
+/// Which parameters rank 0 has a gradient of.
+std::vector<char> BatchShare::of_first_rank() {
+  std::vector<char> has;
+  for (const Parameter<float>& parameter : parameters_) has.push_back(parameter.variable.grad().defined() ? 1 : 0);
   ranks_.broadcast(has.data(), has.size());
-  std::vector<Variable<float>> shared;
+  return has;
+}
+
+void BatchShare::add_up(const std::function<void(const GradientReady<float>& ready)>& backward) {
+  if (!sums_) return backward(nullptr);
+  sums_->begin();
+  backward([this](const Variable<float>& leaf) { sums_->ready(leaf); });
+  sums_->finish();
+  const std::vector<char> has = of_first_rank();
   for (std::size_t i = 0; i < has.size(); ++i) {
-    if (has[i]) shared.push_back(parameters[i].variable);
-  }
-  return shared;
-}
-
-/// What each rank adds up.
-std::vector<Communicator::Piece> BatchShare::pieces(std::int64_t floats) const {
-  std::vector<Communicator::Piece> all;
-  const std::int64_t size = ranks_.size();
-  for (std::int64_t r = 0; r < size; ++r) {
-    const std::int64_t begin = floats * r / size;
-    all.push_back({begin, floats * (r + 1) / size - begin});
-  }
-  return all;
-}
-
-void BatchShare::add_up(const Parameters<float>& parameters) {
-  if (ranks_.size() == 1) return;
-  std::vector<Variable<float>> shared = shared_gradients(parameters);
-  std::int64_t floats = 0;
-  for (const Variable<float>& variable : shared) floats += variable.value().size();
-  Buffer<float> flat(floats);
-  const bool active = range_.count > 0;
-  std::int64_t at = 0;
-  for (const Variable<float>& variable : shared) {
-    const Tensor<float>& gradient = variable.grad();
-    if (active) std::copy_n(gradient.data(), gradient.size(), flat.data() + at);
-    at += variable.value().size();
-  }
-  // Every rank adds one piece of all gradients, then all get all sums.
-  const std::vector<Communicator::Piece> all = pieces(floats), nothing(all.size());
-  const std::int64_t own = all[static_cast<std::size_t>(ranks_.rank())].count;
-  std::vector<Communicator::Piece> received(all.size());
-  for (int r = 0; r < active_; ++r) received[static_cast<std::size_t>(r)] = {r * own, own};
-  Buffer<float> parts(active_ * own);
-  ranks_.exchange(flat.data(), active ? all : nothing, parts.data(), received);
-  merge_pairs(0, active_, [&](std::int64_t into, std::int64_t from) {
-    float* to = parts.data() + into * own;
-    const float* add = parts.data() + from * own;
-    parallel_for(own, kGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) to[i] += add[i];
-    });
-  });
-  ranks_.exchange(parts.data(), std::vector<Communicator::Piece>(all.size(), {0, own}), flat.data(), all);
-  at = 0;
-  for (Variable<float>& variable : shared) {
-    Tensor<float> sum(variable.shape());
-    std::copy_n(flat.data() + at, sum.size(), sum.data());
-    at += sum.size();
-    variable.zero_grad();
-    variable.add_grad(sum);
+    if (has[i]) sums_->take(has.size() - 1 - i, parameters_[i].variable);
   }
 }
 

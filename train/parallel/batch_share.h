@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -23,28 +24,36 @@ std::vector<PairRange> divide_pairs(std::int64_t pairs, int ranks);
 /// What a rank does of every batch of a stage, and the sums over the whole batch. Used by the thread that made it.
 class BatchShare {
  public:
-  /// Collective.
-  BatchShare(Communicator& ranks, std::int64_t pairs);
+  /// For the gradients of these parameters. Collective.
+  BatchShare(Communicator& ranks, std::int64_t pairs, const Parameters<float>& parameters);
+  /// Where gradients have begun to be added up and not ended, as after an error, the program must end by
+  /// Communicator::abort().
+  ~BatchShare();
 
   /// Empty if there are more ranks than pairs, for the last ones.
   const PairRange& range() const { return range_; }
   /// For BatchScope; null if range() is empty.
   const BatchPart* part() const { return part_.get(); }
 
-  /// Replaces the gradients of this rank's pairs by those of the whole batch, on every rank: added in the order of
-  /// merge_pairs, so they have the same bits for any number of ranks. A gradient that rank 0 does not have is left out.
-  /// Each rank sends and receives each gradient about twice, whatever the number of ranks. Collective.
-  void add_up(const Parameters<float>& parameters);
+  /// Runs `backward`, and replaces the gradients of this rank's pairs by those of the whole batch, on every rank: added in
+  /// the order of merge_pairs, so they have the same bits for any number of ranks. `backward` calls the function that it is
+  /// given for each parameter whose gradient is complete (GradientReady); those are sent while it goes on computing others.
+  /// A gradient that rank 0 does not have is left out. Each rank sends and receives each gradient about twice, whatever
+  /// the number of ranks. Collective; ranks without pairs have no gradients.
+  void add_up(const std::function<void(const GradientReady<float>& ready)>& backward);
 
  private:
-  std::vector<Variable<float>> shared_gradients(const Parameters<float>& parameters);
-  std::vector<Communicator::Piece> pieces(std::int64_t floats) const;
+  class Sums;
+
+  std::vector<char> of_first_rank();
 
   Communicator& ranks_;
   int active_;  // the first ranks, which have pairs
   PairRange range_;
+  Parameters<float> parameters_;
   std::unique_ptr<Communicator> active_ranks_;
   std::unique_ptr<BatchPart> part_;
+  std::unique_ptr<Sums> sums_;  // null for one rank
 };
 
 }  // namespace kind

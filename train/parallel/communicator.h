@@ -10,8 +10,8 @@
 namespace kind {
 
 /// The programs, called ranks, that train one model together: how they exchange bytes. The only implementation that
-/// knows MPI is train/parallel/mpi.cpp. Every function but rank, size, name and abort is collective: all ranks must call
-/// it, in the same order, from the thread that made the object.
+/// knows MPI is train/parallel/mpi.cpp. Every function but rank, size, name, concurrent, cancel and abort is collective: all
+/// ranks must call it, in the same order. One thread at a time uses an object.
 class Communicator {
  public:
   /// Part of an array of floats.
@@ -32,8 +32,13 @@ class Communicator {
   /// Sends piece r of `send` to rank r, and receives from rank r piece r of `receive`.
   virtual void exchange(const float* send, const std::vector<Piece>& sent, float* receive,
                         const std::vector<Piece>& received) = 0;
-  /// The first `count` ranks among themselves; null on the others.
+  /// The first `count` ranks among themselves; null on the others. What they exchange does not meet this object's messages.
   virtual std::unique_ptr<Communicator> first(int count) = 0;
+  /// Whether different objects may be used by different threads at the same time.
+  virtual bool concurrent() const = 0;
+  /// From another thread: makes an exchange() that waits, and every later one, throw Error. For a program that is about to
+  /// end by abort(): memory that was given to the exchange may still be read and written until then.
+  virtual void cancel() {}
   /// Ends all ranks at once, from any of them. Not collective. Never returns where there are several ranks.
   virtual void abort(int exit_code) = 0;
 

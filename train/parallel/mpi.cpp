@@ -3,8 +3,11 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <climits>
 #include <cstdlib>
+#include <thread>
 
 #include "core/base/error.h"
 #include "train/parallel/communicator.h"
@@ -52,8 +55,16 @@ class Mpi : public Communicator {
   void exchange(const float* send, const std::vector<Piece>& sent, float* receive,
                 const std::vector<Piece>& received) override {
     const Counts to(sent), from(received);
-    MPI_Alltoallv(send, to.counts.data(), to.offsets.data(), MPI_FLOAT, receive, from.counts.data(),
-                  from.offsets.data(), MPI_FLOAT, comm_);
+    MPI_Request request;
+    MPI_Ialltoallv(send, to.counts.data(), to.offsets.data(), MPI_FLOAT, receive, from.counts.data(),
+                   from.offsets.data(), MPI_FLOAT, comm_, &request);
+    // MPI's own wait would keep a processor busy that computes meanwhile.
+    constexpr std::chrono::microseconds kPause(50);
+    for (int done = 0; !done;) {
+      check(!cancelled_, "an exchange of gradients was cancelled");
+      MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+      if (!done) std::this_thread::sleep_for(kPause);
+    }
   }
   std::unique_ptr<Communicator> first(int count) override {
     MPI_Comm part = MPI_COMM_NULL;
@@ -61,6 +72,12 @@ class Mpi : public Communicator {
     if (part == MPI_COMM_NULL) return nullptr;
     return std::make_unique<Mpi>(part, false);
   }
+  bool concurrent() const override {
+    int provided = MPI_THREAD_SINGLE;
+    MPI_Query_thread(&provided);
+    return provided == MPI_THREAD_MULTIPLE;
+  }
+  void cancel() override { cancelled_ = true; }
   void abort(int exit_code) override { MPI_Abort(comm_, exit_code); }
 
  private:
@@ -76,6 +93,7 @@ class Mpi : public Communicator {
 
   MPI_Comm comm_;
   bool world_;
+  std::atomic<bool> cancelled_{false};
   int rank_ = 0, size_ = 1;
   std::string name_;
 };
@@ -85,7 +103,7 @@ class Mpi : public Communicator {
 std::unique_ptr<Communicator> started_ranks() {
   if (!started_as_ranks()) return one_process();
   int provided = MPI_THREAD_SINGLE;
-  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
+  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
   auto ranks = std::make_unique<Mpi>(MPI_COMM_WORLD, true);
   check(provided >= MPI_THREAD_FUNNELED, "this MPI does not allow threads (MPI_THREAD_FUNNELED)");
   check(ranks->size() > 1, "started as one of several ranks, of which MPI (", mpi_version(),

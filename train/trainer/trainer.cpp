@@ -518,7 +518,8 @@ class Run {
   std::vector<std::string> notes() const {
     std::vector<std::string> all;
     for (const SourceConfig& source : config_.data.all()) {
-      const std::string note = source.synthesize || !source.high.empty() ? "" : list_note(source.root);
+      if (!source.high.empty()) continue;
+      const std::string note = source.synthesize ? dark_folder_note(source.root) : list_note(source.root);
       if (!note.empty()) all.push_back(note);
     }
     return all;
@@ -617,7 +618,7 @@ class Run {
     if (trains_decomposition) frozen_.reset();
     const std::unique_ptr<StageSampler> sampler = make_sampler(stage, model_, pairs_, frozen());
     const Parameters<float> parameters = stage_parameters(stage, model_);
-    BatchShare share(ranks_, stage.batch);
+    BatchShare share(ranks_, stage.batch, parameters);
     BatchLoader loader(stage, pairs_, *sampler, seed_, static_cast<std::uint64_t>(state_.stage),
                        total_steps(stage, pairs_.train().size()),
                        SampleRange{share.range().first, share.range().count});
@@ -678,7 +679,6 @@ class Run {
     const double factor = schedule_factor(stage.schedule, state_.stage_step, total);
     for (const Parameter<float>& parameter : parameters) Variable<float>(parameter.variable).zero_grad();
     add_gradients(stage, share, loader, progress);
-    share.add_up(parameters);
     const double norm = gradient_norm(parameters);
     if (!std::isfinite(norm)) {  // it is the same on all ranks
       together(ranks_, [&] { check_finite(stage, state_.step + 1, "the gradient's norm", norm); });
@@ -698,8 +698,8 @@ class Run {
     return progress;
   }
 
-  /// The loss of the batch, and the gradients of this rank's share of it.
-  void add_gradients(const StageConfig& stage, const BatchShare& share, BatchLoader& loader, TrainProgress& progress) {
+  /// The loss of the batch and its gradients.
+  void add_gradients(const StageConfig& stage, BatchShare& share, BatchLoader& loader, TrainProgress& progress) {
     Tensor<float> batch;
     together(ranks_, [&] {
       if (share.part()) batch = loader.take(state_.stage_step);
@@ -707,23 +707,28 @@ class Run {
     // Ranks exchange sums while they compute, so they cannot tell one another of errors meanwhile, other than of losses
     // that are not finite, which are the same on all that have pairs.
     std::optional<NotFinite> failure;
+    Loss<float> loss;
     if (share.part()) {
       const BatchScope scope(share.part());
       try {
-        Loss<float> loss = stage_loss(stage, model_, batch);
+        loss = stage_loss(stage, model_, batch);
         progress.total_loss = static_cast<double>(loss.total.value().item());
         for (const LossTerm& term : loss.terms) {
           check_finite(stage, state_.step + 1, "loss term " + term.name, term.raw);
         }
         check_finite(stage, state_.step + 1, "the loss", progress.total_loss);
         progress.terms = std::move(loss.terms);
-        loss.total.backward();
       } catch (const NotFinite& error) {
         failure = error;
       }
     }
     together(ranks_, [&] {
       if (failure) throw *failure;
+    });
+    share.add_up([&](const GradientReady<float>& ready) {
+      if (!share.part()) return;
+      const BatchScope scope(share.part());
+      loss.total.backward(Tensor<float>::full(loss.total.shape(), 1), ready);
     });
   }
 

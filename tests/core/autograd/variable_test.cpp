@@ -408,6 +408,41 @@ TEST_CASE("variable: an operation with 200,000 inputs") {
   CHECK(grad(x) == Values{kDeep});
 }
 
+TEST_CASE("variable: backward tells of each leaf once its gradient is complete") {
+  Var a = leaf({2}), b = leaf({3}), c = leaf({5});
+  const Var constant(Tensor<double>(Shape{1}, {7}));
+  // a is used three times, twice by one operation, and last of all; c by an operation that adds nothing to it.
+  const Var square = mul(a, a), made = mul(mul(square, b), add(a, constant));
+  Var end = Var::from_op(made.value().clone(), {made, c},
+                         [](Vars& inputs, const Tensor<double>& g) { inputs[0].add_grad(g); });
+  std::vector<std::pair<double, Values>> told;
+  const GradientReady<double> ready = [&](const Var& of) { told.emplace_back(of.value()[0], grad(of)); };
+  const Tensor<double> one(Shape{1}, {1});
+  end.backward(one, ready);
+  // of a a b (a + 7)
+  CHECK(told == std::vector<std::pair<double, Values>>{{3, {36}}, {2, {120}}, {5, {}}});
+  // Then the leaves are as before.
+  mul(a, b).backward();
+  CHECK(grad(a) == Values{123});
+  told.clear();
+  a.zero_grad();
+  a.backward(one, ready);
+  CHECK(told == std::vector<std::pair<double, Values>>{{2, {1}}});
+}
+
+TEST_CASE("variable: an operation that adds to a complete gradient is refused") {
+  const Var x = leaf({2});
+  const auto twice = [&] {
+    return Var::from_op(x.value().clone(), {x}, [](Vars& inputs, const Tensor<double>& g) {
+      inputs[0].add_grad(g);
+      inputs[0].add_grad(g);
+    });
+  };
+  const Tensor<double> one(Shape{1}, {1});
+  CHECK_THROWS_WITH(twice().backward(one, [](const Var&) {}), Catch::Contains("more than one share"));
+  CHECK_NOTHROW(twice().backward(one));
+}
+
 TEST_CASE("variable: independent graphs may go backward in several threads at once") {
   std::vector<double> results(4);
   std::vector<std::thread> threads;

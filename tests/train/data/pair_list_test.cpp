@@ -24,5 +24,12 @@ TEST_CASE("list_note: pairs of the folders that a list beside them leaves out ar
   CHECK(list_note(dir.path()).empty());
 }
 
+TEST_CASE("dark_folder_note: dark pictures that nothing is trained on are told of") {
+  const TempDir dir;
+  put_scenes(dir.path(), 1, 8, 8);
+  CHECK_THAT(dark_folder_note(dir.path()), Contains((dir / "low") + " is not used") && Contains("\"synthesize\""));
+  CHECK(dark_folder_note(dir / "high").empty());
+}
+
 }  // namespace
 }  // namespace kind::testing

@@ -1,7 +1,11 @@
 #include "train/parallel/batch_share.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <functional>
 #include <numeric>
+#include <thread>
 
 #include "core/base/random.h"
 #include "core/base/sum.h"
@@ -83,15 +87,12 @@ TEST_CASE("BatchShare: sums, extremes and gradients of the whole batch, on every
     INFO(count << " ranks");
     std::vector<int> right(static_cast<std::size_t>(count));
     const auto errors = on_ranks(count, [&](Communicator& ranks) {
-      BatchShare share(ranks, kPairs);
       Variable<float> used(Tensor<float>::zeros(Shape{kFloats}), true), unused(Tensor<float>::zeros(Shape{2}), true);
+      BatchShare share(ranks, kPairs, {{"used", used}, {"unused", unused}});
       bool fine = true;
       if (share.part()) {
         const BatchScope scope(share.part());
         const PairRange own = share.range();
-        Tensor<float> gradient(Shape{kFloats});
-        for (std::int64_t i = 0; i < kFloats; ++i) gradient[i] = sum_of(i, own);
-        used.add_grad(gradient);
         std::vector<double> mine(gradients[0].begin() + own.first, gradients[0].begin() + own.first + own.count);
         double least = *std::min_element(mine.begin(), mine.end()),
                greatest = *std::max_element(mine.begin(), mine.end());
@@ -101,13 +102,84 @@ TEST_CASE("BatchShare: sums, extremes and gradients of the whole batch, on every
         fine = fine && BatchPart::total(mine) == expected_total;
         fine = fine && BatchPart::whole(own.count) == kPairs && BatchPart::pairs_of(2 * own.count) == own.count;
       }
-      share.add_up({{"used", used}, {"unused", unused}});
+      share.add_up([&](const GradientReady<float>& ready) {
+        if (!share.part()) return;
+        Tensor<float> gradient(Shape{kFloats});
+        for (std::int64_t i = 0; i < kFloats; ++i) gradient[i] = sum_of(i, share.range());
+        used.add_grad(gradient);
+        if (ready) ready(used);
+      });
       for (std::int64_t i = 0; i < kFloats; ++i) fine = fine && used.grad()[i] == sum_of(i, {0, kPairs});
       right[static_cast<std::size_t>(ranks.rank())] = fine && !unused.grad().defined();
     });
     for (const std::string& error : errors) CHECK(error == "");
     CHECK(std::accumulate(right.begin(), right.end(), 0) == count);
   }
+}
+
+/// Until a condition holds; false where it does not for a minute.
+bool comes_true(const std::function<bool()>& condition) {
+  for (int i = 0; i < 60000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+TEST_CASE("BatchShare: complete gradients are added up while the backward pass goes on") {
+  constexpr std::int64_t kPairs = 3, kFloats = 600000;
+  constexpr int kParameters = 5;
+  for (const int count : {2, 3, 4}) {
+    INFO(count << " ranks");
+    std::vector<int> right(static_cast<std::size_t>(count));
+    const auto errors = on_ranks(count, [&](Communicator& ranks) {
+      Parameters<float> parameters;
+      for (int i = 0; i < kParameters; ++i) {
+        parameters.push_back({std::to_string(i), Variable<float>(Tensor<float>::zeros(Shape{kFloats - i}), true)});
+      }
+      BatchShare share(ranks, kPairs, parameters);
+      bool fine = true;
+      for (int step = 1; step <= 2; ++step) {
+        for (const Parameter<float>& parameter : parameters) Variable<float>(parameter.variable).zero_grad();
+        share.add_up([&](const GradientReady<float>& ready) {
+          if (!share.part()) return;
+          const auto& all_ranks = dynamic_cast<const ThreadRanks&>(ranks);
+          const int before = all_ranks.exchanges_of_part();
+          // The first one last, the middle one not at all.
+          for (const int i : {3, 4, 1, 0}) {
+            Variable<float> variable = parameters[static_cast<std::size_t>(i)].variable;
+            variable.add_grad(
+                Tensor<float>::full(variable.shape(), static_cast<float>(step * (i + 1) * share.range().count)));
+            ready(variable);
+            if (i == 4) fine = fine && comes_true([&] { return all_ranks.exchanges_of_part() > before; });
+          }
+        });
+        for (int i = 0; i < kParameters; ++i) {
+          const Tensor<float>& sum = parameters[static_cast<std::size_t>(i)].variable.grad();
+          fine = fine && sum.defined() == (i != 2);
+          if (i == 2 || !fine) continue;
+          const float expected = static_cast<float>(step * (i + 1) * kPairs);
+          fine = std::all_of(sum.data(), sum.data() + sum.size(), [&](float value) { return value == expected; });
+        }
+      }
+      right[static_cast<std::size_t>(ranks.rank())] = fine;
+    });
+    for (const std::string& error : errors) CHECK(error == "");
+    CHECK(std::accumulate(right.begin(), right.end(), 0) == count);
+  }
+}
+
+TEST_CASE("BatchShare: an error in a backward pass ends the exchanges that others wait for") {
+  const auto errors = on_ranks(2, [&](Communicator& ranks) {
+    const Variable<float> weight(Tensor<float>::zeros(Shape{3}), true);
+    BatchShare share(ranks, 2, {{"weight", weight}});
+    share.add_up([&](const GradientReady<float>& ready) {
+      Variable<float>(weight).add_grad(Tensor<float>::full(Shape{3}, 1));
+      if (ranks.rank() == 0) ready(weight);
+      check(ranks.rank() == 0, "out of memory");
+    });
+  });
+  CHECK(errors == std::vector<std::string>{"cancelled", "out of memory"});
 }
 
 TEST_CASE("BatchPart: pictures that the pairs do not divide are refused") {
