@@ -330,13 +330,14 @@ std::shared_ptr<ProfileEncoding> of_gamma(const std::vector<std::uint8_t>* gamma
     exponent = 100000 / static_cast<double>(big_endian(*gamma, 0, 4));
     check(exponent >= 0.1 && exponent <= 10, "its gAMA chunk makes no sense");
   }
-  const bool usual = exponent == 0 || std::abs(exponent - 2.2) < 0.05;
-  if (usual && (gray || largest < 0.002)) return nullptr;
+  const bool usual_primaries = gray || largest < 0.002;
+  if (usual_primaries && (exponent == 0 || std::abs(exponent - 2.2) < 0.05)) return nullptr;
   Context context = make_context();
-  const Curve curve = usual ? srgb_curve(context.get()) : Curve(cmsBuildGamma(context.get(), exponent));
+  const Curve curve = exponent == 0 ? srgb_curve(context.get()) : Curve(cmsBuildGamma(context.get(), exponent));
   const Profile profile = make_profile(context.get(), primaries, curve.get(), gray);
-  return make_encoding(usual ? std::string("cHRM") : join("gamma ", std::round(exponent * 100) / 100),
-                       std::move(context), profile, gray);
+  std::string name = exponent == 0 ? "" : join("gamma ", std::round(exponent * 100) / 100);
+  if (!usual_primaries) name += exponent == 0 ? "cHRM" : ", cHRM";
+  return make_encoding(name, std::move(context), profile, gray);
 }
 
 std::shared_ptr<ProfileEncoding> adobe_rgb() {
@@ -396,7 +397,7 @@ InkConversion ink_conversion(const std::vector<std::uint8_t>& icc, int bits) {
   if (!profile || cmsGetColorSpace(profile.get()) != cmsSigCmykData) return nullptr;
   const Profile srgb(cmsCreate_sRGBProfileTHR(context));
   inks->transform = cmsCreateTransformTHR(context, profile.get(), bits == 8 ? TYPE_CMYK_8 : TYPE_CMYK_16, srgb.get(),
-                                          bits == 8 ? TYPE_RGB_8 : TYPE_RGB_16, INTENT_RELATIVE_COLORIMETRIC,
+                                          TYPE_RGB_16, INTENT_RELATIVE_COLORIMETRIC,
                                           cmsFLAGS_NOCACHE | cmsFLAGS_BLACKPOINTCOMPENSATION | cmsFLAGS_NOOPTIMIZE);
   if (!inks->transform) return nullptr;
   return [inks](const std::uint8_t* from, int count, std::uint8_t* rgb) {

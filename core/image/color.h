@@ -52,9 +52,9 @@ ColorReading read_color(const std::string& path, const Metadata& metadata, bool 
 /// Whether this build converts colours (with lcms2).
 bool has_color_management();
 
-/// Converts `count` pixels of inks C, M, Y, K (the largest number: full) to sRGB, of samples of as many bits.
+/// Converts `count` pixels of inks C, M, Y, K (the largest number: full) to sRGB of 16 bits: 8 are too few for dark colours.
 using InkConversion = std::function<void(const std::uint8_t* inks, int count, std::uint8_t* rgb)>;
-/// The conversion by a CMYK profile, relative colorimetric with black point compensation, of samples of 8 or 16 bits; null
+/// The conversion by a CMYK profile, relative colorimetric with black point compensation, of inks of 8 or 16 bits; null
 /// where the profile does not serve, or the build has no colour management.
 InkConversion ink_conversion(const std::vector<std::uint8_t>& icc, int bits = 8);
 

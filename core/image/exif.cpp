@@ -11,9 +11,10 @@
 namespace kind {
 namespace {
 
-constexpr unsigned kOrientation = 0x0112, kImageWidth = 0x0100, kImageLength = 0x0101, kStrips = 0x0111,
-                   kStripSizes = 0x0117, kThumbnail = 0x0201, kThumbnailSize = 0x0202, kExifDirectory = 0x8769,
-                   kGpsDirectory = 0x8825, kInteropDirectory = 0xa005, kPixelWidth = 0xa002, kPixelHeight = 0xa003;
+constexpr unsigned kXResolution = 0x011a, kYResolution = 0x011b, kOrientation = 0x0112, kImageWidth = 0x0100,
+                   kImageLength = 0x0101, kStrips = 0x0111, kStripSizes = 0x0117, kThumbnail = 0x0201,
+                   kThumbnailSize = 0x0202, kExifDirectory = 0x8769, kGpsDirectory = 0x8825, kInteropDirectory = 0xa005,
+                   kPixelWidth = 0xa002, kPixelHeight = 0xa003;
 constexpr unsigned kByte = 1, kShort = 3, kLong = 4, kSignedByte = 6, kSignedShort = 8, kSignedLong = 9,
                    kDirectory = 13;
 
@@ -283,7 +284,7 @@ void set_exif_srgb(std::vector<std::uint8_t>& bytes) {
   bytes[entries.index->at + 10] = '8';
 }
 
-bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) {
+bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height, bool quarter_turn) {
   Tiff tiff(bytes);
   if (!tiff.has_header()) return false;
   const std::size_t first = tiff.u32(4);
@@ -297,6 +298,13 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height) 
     const bool fits = number_size(entry.type) > 1 || value <= 127;
     if (fits && tiff.number(entry)) tiff.put(entry.at + 8, entry.type, static_cast<std::size_t>(value));
   };
+  const auto resolution = [&](unsigned tag) {
+    return std::find_if(entries->begin(), entries->end(), [&](const Entry& entry) { return entry.tag == tag; });
+  };
+  const auto x = resolution(kXResolution), y = resolution(kYResolution);
+  if (quarter_turn && x != entries->end() && y != entries->end() && x->type == y->type && x->count == y->count) {
+    std::swap_ranges(&bytes[x->at + 8], &bytes[x->at + 12], &bytes[y->at + 8]);  // the values, or where they lie
+  }
   bool seen_exif = false, seen_gps = false;
   for (const Entry& entry : *entries) {
     if (entry.tag == kOrientation) set(entry, 1);

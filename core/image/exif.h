@@ -19,9 +19,10 @@ void set_exif_srgb(std::vector<std::uint8_t>& tiff);
 
 /// Makes an EXIF block true of the picture once it is upright and about to change: the orientation becomes 1, the sizes
 /// it states become `width` x `height`, and the thumbnail, which would show the old picture, is taken out, with the
-/// second directory but for entries that do not describe it and that the first one lacks. Everything else stays where it
-/// is, byte for byte, since makers' notes hold offsets into the block that only they understand.
+/// second directory but for entries that do not describe it and that the first one lacks. Where the picture was turned by
+/// a quarter (`quarter_turn`), its resolutions change places. Everything else stays where it is, byte for byte, since
+/// makers' notes hold offsets into the block that only they understand.
 /// Returns false, with the block in an unknown state, where its first directory is damaged.
-bool make_exif_upright(std::vector<std::uint8_t>& tiff, int width, int height);
+bool make_exif_upright(std::vector<std::uint8_t>& tiff, int width, int height, bool quarter_turn = false);
 
 }  // namespace kind

@@ -137,20 +137,23 @@ void take_code_points(const heif_image_handle* handle, Metadata& metadata) {
       {"cICP", {static_cast<std::uint8_t>(primaries), static_cast<std::uint8_t>(transfer), 0, 1}});  // RGB, full range
 }
 
-/// Whether the file says by itself how its pictures are turned (irot) or mirrored (imir): in the box `meta`, which holds
-/// no pixels but at times small ones in a box of its own.
-bool has_own_orientation(Bytes bytes) {
+/// The file's first box of a type, empty where there is none.
+std::string_view box_of(Bytes bytes, std::string_view type) {
   for (std::size_t at = 0; at + 8 <= bytes.size();) {
     const std::size_t size = big_endian(bytes, at, 4);
     const std::string_view rest(reinterpret_cast<const char*>(bytes.data()) + at, bytes.size() - at);
-    if (rest.substr(4, 4) == "meta") {
-      const std::string_view box = size == 0 ? rest : rest.substr(0, size);
-      return box.find("irot") != std::string_view::npos || box.find("imir") != std::string_view::npos;
-    }
+    if (rest.substr(4, 4) == type) return size == 0 ? rest : rest.substr(0, size);
     if (size < 8 || size > bytes.size() - at) break;
     at += size;
   }
-  return false;
+  return {};
+}
+
+/// Whether the file says by itself how its pictures are turned (irot) or mirrored (imir): in the box `meta`, which holds
+/// no pixels but at times small ones in a box of its own.
+bool has_own_orientation(Bytes bytes) {
+  const std::string_view box = box_of(bytes, "meta");
+  return box.find("irot") != std::string_view::npos || box.find("imir") != std::string_view::npos;
 }
 
 template <ImageFormat kFormat>
@@ -198,6 +201,7 @@ Metadata heif_metadata(const std::string& path, Bytes bytes, std::size_t max_byt
   if (heif_context_get_number_of_top_level_images(source.context.get()) > 1) {
     leave_out(parts.metadata, "further pictures");
   }
+  if (!box_of(bytes, "moov").empty()) leave_out(parts.metadata, "further frames of the image sequence");
   if (heif_image_handle_has_depth_image(handle) != 0) leave_out(parts.metadata, "depth map");
   const int others = heif_image_handle_get_number_of_auxiliary_images(
       handle, LIBHEIF_AUX_IMAGE_FILTER_OMIT_ALPHA | LIBHEIF_AUX_IMAGE_FILTER_OMIT_DEPTH);

@@ -219,10 +219,11 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
     }
     check_file_holds(path, bytes.size(), blocks / 8, size);
   }
-  Image image(static_cast<int>(info.image_width), static_cast<int>(info.image_height), gray ? 1 : 3);
   std::vector<JSAMPLE> inks(cmyk ? 4 * static_cast<std::size_t>(info.image_width) : 0);
   const InkConversion by_profile =
       cmyk ? ink_conversion(read_jpeg_metadata(path, bytes, limits.max_metadata_bytes).icc) : nullptr;
+  if (by_profile) check_image_bytes(path, size, 3, 16, limits);
+  Image image(size.width, size.height, gray ? 1 : 3, by_profile ? 16 : 8);
   bool ok = run_guarded(reader.errors.jump, [&] {
     info.out_color_space = cmyk ? JCS_CMYK : gray ? JCS_GRAYSCALE : JCS_RGB;
     reader.errors.tolerant = limits.damage != nullptr;

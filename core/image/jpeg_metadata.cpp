@@ -185,7 +185,9 @@ void JpegMetadataReader::take(int marker, Bytes content, bool late) {
   constexpr int kFrame = 0xc0, kLastFrame = 0xcf, kHuffmanTables = 0xc4, kExtension = 0xc8, kArithmetic = 0xcc;
   const bool frame = marker >= kFrame && marker <= kLastFrame && marker != kHuffmanTables && marker != kExtension &&
                      marker != kArithmetic;
-  if (frame && content.size() > 5 && content[5] == 4) metadata_.inks = true;  // components
+  if (frame && content.size() > 5 && content[5] == 4 && !std::exchange(metadata_.inks, true)) {  // components
+    metadata_.color.push_back(significant_bits(8));
+  }
   const auto is = [&](int number, std::string_view start) { return marker == number && starts_with(content, start); };
   const auto rest = [&](std::string_view start) {
     budget_.take(content.size() + 64);  // what it costs to hold, also of very small ones

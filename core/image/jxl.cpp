@@ -80,6 +80,31 @@ JxlBasicInfo read_header(const std::string& path, JxlDecoder* decoder, const Rea
   return info;
 }
 
+/// Release 0.9 left out the pixel format that functions of colour profiles took.
+#if JPEGXL_NUMERIC_VERSION < JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
+#define KIND_JXL_FORMAT(format) &(format),
+#else
+#define KIND_JXL_FORMAT(format)
+#endif
+
+/// Whether lossy pixels, which have no encoding of their own, are given out in one that is chosen here: where the original's
+/// is a profile (ICC) that numbers do not describe, which libjxl without colour management cannot make. It would take linear
+/// sRGB, of which 8 bits are too few for dark colours. Rec. 2020's primaries hold the colours of most profiles. To be asked
+/// when the decoder comes to the colours.
+bool choose_encoding(JxlDecoder* decoder, const JxlBasicInfo& info) {
+  [[maybe_unused]] const JxlPixelFormat format = {3, JXL_TYPE_UINT8, JXL_NATIVE_ENDIAN, 0};
+  if (info.uses_original_profile != JXL_FALSE ||
+      JxlDecoderGetColorAsEncodedProfile(decoder, KIND_JXL_FORMAT(format) JXL_COLOR_PROFILE_TARGET_ORIGINAL, nullptr) ==
+          JXL_DEC_SUCCESS) {
+    return false;
+  }
+  JxlColorEncoding chosen;
+  JxlColorEncodingSetToSRGB(&chosen, info.num_color_channels == 1 ? JXL_TRUE : JXL_FALSE);
+  if (info.num_color_channels > 1) chosen.primaries = JXL_PRIMARIES_2100;
+  chosen.rendering_intent = JXL_RENDERING_INTENT_RELATIVE;
+  return JxlDecoderSetPreferredColorProfile(decoder, &chosen) == JXL_DEC_SUCCESS;
+}
+
 ImageInfo jxl_info(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const Silence silence;
   const auto decoder = new_decoder(bytes, JXL_DEC_BASIC_INFO);
@@ -90,10 +115,12 @@ ImageInfo jxl_info(const std::string& path, Bytes bytes, const ReadLimits& limit
 Image decode_jxl(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const Silence silence;
   if (is_container(bytes)) check_boxes(path, "JPEG XL", bytes);
-  const auto decoder = new_decoder(bytes, JXL_DEC_BASIC_INFO | JXL_DEC_FULL_IMAGE);
+  const auto decoder = new_decoder(bytes, JXL_DEC_BASIC_INFO | JXL_DEC_COLOR_ENCODING | JXL_DEC_FULL_IMAGE);
   const JxlBasicInfo info = read_header(path, decoder.get(), limits);
   const int channels = static_cast<int>(info.num_color_channels) + (info.alpha_bits > 0 ? 1 : 0);
-  const int bits = info.bits_per_sample > 8 ? 16 : 8;
+  JxlDecoderStatus status = JxlDecoderProcessInput(decoder.get());
+  const bool chosen = status == JXL_DEC_COLOR_ENCODING && choose_encoding(decoder.get(), info);
+  const int bits = info.bits_per_sample > 8 || chosen ? 16 : 8;
   const ImageInfo size{static_cast<int>(info.xsize), static_cast<int>(info.ysize), ImageFormat::kJxl};
   // The decoder holds samples of 4 bytes.
   check_image_bytes(path, size, channels, 32, limits);
@@ -101,8 +128,9 @@ Image decode_jxl(const std::string& path, Bytes bytes, const ReadLimits& limits)
   const JxlPixelFormat format = {static_cast<std::uint32_t>(channels), bits == 16 ? JXL_TYPE_UINT16 : JXL_TYPE_UINT8,
                                  JXL_NATIVE_ENDIAN, 0};
   for (;;) {
-    const JxlDecoderStatus status = JxlDecoderProcessInput(decoder.get());
-    if (status == JXL_DEC_NEED_IMAGE_OUT_BUFFER) {
+    if (status == JXL_DEC_COLOR_ENCODING) {
+      // Dealt with.
+    } else if (status == JXL_DEC_NEED_IMAGE_OUT_BUFFER) {
       std::size_t wanted = 0;
       check(JxlDecoderImageOutBufferSize(decoder.get(), &format, &wanted) == JXL_DEC_SUCCESS &&
                 wanted == image.data.size() &&
@@ -113,6 +141,7 @@ Image decode_jxl(const std::string& path, Bytes bytes, const ReadLimits& limits)
             status == JXL_DEC_NEED_MORE_INPUT ? "the file ends early" : "its pixels are damaged or cut short");
       break;
     }
+    status = JxlDecoderProcessInput(decoder.get());
   }
   if (info.alpha_bits > 0 && info.alpha_premultiplied != JXL_FALSE) divide_by_alpha(image);
   return image;
@@ -123,13 +152,6 @@ bool is_srgb(const JxlColorEncoding& color) {
          (color.color_space == JXL_COLOR_SPACE_GRAY ||
           (color.color_space == JXL_COLOR_SPACE_RGB && color.primaries == JXL_PRIMARIES_SRGB));
 }
-
-/// Release 0.9 left out the pixel format that functions of colour profiles took.
-#if JPEGXL_NUMERIC_VERSION < JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
-#define KIND_JXL_FORMAT(format) &(format),
-#else
-#define KIND_JXL_FORMAT(format)
-#endif
 
 /// The profile of what the decoder gives out; none where that is sRGB.
 std::vector<std::uint8_t> profile_of(JxlDecoder* decoder, MetadataBudget& budget) {
@@ -196,12 +218,19 @@ class BoxReader {
 Metadata jxl_metadata(const std::string& path, Bytes bytes, std::size_t max_bytes) {
   const Silence silence;
   MetadataParts parts(path, max_bytes);
-  const auto decoder = new_decoder(bytes, JXL_DEC_COLOR_ENCODING | JXL_DEC_BOX);
+  const auto decoder = new_decoder(bytes, JXL_DEC_BASIC_INFO | JXL_DEC_COLOR_ENCODING | JXL_DEC_BOX);
+  JxlBasicInfo info;
+  JxlEncoderInitBasicInfo(&info);  // until the decoder comes to the file's own
   JxlDecoderSetDecompressBoxes(decoder.get(), JXL_TRUE);
   BoxReader box(decoder.get(), parts);
   for (;;) {
     const JxlDecoderStatus status = JxlDecoderProcessInput(decoder.get());
-    if (status == JXL_DEC_COLOR_ENCODING) {
+    if (status == JXL_DEC_BASIC_INFO) {
+      JxlDecoderGetBasicInfo(decoder.get(), &info);
+    } else if (status == JXL_DEC_COLOR_ENCODING) {
+      if (choose_encoding(decoder.get(), info) && info.bits_per_sample <= 8) {
+        parts.metadata.color.push_back(significant_bits(8));
+      }
       parts.icc(profile_of(decoder.get(), parts.budget()));
     } else if (status == JXL_DEC_BOX) {
       box.start();

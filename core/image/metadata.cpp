@@ -298,7 +298,7 @@ Metadata read_png_metadata(const std::string& path, Bytes file, std::size_t max_
 }
 
 void make_upright(Metadata& metadata, int width, int height, int orientation) {
-  if (!metadata.exif.empty() && !make_exif_upright(metadata.exif, width, height)) {
+  if (!metadata.exif.empty() && !make_exif_upright(metadata.exif, width, height, orientation >= 5)) {
     metadata.exif.clear();
     drop(metadata, kExifName);
   }

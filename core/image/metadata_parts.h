@@ -51,6 +51,9 @@ void leave_out(Metadata& metadata, const std::string& text);
 /// Names what is damaged. Of damage there are few kinds, and none is to be crowded out.
 void drop(Metadata& metadata, const char* what);
 
+/// Says, as PNG's sBIT does, that a colour picture's samples of 16 bits were made of ones of `bits`.
+PngChunk significant_bits(int bits);
+
 /// A colour profile says its own length and has a signature.
 bool is_profile(Bytes icc);
 

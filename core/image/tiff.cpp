@@ -297,10 +297,9 @@ bool read_pixels(TIFF* tiff, const Layout& layout, TiffState& state, Image& imag
   return true;
 }
 
-/// A row of inks to RGB: by the profile, else R = (1 - C) (1 - K) and so on, rounded.
+/// A row of inks to RGB without a profile: R = (1 - C) (1 - K) and so on, rounded.
 template <class Sample>
-void inks_to_rgb(const std::uint8_t* from, int width, const InkConversion& by_profile, std::uint8_t* to) {
-  if (by_profile) return by_profile(from, width, to);
+void inks_to_rgb(const std::uint8_t* from, int width, std::uint8_t* to) {
   constexpr std::uint64_t kMost = std::numeric_limits<Sample>::max();
   for (int x = 0; x < width; ++x, from += 4 * sizeof(Sample), to += 3 * sizeof(Sample)) {
     Sample inks[4], rgb[3];
@@ -311,28 +310,32 @@ void inks_to_rgb(const std::uint8_t* from, int width, const InkConversion& by_pr
   }
 }
 
-/// Reads inks into an RGB picture. False where libtiff told of an error.
+/// Reads inks into an RGB picture, which has 16 bits where there is a profile. False where libtiff told of an error.
 bool read_inks(TIFF* tiff, const Layout& layout, TiffState& state, const InkConversion& by_profile, Image& image) {
-  Image inks(image.width, image.height, 4, image.bits);
-  Image alpha = layout.alpha != 0 ? Image(image.width, image.height, 1, image.bits) : Image();
+  Image inks(image.width, image.height, 4, layout.bits);
+  Image alpha = layout.alpha != 0 ? Image(image.width, image.height, 1, layout.bits) : Image();
   if (!read_pixels(tiff, layout, state, inks, &alpha)) return false;
   std::vector<std::uint8_t> rgb(3 * static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.bits / 8));
   for (int y = 0; y < image.height; ++y) {
     for (int x = 0; layout.alpha == EXTRASAMPLE_ASSOCALPHA && x < image.width; ++x) {
-      const int most = image.maximum(), share = alpha.sample(x, y, 0);
+      const int most = inks.maximum(), share = alpha.sample(x, y, 0);
       for (int c = 0; c < 4; ++c) {
         const std::int64_t value = std::int64_t{inks.sample(x, y, c)} * most + share / 2;
         inks.set_sample(x, y, c, share == 0 ? 0 : static_cast<int>(std::min<std::int64_t>(value / share, most)));
       }
     }
-    image.bits == 8 ? inks_to_rgb<std::uint8_t>(inks.row(y), image.width, by_profile, rgb.data())
-                    : inks_to_rgb<std::uint16_t>(inks.row(y), image.width, by_profile, rgb.data());
+    if (by_profile) {
+      by_profile(inks.row(y), image.width, rgb.data());
+    } else {
+      layout.bits == 8 ? inks_to_rgb<std::uint8_t>(inks.row(y), image.width, rgb.data())
+                       : inks_to_rgb<std::uint16_t>(inks.row(y), image.width, rgb.data());
+    }
     const std::size_t pixel = image.row_bytes() / static_cast<std::size_t>(image.width),
                       colors = rgb.size() / static_cast<std::size_t>(image.width);
     for (int x = 0; x < image.width; ++x) {
       const auto at = static_cast<std::size_t>(x);
       std::memcpy(image.row(y) + at * pixel, rgb.data() + at * colors, colors);
-      if (layout.alpha != 0) image.set_sample(x, y, 3, alpha.sample(x, y, 0));
+      if (layout.alpha != 0) image.set_sample(x, y, 3, alpha.sample(x, y, 0) * (image.maximum() / inks.maximum()));
     }
   }
   return true;
@@ -416,7 +419,10 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
   if (by_libjpeg) TIFFSetField(tiff.get(), TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
   const bool converted = ycbcr && !by_libjpeg;
   const int channels = converted ? 3 : layout.colors + (layout.alpha != 0 ? 1 : 0);
-  const int bits = layout.bits == 16 && !layout.palette() ? 16 : 8;
+  const InkConversion by_profile =
+      layout.inks() ? ink_conversion(read_tiff_metadata(path, bytes, limits.max_metadata_bytes).icc, layout.bits)
+                    : nullptr;
+  const int bits = (layout.bits == 16 && !layout.palette()) || by_profile ? 16 : 8;
   check_image_bytes(path, size, channels + (layout.inks() ? 5 : 0), bits, limits);
   check_sizes(path, tiff.get(), layout, bytes.size(), size);
   Image image(size.width, size.height, channels, bits);
@@ -424,8 +430,6 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
   if (converted) {
     ok = read_converted(tiff.get(), state, image);
   } else if (layout.inks()) {
-    const InkConversion by_profile =
-        ink_conversion(read_tiff_metadata(path, bytes, limits.max_metadata_bytes).icc, bits);
     ok = read_inks(tiff.get(), layout, state, by_profile, image);
   } else {
     ok = read_pixels(tiff.get(), layout, state, image);
@@ -453,7 +457,10 @@ void set_tags(TIFF* out, const Image& image, int rows, const Metadata& metadata,
   const std::uint16_t kind = EXTRASAMPLE_UNASSALPHA;
   if (alpha) TIFFSetField(out, TIFFTAG_EXTRASAMPLES, 1, &kind);
   TIFFSetField(out, TIFFTAG_ROWSPERSTRIP, rows);
-  if (metadata.density && block.find(TIFFTAG_XRESOLUTION) == nullptr) {
+  // The EXIF block's counts, but where it lacks the unit that the file itself has had.
+  const bool unit_lost =
+      metadata.density && metadata.density->metric && block.number(TIFFTAG_RESOLUTIONUNIT) == RESUNIT_NONE;
+  if (metadata.density && (unit_lost || block.find(TIFFTAG_XRESOLUTION) == nullptr)) {
     const double unit = metadata.density->metric ? 0.0254 : 1;
     TIFFSetField(out, TIFFTAG_RESOLUTIONUNIT, metadata.density->metric ? RESUNIT_INCH : RESUNIT_NONE);
     TIFFSetField(out, TIFFTAG_XRESOLUTION, metadata.density->x * unit);

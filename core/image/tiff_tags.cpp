@@ -18,8 +18,9 @@ constexpr unsigned kShort = 3, kLong = 4, kLong8 = 16, kIfd = 13, kIfd8 = 18;
 
 /// Tags of the first directory that say how the pixels are stored, or speak of the old pixels.
 bool is_structure(unsigned tag) {
-  constexpr std::pair<unsigned, unsigned> kRanges[] = {{254, 259}, {262, 266}, {273, 273}, {277, 281}, {284, 284},
-                                                       {288, 292}, {297, 301}, {317, 329}, {332, 347}, {512, 532}};
+  constexpr std::pair<unsigned, unsigned> kRanges[] = {{254, 259}, {262, 266}, {273, 273}, {277, 281},
+                                                       {284, 284}, {288, 292}, {297, 301}, {317, 317},
+                                                       {320, 329}, {332, 347}, {512, 532}};
   return std::any_of(std::begin(kRanges), std::end(kRanges),
                      [&](const auto& range) { return tag >= range.first && tag <= range.second; });
 }
@@ -260,8 +261,14 @@ Metadata read_tiff_metadata(const std::string& path, Bytes file, std::size_t max
     const TiffEntry* entry = tags.find(tag);
     return entry == nullptr ? Bytes() : tags.value(*entry);
   };
+  constexpr unsigned kBitsPerSample = 258, kTiffWhitePoint = 318, kTiffPrimaries = 319;
   constexpr std::uint64_t kInks = 5;
   parts.metadata.inks = tags.number(kTiffPhotometric) == kInks;
+  const TiffEntry* const bits = tags.find(kBitsPerSample);
+  const auto depths = bits ? tags.numbers(*bits, 5) : std::nullopt;
+  if (parts.metadata.inks && depths && !depths->empty() && depths->front() <= 8) {
+    parts.metadata.color.push_back(significant_bits(8));
+  }
   parts.icc(bytes(kTiffIcc));
   Bytes xmp = bytes(kTiffXmp);
   while (!xmp.empty() && xmp.back() == 0) xmp = xmp.first(xmp.size() - 1);
@@ -270,16 +277,32 @@ Metadata read_tiff_metadata(const std::string& path, Bytes file, std::size_t max
   parts.budget().take(bytes(kTiffIptc).size());
   add_iptc(parts.metadata.photoshop, bytes(kTiffIptc));
 
-  const auto ratio = [&](unsigned tag) -> double {
+  const auto ratios = [&](unsigned tag) {
     const TiffEntry* entry = tags.find(tag);
-    const Bytes value = entry == nullptr ? Bytes() : tags.value(*entry);
-    if (value.size() != 8 || entry->type != 5) return 0;
+    const Bytes value = entry == nullptr || entry->type != 5 ? Bytes() : tags.value(*entry);
     const auto part = [&](std::size_t at) {
       double sum = 0;
       for (std::size_t i = 0; i < 4; ++i) sum = sum * 256 + value[at + (tags.little() ? 3 - i : i)];
       return sum;
     };
-    return part(4) == 0 ? 0 : part(0) / part(4);
+    std::vector<double> all;
+    for (std::size_t at = 0; at + 8 <= std::min<std::size_t>(value.size(), 64); at += 8) {
+      all.push_back(part(at + 4) == 0 ? 0 : part(at) / part(at + 4));
+    }
+    return all;
+  };
+  const auto ratio = [&](unsigned tag) {
+    const std::vector<double> all = ratios(tag);
+    return all.size() == 1 ? all[0] : 0;
+  };
+  // Some programs write sRGB's primaries into every file.
+  const auto is_srgb = [&](unsigned tag) {
+    const std::vector<double> all = ratios(tag);
+    constexpr double kWhite[] = {0.3127, 0.329}, kPrimaries[] = {0.64, 0.33, 0.3, 0.6, 0.15, 0.06};
+    const auto near = [](double x, double y) { return std::abs(x - y) < 0.002; };
+    return (tag == kTiffWhitePoint && std::equal(all.begin(), all.end(), std::begin(kWhite), std::end(kWhite), near)) ||
+           (tag == kTiffPrimaries &&
+            std::equal(all.begin(), all.end(), std::begin(kPrimaries), std::end(kPrimaries), near));
   };
   const std::uint64_t unit = tags.number(kResolutionUnit).value_or(2);
   const double x = ratio(kXResolution), y = ratio(kYResolution), metres = unit == 2 ? 1 / 0.0254 : unit == 3 ? 100 : 1;
@@ -296,7 +319,8 @@ Metadata read_tiff_metadata(const std::string& path, Bytes file, std::size_t max
     block |= entry.tag == kExifDirectory || entry.tag == kGpsDirectory ||
              (is_description(entry.tag) && entry.tag != kOrientation && entry.tag != kXResolution &&
               entry.tag != kYResolution && entry.tag != kResolutionUnit);
-    if (!taken && entry.tag != kSubDirectories && !is_structure(entry.tag) && !is_description(entry.tag)) {
+    if (!taken && entry.tag != kSubDirectories && !is_structure(entry.tag) && !is_description(entry.tag) &&
+        !is_srgb(entry.tag)) {
       leave_out(parts.metadata, "TIFF tag " + std::to_string(entry.tag));
     }
   }

@@ -275,6 +275,16 @@ bool can_read_ahead(const Job& job, const Limits& limits) {
 
 namespace {
 
+/// The bits of the file's samples, where they were read as more.
+int take_significant_bits(Metadata& metadata) {
+  const auto said = std::find_if(metadata.color.begin(), metadata.color.end(),
+                                 [](const PngChunk& chunk) { return chunk.type == "sBIT" && !chunk.data.empty(); });
+  if (said == metadata.color.end()) return 16;
+  const int bits = said->data[0];
+  metadata.color.erase(said);
+  return bits;
+}
+
 /// From the input's format, where that counts, to that of the results.
 void settle_format(const Options& options, Picture& picture) {
   const Job& job = picture.job;
@@ -316,7 +326,7 @@ void read_picture(const Options& options, const Limits& limits, const Stopping& 
     read_frames(
         options, [&] { return read_animation(path, read); }, picture);
   }
-  picture.bits = picture.image.bits;
+  picture.bits = std::min(picture.image.bits, take_significant_bits(picture.metadata));
   picture.width = picture.image.width;
   picture.height = picture.image.height;
   picture.read = true;
@@ -409,7 +419,7 @@ std::string result_line(const Picture& picture) {
     if (picture.results[i].mean) {
       line += join(", mean ", std::round(*picture.results[i].mean * 100) / 100, ", the nearest to --target-mean");
     }
-    if (strength > 0 && strength < 1) line += join(", strength ", std::round(strength * 100) / 100);
+    if (strength > 0 && std::round(strength * 100) < 100) line += join(", strength ", std::round(strength * 100) / 100);
   }
   if (!picture.color_note.empty()) line += "; colours: " + printable(picture.color_note, kMaxName);
   if (!picture.damage.empty()) line += "; damaged, only what can be decoded: " + printable(picture.damage);

@@ -118,6 +118,12 @@ TEST_CASE("color: encodings by their chunks", "[unit]") {
     check_pixel(srgb_of(*p3, {1, 0, 0}), {encoded(1.2249), encoded(-0.0420), encoded(-0.0196)}, 3e-3);
     check_pixel(srgb_of(*p3, {1, 1, 1}), {1, 1, 1}, 1e-3);
   }
+  // 1 / 2.2 means sRGB's curve with sRGB's primaries alone.
+  const auto p3_gamma = encoding({gamma(45455), primaries_of_p3()});
+  CHECK(p3_gamma->name() == "gamma 2.2, cHRM");
+  const double gray = encoded(std::pow(0.1, 2.2));
+  check_pixel(srgb_of(*p3_gamma, {0.1f, 0.1f, 0.1f}), {gray, gray, gray}, 1e-3);
+  CHECK(encoding({primaries_of_p3()})->name() == "cHRM");
   // The first that counts is the code points, then the profile.
   Metadata both = with({gamma(100000)});
   both.icc = encoding({code_points(12, 13)})->profile();
@@ -231,21 +237,60 @@ TEST_CASE("color: a picture in sRGB", "[unit]") {
   }
 }
 
+TEST_CASE("color: lossy JPEG XL with a profile keeps its dark colours") {
+  if (skipped()) return;
+  if (!can_write_image(ImageFormat::kJxl)) {
+    WARN("skipped: this build is without libjxl");
+    return;
+  }
+  Metadata adobe;
+  adobe.exif = exif(2, "R98");
+  const auto encoding = read_color("a.jpg", adobe, false).encoding;
+  for (const int bits : {8, 16}) {
+    Image image(64, 48, 3, bits);
+    for (int y = 0; y < 48; ++y) {
+      for (int x = 0; x < 64; ++x) {
+        for (int c = 0; c < 3; ++c) image.set_sample(x, y, c, image.maximum() * (10 + x + (c == 1 ? y : 0)) / 900);
+      }
+    }
+    WriteOptions options;
+    options.jpeg_quality = 99;
+    Metadata metadata;
+    metadata.icc = encoding->profile();
+    options.metadata = &metadata;
+    Metadata found;
+    const Image read = decode_image("a.jxl", encode_image("a.jxl", image, ImageFormat::kJxl, options), {}, &found);
+    CHECK(read.bits == 16);
+    CHECK(std::count_if(found.color.begin(), found.color.end(), [](const auto& c) { return c.type == "sBIT"; }) ==
+          (bits == 8 ? 1 : 0));
+    const auto other = read_color("a.jxl", found, false).encoding;
+    REQUIRE(other != nullptr);
+    const Image expected = to_srgb(image, *encoding), result = to_srgb(read, *other);
+    double sum = 0;
+    for (int y = 0; y < 48; ++y) {
+      for (int x = 0; x < 64; ++x) {
+        for (int c = 0; c < 3; ++c) sum += std::abs(expected.sample(x, y, c) - result.sample(x, y, c)) / 257.0;
+      }
+    }
+    CHECK(sum / (64 * 48 * 3) < 0.7);
+  }
+}
+
 TEST_CASE("color: inks become sRGB by their profile", "[unit]") {
   if (skipped()) return;
 #if KIND_HAS_LCMS
   const InkConversion convert = ink_conversion(ink_profile());
   REQUIRE(convert != nullptr);
   const std::uint8_t inks[] = {0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 0};
-  std::uint8_t rgb[15] = {};
-  convert(inks, 5, rgb);
+  std::uint16_t rgb[15] = {};
+  convert(inks, 5, reinterpret_cast<std::uint8_t*>(rgb));
   for (int c = 0; c < 3; ++c) {
-    CHECK(rgb[c] >= 254);
-    CHECK(rgb[3 + c] <= 1);
+    CHECK(rgb[c] >= 254 * 257);
+    CHECK(rgb[3 + c] <= 257);
   }
-  CHECK((rgb[6] < 80 && rgb[8] > 200));    // cyan
-  CHECK((rgb[9] > 180 && rgb[10] < 80));   // magenta
-  CHECK((rgb[12] > 200 && rgb[14] < 80));  // yellow
+  CHECK((rgb[6] < 80 * 257 && rgb[8] > 200 * 257));    // cyan
+  CHECK((rgb[9] > 180 * 257 && rgb[10] < 80 * 257));   // magenta
+  CHECK((rgb[12] > 200 * 257 && rgb[14] < 80 * 257));  // yellow
   // By the profile directly, not an intermediate table: enhancing enlarges errors in dark parts.
   const InkConversion deep = ink_conversion(ink_profile(), 16);
   const auto table = ink_profile();

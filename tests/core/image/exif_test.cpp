@@ -48,6 +48,24 @@ TEST_CASE("exif: made upright, all but orientation, sizes and thumbnail stays by
   }
 }
 
+TEST_CASE("exif: resolutions change places with the sides of a picture that is turned", "[unit]") {
+  for (const bool little : {false, true}) {
+    const auto block = [&](unsigned x, unsigned y) {
+      const auto entry = [&](unsigned tag, unsigned at) {
+        return number(tag, 2, little) + number(5, 2, little) + number(1, 4, little) + number(at, 4, little);
+      };
+      return (little ? "II" : "MM") + number(42, 2, little) + number(8, 4, little) + number(2, 2, little) +
+             entry(0x11a, x) + entry(0x11b, y) + number(0, 4, little) + number(100, 4, little) + number(1, 4, little) +
+             number(200, 4, little) + number(1, 4, little);
+    };
+    for (const bool turned : {false, true}) {
+      std::vector<std::uint8_t> bytes = bytes_of(block(38, 46));
+      REQUIRE(make_exif_upright(bytes, 4, 3, turned));
+      CHECK(text_of(bytes) == (turned ? block(46, 38) : block(38, 46)));
+    }
+  }
+}
+
 TEST_CASE("exif: a thumbnail in front of other data is blanked, and those stay where they are", "[unit]") {
   const std::string whole = exif_block(true, 3, 40, 30, "THUMB") + "a preview that only a maker's note knows of";
   std::vector<std::uint8_t> block = bytes_of(whole);

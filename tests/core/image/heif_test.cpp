@@ -18,6 +18,7 @@ namespace kind::testing {
 namespace {
 
 using Catch::Matchers::Contains;
+using namespace std::string_literals;
 
 struct Way {
   heif_compression_format compression = heif_compression_AV1;
@@ -141,6 +142,10 @@ TEST_CASE("heif: further pictures are named, and HEIC is not written") {
     Metadata metadata;
     read_image(put_heif(dir, "p", smooth_picture(16, 16, 3), {.pictures = 2}), {}, &metadata);
     CHECK(metadata.dropped == std::vector<std::string>{"further pictures"});
+    // A sequence has a box of its own beside the first picture.
+    std::string sequence = text_of(slurp(put_heif(dir, "p", smooth_picture(16, 16, 3), {})));
+    read_image(dir.put("q.avif", sequence + "\0\0\0\x08moov"s), {}, &metadata);
+    CHECK(metadata.dropped == std::vector<std::string>{"further frames of the image sequence"});
   }
   if (!can_read_image(ImageFormat::kHeif)) return;
   CHECK_THAT(error_of([&] { write_image(dir / "p.heic", Image(2, 2, 3), ImageFormat::kHeif); }),

@@ -320,7 +320,8 @@ TEST_CASE("tiff: inks become RGB, by their profile or a formula") {
     for (int ink = 0; ink < 4; ++ink) paper.set_sample(ink + 1, 0, ink, paper.maximum());
     Metadata metadata;
     const Image image = read_image(put_inks(dir, paper, nullptr, false, ink_profile()), {}, &metadata);
-    REQUIRE((image.bits == bits && image.channels == 3));
+    REQUIRE((image.bits == 16 && image.channels == 3));
+    CHECK(metadata.color.size() == (bits == 8 ? 1 : 0));  // sBIT
     const double most = image.maximum();
     for (int c = 0; c < 3; ++c) {
       CHECK(image.sample(0, 0, c) > 0.98 * most);  // white paper
@@ -331,6 +332,9 @@ TEST_CASE("tiff: inks become RGB, by their profile or a formula") {
     CHECK(metadata.color_note.empty());
     CHECK(metadata.icc.empty());
     CHECK(metadata.dropped == std::vector<std::string>{"inks (CMYK), which became sRGB by their profile"});
+    const Image veil = test_picture(5, 1, 1, bits),
+                veiled = read_image(put_inks(dir, paper, &veil, false, ink_profile()));
+    for (int x = 0; x < 5; ++x) CHECK(veiled.sample(x, 0, 3) == veil.sample(x, 0, 0) * (bits == 8 ? 257 : 1));
 #endif
   }
 }
@@ -365,18 +369,41 @@ TEST_CASE("tiff: orientation is applied, pages and tags that are not kept are na
     TIFFSetField(tiff, TIFFTAG_ICCPROFILE, static_cast<std::uint32_t>(icc.size()), icc.data());
     TIFFSetField(tiff, TIFFTAG_XMLPACKET, static_cast<std::uint32_t>(xmp.size()), xmp.data());
     TIFFSetField(tiff, TIFFTAG_STONITS, 1.0);
+    const float white[] = {0.3127f, 0.329f}, primaries[] = {0.64f, 0.33f, 0.21f, 0.71f, 0.15f, 0.06f};
+    TIFFSetField(tiff, TIFFTAG_WHITEPOINT, white);  // sRGB's
+    TIFFSetField(tiff, TIFFTAG_PRIMARYCHROMATICITIES, primaries);
   };
   put_tiff(dir, image, {.more = more});
   put_tiff(dir, image, {.mode = "a"});  // a second page
   Metadata metadata;
   CHECK(read_image(dir / "p.tif", {}, &metadata).data == image.data);
-  CHECK(metadata.dropped == std::vector<std::string>{"TIFF tag 37439", "further pages"});
+  CHECK(metadata.dropped == std::vector<std::string>{"TIFF tag 319", "TIFF tag 37439", "further pages"});
   CHECK(metadata.xmp == "<x:xmpmeta/>");
   CHECK(text_of(metadata.icc) == whole_profile(false));
   REQUIRE(metadata.density.has_value());
   CHECK((metadata.density->x == 11811 && metadata.density->metric));
   CHECK_THAT(text_of(metadata.exif), Contains("Somebody"));
   CHECK(exif_orientation(metadata.exif) == 1);
+}
+
+TEST_CASE("tiff: a resolution without a unit in EXIF data does not replace one with a unit") {
+  const TempDir dir;
+  const auto written = [&](unsigned unit) {
+    // ResolutionUnit, XResolution and YResolution of 72.
+    const std::string block = "II*\0\x08\0\0\0\3\0"s + "\x1a\1\5\0\1\0\0\0\x32\0\0\0"s +
+                              "\x1b\1\5\0\1\0\0\0\x32\0\0\0"s + "\x28\1\3\0\1\0\0\0"s + number(unit, 4, true) +
+                              "\0\0\0\0"s + number(72, 4, true) + number(1, 4, true);
+    Metadata metadata;
+    metadata.exif.assign(block.begin(), block.end());
+    metadata.density = {11811, 11811, true};
+    write_image(dir / "q.tif", test_picture(4, 3, 3), ImageFormat::kTiff, {.metadata = &metadata});
+    Metadata found;
+    read_image(dir / "q.tif", {}, &found);
+    return found.density;
+  };
+  REQUIRE((written(1).has_value() && written(2).has_value()));
+  CHECK((written(1)->x == 11811 && written(1)->metric));
+  CHECK((written(2)->x == 2835 && written(2)->metric));
 }
 
 TEST_CASE("tiff: EXIF data keep their places in what is written, makers' notes too") {
