@@ -59,7 +59,7 @@ class BundleWriter {
   char compression = 0;               // as written after each block
   std::uint32_t spoil_checksum = 0;   // added to each block's
   std::string metaindex = fixed<std::uint32_t>(0) + fixed<std::uint32_t>(1);
-  std::string footer_padding = "";  // in place of zeros
+  std::string footer_padding = {};  // in place of zeros
   std::uint64_t magic = 0xdb4775248b80fb57;
   std::vector<std::string> data;  // of each shard
 

@@ -100,7 +100,7 @@ TEST_CASE("random: uniform() stays from 0 to below 1 and is uniform") {
   CHECK(lowest < 1e-4);
   CHECK(highest > 1 - 1e-4);
   double chi2 = 0;
-  for (const int n : bins) chi2 += (n - kCount / 16) * (n - kCount / 16) / (kCount / 16.0);
+  for (const int n : bins) chi2 += (n - kCount / 16.0) * (n - kCount / 16.0) / (kCount / 16.0);
   CHECK(chi2 < 37.7);  // 15 degrees of freedom, p = 0.001
   for (int i = 0; i < 1000; ++i) {
     const double u = random.uniform(-3, 2);

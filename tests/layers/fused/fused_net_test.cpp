@@ -96,7 +96,7 @@ class Twin {
   void output(const std::vector<Value>& x, std::int64_t oc, std::int64_t kernel, Form form = Form::kSigmoid) {
     const Layer layer = convolution(x, oc, kernel);
     fused.output(x, layer.weight, layer.bias, form);
-    outputs_.push_back([this, x, layer, form](const Run& run) {
+    outputs_.emplace_back([this, x, layer, form](const Run& run) {
       const Variable<double> y = conv2d(joined(run, x), layer.exact_weight, layer.exact_bias);
       if (form == Form::kAddInput) return y + slice(run.values[0], 1, 0, inputs[0]);
       if (form == Form::kSigmoid) return sigmoid(y);
