@@ -128,19 +128,20 @@ void Variable<T>::backward() {
   backward(Tensor<T>::full(shape(), T(1)));
 }
 
-/// The leaves of a graph, each of which then tells `ready` of the last share of its gradient.
+/// The leaves of a graph, as often as they are inputs, each of which then tells `ready` of the last share of its gradient.
 template <class T>
 std::vector<Variable<T>> Variable<T>::watched_leaves(const std::vector<std::shared_ptr<Node>>& order,
                                                      const GradientReady<T>& ready) {
   std::vector<Variable> leaves;
   for (const std::shared_ptr<Node>& node : order) {
     for (const Variable& input : node->inputs) {
-      Node& leaf = *input.node_;
-      if (leaf.backward || !leaf.requires_grad) continue;
-      if (leaf.awaited++ > 0) continue;
-      leaf.ready = &ready;
-      leaves.push_back(input);
+      if (!input.node_->backward && input.node_->requires_grad) leaves.push_back(input);
     }
+  }
+  // Only now, when nothing can fail any more.
+  for (const Variable& leaf : leaves) {
+    ++leaf.node_->awaited;
+    leaf.node_->ready = &ready;
   }
   return leaves;
 }
@@ -174,7 +175,7 @@ void Variable<T>::backward(const Tensor<T>& seed, const GradientReady<T>& ready)
     node.inputs.clear();
   }
   for (const Variable& leaf : watch.leaves) {
-    if (leaf.node_->awaited > 0) ready(leaf);
+    if (std::exchange(leaf.node_->awaited, 0) > 0) ready(leaf);
   }
   if (ready && !node_->freed) ready(*this);  // a leaf itself
 }

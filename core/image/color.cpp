@@ -410,8 +410,9 @@ InkConversion ink_conversion(const std::vector<std::uint8_t>& icc, int bits) {
 InkConversion ink_conversion(const std::vector<std::uint8_t>&, int) { return nullptr; }
 
 ColorReading read_color(const std::string&, const Metadata& metadata, bool) {
-  const bool said = !metadata.icc.empty() || std::any_of(metadata.color.begin(), metadata.color.end(),
-                                                         [](const PngChunk& c) { return c.type != "sRGB"; });
+  const bool said =
+      !metadata.icc.empty() || std::any_of(metadata.color.begin(), metadata.color.end(),
+                                           [](const PngChunk& c) { return c.type != "sRGB" && c.type != "sBIT"; });
   return {nullptr, said ? "this build has no colour management (lcms2)" : ""};
 }
 

@@ -303,7 +303,8 @@ bool make_exif_upright(std::vector<std::uint8_t>& bytes, int width, int height, 
   };
   const auto x = resolution(kXResolution), y = resolution(kYResolution);
   if (quarter_turn && x != entries->end() && y != entries->end() && x->type == y->type && x->count == y->count) {
-    std::swap_ranges(&bytes[x->at + 8], &bytes[x->at + 12], &bytes[y->at + 8]);  // the values, or where they lie
+    // The values, or where they lie.
+    std::swap_ranges(bytes.data() + x->at + 8, bytes.data() + x->at + 12, bytes.data() + y->at + 8);
   }
   bool seen_exif = false, seen_gps = false;
   for (const Entry& entry : *entries) {

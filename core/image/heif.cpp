@@ -140,8 +140,9 @@ void take_code_points(const heif_image_handle* handle, Metadata& metadata) {
 /// The file's first box of a type, empty where there is none.
 std::string_view box_of(Bytes bytes, std::string_view type) {
   for (std::size_t at = 0; at + 8 <= bytes.size();) {
-    const std::size_t size = big_endian(bytes, at, 4);
     const std::string_view rest(reinterpret_cast<const char*>(bytes.data()) + at, bytes.size() - at);
+    std::size_t size = big_endian(bytes, at, 4);
+    if (size == 1 && rest.size() >= 16) size = big_endian(bytes, at + 8, 8);
     if (rest.substr(4, 4) == type) return size == 0 ? rest : rest.substr(0, size);
     if (size < 8 || size > bytes.size() - at) break;
     at += size;

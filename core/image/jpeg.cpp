@@ -210,7 +210,10 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
   const bool gray = info.num_components == 1, cmyk = is_cmyk(info);
   const ImageInfo size{static_cast<int>(info.image_width), static_cast<int>(info.image_height), ImageFormat::kJpeg};
   // Of several scans, which make up the picture together, all coefficients are held: 2 bytes a sample.
-  check_image_bytes(path, size, info.num_components * (jpeg_has_multiple_scans(&info) ? 3 : 1), 8, limits);
+  const InkConversion by_profile =
+      cmyk ? ink_conversion(read_jpeg_metadata(path, bytes, limits.max_metadata_bytes).icc) : nullptr;
+  const int coefficients = jpeg_has_multiple_scans(&info) ? 2 * info.num_components : 0;
+  check_image_bytes(path, size, coefficients + (by_profile ? 6 : info.num_components), 8, limits);
   if (!info.arith_code) {
     // Each block of 8 x 8 has at least one bit.
     std::uint64_t blocks = 0;
@@ -220,9 +223,6 @@ Image decode_jpeg(const std::string& path, Bytes bytes, const ReadLimits& limits
     check_file_holds(path, bytes.size(), blocks / 8, size);
   }
   std::vector<JSAMPLE> inks(cmyk ? 4 * static_cast<std::size_t>(info.image_width) : 0);
-  const InkConversion by_profile =
-      cmyk ? ink_conversion(read_jpeg_metadata(path, bytes, limits.max_metadata_bytes).icc) : nullptr;
-  if (by_profile) check_image_bytes(path, size, 3, 16, limits);
   Image image(size.width, size.height, gray ? 1 : 3, by_profile ? 16 : 8);
   bool ok = run_guarded(reader.errors.jump, [&] {
     info.out_color_space = cmyk ? JCS_CMYK : gray ? JCS_GRAYSCALE : JCS_RGB;

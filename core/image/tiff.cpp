@@ -423,7 +423,8 @@ Image decode_tiff(const std::string& path, Bytes bytes, const ReadLimits& limits
       layout.inks() ? ink_conversion(read_tiff_metadata(path, bytes, limits.max_metadata_bytes).icc, layout.bits)
                     : nullptr;
   const int bits = (layout.bits == 16 && !layout.palette()) || by_profile ? 16 : 8;
-  check_image_bytes(path, size, channels + (layout.inks() ? 5 : 0), bits, limits);
+  const int ink_bytes = layout.inks() ? (layout.alpha != 0 ? 5 : 4) * layout.bits / 8 : 0;
+  check_image_bytes(path, size, channels * bits / 8 + ink_bytes, 8, limits);
   check_sizes(path, tiff.get(), layout, bytes.size(), size);
   Image image(size.width, size.height, channels, bits);
   bool ok = false;

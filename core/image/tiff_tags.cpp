@@ -17,6 +17,8 @@ constexpr unsigned kOrientation = 274, kXResolution = 282, kYResolution = 283, k
 constexpr unsigned kShort = 3, kLong = 4, kLong8 = 16, kIfd = 13, kIfd8 = 18;
 
 /// Tags of the first directory that say how the pixels are stored, or speak of the old pixels.
+constexpr unsigned kTiffWhitePoint = 318, kTiffPrimaries = 319;
+
 bool is_structure(unsigned tag) {
   constexpr std::pair<unsigned, unsigned> kRanges[] = {{254, 259}, {262, 266}, {273, 273}, {277, 281},
                                                        {284, 284}, {288, 292}, {297, 301}, {317, 317},
@@ -261,11 +263,12 @@ Metadata read_tiff_metadata(const std::string& path, Bytes file, std::size_t max
     const TiffEntry* entry = tags.find(tag);
     return entry == nullptr ? Bytes() : tags.value(*entry);
   };
-  constexpr unsigned kBitsPerSample = 258, kTiffWhitePoint = 318, kTiffPrimaries = 319;
+  constexpr unsigned kBitsPerSample = 258;
+  constexpr std::uint64_t kMostSamples = 1024;
   constexpr std::uint64_t kInks = 5;
   parts.metadata.inks = tags.number(kTiffPhotometric) == kInks;
   const TiffEntry* const bits = tags.find(kBitsPerSample);
-  const auto depths = bits ? tags.numbers(*bits, 5) : std::nullopt;
+  const auto depths = bits ? tags.numbers(*bits, kMostSamples) : std::nullopt;
   if (parts.metadata.inks && depths && !depths->empty() && depths->front() <= 8) {
     parts.metadata.color.push_back(significant_bits(8));
   }
@@ -344,8 +347,10 @@ void add_exif_entries(std::vector<std::uint8_t>& file, Bytes exif) {
     std::size_t at = 2;
     for (int i = 0; i < 4; ++i) at += std::size_t{in[4 + static_cast<std::size_t>(from.little() ? i : 3 - i)]} << 8 * i;
     for (const TiffEntry& entry : from.first()) {
-      const bool more = entry.tag == kTiffXmp || entry.tag == kTiffIcc || entry.tag == kTiffPhotoshop ||
-                        entry.tag == kTiffIptc || entry.tag == kSubDirectories || is_structure(entry.tag);
+      // What says how the block's own picture was stored.
+      const bool more = entry.tag == kTiffWhitePoint || entry.tag == kTiffPrimaries || entry.tag == kTiffXmp ||
+                        entry.tag == kTiffIcc || entry.tag == kTiffPhotoshop || entry.tag == kTiffIptc ||
+                        entry.tag == kSubDirectories || is_structure(entry.tag);
       if (all || (!more && is_whole(from, entry))) {
         entries.push_back(
             {entry.tag,

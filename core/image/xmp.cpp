@@ -267,7 +267,23 @@ std::vector<std::string> remove_stale_xmp(std::string& packet) {
   return finder.names();
 }
 
-void make_xmp_upright(std::string& packet, int width, int height, bool applied) {
+namespace {
+
+/// Lets the first values of two properties change places.
+void swap_values(std::string& packet, std::string_view one, std::string_view other) {
+  Place first = find_value(packet, one, 0), second = find_value(packet, other, 0);
+  if (first.begin == std::string::npos || second.begin == std::string::npos) return;
+  if (second.begin < first.begin) std::swap(first, second);
+  const std::string value = packet.substr(first.begin, first.end - first.begin);
+  packet.replace(first.begin, first.end - first.begin, packet.substr(second.begin, second.end - second.begin));
+  const std::size_t longer = (second.end - second.begin) - (first.end - first.begin);  // modulo 2^64, as positions are
+  packet.replace(second.begin + longer, second.end - second.begin, value);
+}
+
+}  // namespace
+
+void make_xmp_upright(std::string& packet, int width, int height, bool applied, bool quarter_turn) {
+  if (quarter_turn) swap_values(packet, "tiff:XResolution", "tiff:YResolution");
   if (applied) set_numbers(packet, "tiff:Orientation", 1);
   for (const char* name : {"tiff:ImageWidth", "exif:PixelXDimension"}) set_numbers(packet, name, width);
   for (const char* name : {"tiff:ImageLength", "exif:PixelYDimension"}) set_numbers(packet, name, height);

@@ -11,7 +11,7 @@ namespace kind {
 /// Makes a packet true of the picture once it is upright and about to change: the sizes it states become `width` x
 /// `height`, thumbnails (xmp:Thumbnails) are taken out, and where an orientation was `applied` tiff:Orientation
 /// becomes 1.
-void make_xmp_upright(std::string& packet, int width, int height, bool applied);
+void make_xmp_upright(std::string& packet, int width, int height, bool applied, bool quarter_turn = false);
 
 /// Takes out the properties that speak of what else was in the picture's file and is not carried over, or of the old
 /// pixels: all of the namespaces of gain maps (Adobe, Apple), and of motion photos, containers, depth maps and pictures in

@@ -501,9 +501,9 @@ std::string list_note(const std::string& root) {
 
 std::string dark_folder_note(const std::string& root) {
   const fs::path low = dark_folder(root), high = bright_folder(root);
-  if (low.empty() || high.empty()) return "";
+  if (low.empty() || high.empty() || stems_in(low).empty()) return "";
   return join(low.string(), " is not used: \"synthesize\" makes the dark pictures from ", high.string(),
-              "; to train on the pairs, set it to null");
+              "; to train on the pairs, set \"synthesize\" to null");
 }
 
 }  // namespace kind

@@ -49,7 +49,7 @@ void check_exif(std::vector<std::uint8_t> exif) {
   const int orientation = exif_orientation(exif);
   promise(orientation >= 1 && orientation <= 8, "orientations are 1 to 8");
   const std::size_t size = exif.size();
-  if (!make_exif_upright(exif, kWidth, kHeight)) return;
+  if (!make_exif_upright(exif, kWidth, kHeight, true)) return;
   promise(exif.size() <= size, "an EXIF block does not grow");
   promise(exif_orientation(exif) == 1, "an upright block says so");
   std::vector<std::uint8_t> again = exif;

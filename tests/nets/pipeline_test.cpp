@@ -314,7 +314,8 @@ TEST_CASE("enhance: neither leaving out the maps nor giving the picture away cha
         CHECK((picture.to_vector() == before));
         for (const bool maps : {true, false}) {
           Picture given = picture.clone();
-          CHECK((enhance(model, std::move(given), {level, fusion, maps}).output.to_vector() == all.output.to_vector()));
+          const Enhanced other = enhance(model, std::move(given), {level, fusion, maps});
+          CHECK((other.output.to_vector() == all.output.to_vector()));
         }
       }
     }

@@ -172,10 +172,10 @@ TEST_CASE("shipped model: grain is taken away, edges are not") {
     return values_at(p, c, [&](double y, double x) { return x >= from && x < to && y > 20 && y < kHeight - 20; });
   };
   for (std::int64_t c = 0; c < 3; ++c) {
-    for (const auto& [from, to] : {std::pair{20.0, 80.0}, std::pair{120.0, 156.0}}) {
+    for (const auto& columns : {std::pair{20.0, 80.0}, std::pair{120.0, 156.0}}) {
       const auto relative = [&](const Tensor<float>& p) {
-        return deviation(middle_of(p, c, from, to)) /
-               mean_at(p, c, [&](double, double x) { return x >= from && x < to; });
+        return deviation(middle_of(p, c, columns.first, columns.second)) /
+               mean_at(p, c, [&](double, double x) { return x >= columns.first && x < columns.second; });
       };
       CHECK(relative(output) < 0.4 * relative(picture));
     }

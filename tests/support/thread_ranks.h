@@ -45,7 +45,7 @@ class ThreadRanks : public Communicator {
     }
 
     int size, here = 0, round = 0;
-    bool cancelled = false;
+    bool cancelled = false, concurrent = true;
     std::mutex mutex;
     std::condition_variable all_here;
     std::vector<const void*> sent;
@@ -97,7 +97,8 @@ class ThreadRanks : public Communicator {
     group_->meet();
     return part;
   }
-  bool concurrent() const override { return true; }
+  bool concurrent() const override { return group_->concurrent; }
+  /// Of MPI's each rank has its own; here all of them end.
   void cancel() override { group_->cancel(); }
   void abort(int) override { fail("aborted"); }
 
@@ -112,8 +113,10 @@ class ThreadRanks : public Communicator {
 };
 
 /// Runs `body` on that many ranks, each with one thread of its own; returns what each of them threw, "" for nothing.
-inline std::vector<std::string> on_ranks(int count, const std::function<void(Communicator&)>& body) {
+inline std::vector<std::string> on_ranks(int count, const std::function<void(Communicator&)>& body,
+                                         bool concurrent = true) {
   const auto group = std::make_shared<ThreadRanks::Group>(count);
+  group->concurrent = concurrent;
   std::vector<std::string> errors(static_cast<std::size_t>(count));
   std::vector<std::thread> threads;
   for (int rank = 0; rank < count; ++rank) {

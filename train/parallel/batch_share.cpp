@@ -65,7 +65,11 @@ std::vector<PairRange> divide_pairs(std::int64_t pairs, int ranks) {
 class BatchShare::Sums {
  public:
   Sums(Communicator& ranks, int active, bool has_pairs, const Parameters<float>& parameters)
-      : ranks_(ranks.first(ranks.size())), active_(active), has_pairs_(has_pairs), sums_(count_of(parameters)) {
+      : ranks_(ranks.first(ranks.size())),
+        active_(active),
+        has_pairs_(has_pairs),
+        sums_(count_of(parameters)),
+        parts_(0) {
     std::int64_t at = 0;
     for (std::size_t i = parameters.size(); i-- > 0;) {
       if (buckets_.empty() || at - buckets_.back().begin >= kBucketFloats) buckets_.push_back({{}, at, at, 0});
@@ -73,6 +77,9 @@ class BatchShare::Sums {
       at += parameters[i].variable.value().size();
       buckets_.back().end = at;
     }
+    std::int64_t largest = 0;
+    for (const Bucket& bucket : buckets_) largest = std::max(largest, bucket.end - bucket.begin);
+    parts_ = Buffer<float>(active_ * (largest / ranks.size() + 1));
     if (ranks.concurrent()) thread_ = std::thread([this] { work(); });
   }
   ~Sums() {
@@ -84,6 +91,7 @@ class BatchShare::Sums {
     }
     changed_.notify_all();
     thread_.join();
+    if (adding_) keep_for_ever();
   }
   Sums(const Sums&) = delete;
   Sums& operator=(const Sums&) = delete;
@@ -158,6 +166,18 @@ class BatchShare::Sums {
     return count;
   }
 
+  /// What a cancelled exchange may still read and write until the program ends.
+  void keep_for_ever() {
+    struct Kept {
+      std::unique_ptr<Communicator> ranks;
+      Buffer<float> sums, parts;
+    };
+    static std::mutex mutex;
+    static std::vector<std::unique_ptr<Kept>> all;
+    const std::lock_guard<std::mutex> lock(mutex);
+    all.push_back(std::make_unique<Kept>(Kept{std::move(ranks_), std::move(sums_), std::move(parts_)}));
+  }
+
   void send_until(std::size_t complete) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -214,20 +234,19 @@ class BatchShare::Sums {
     const std::int64_t own = all[static_cast<std::size_t>(ranks_->rank())].count;
     std::vector<Communicator::Piece> received(all.size());
     for (int r = 0; r < active_; ++r) received[static_cast<std::size_t>(r)] = {r * own, own};
-    Buffer<float> parts(active_ * own);
-    ranks_->exchange(sums, has_pairs_ ? all : nothing, parts.data(), received);
+    ranks_->exchange(sums, has_pairs_ ? all : nothing, parts_.data(), received);
     merge_pairs(0, active_, [&](std::int64_t into, std::int64_t from) {
-      float* to = parts.data() + into * own;
-      const float* add = parts.data() + from * own;
+      float* to = parts_.data() + into * own;
+      const float* add = parts_.data() + from * own;
       for (std::int64_t i = 0; i < own; ++i) to[i] += add[i];
     });
-    ranks_->exchange(parts.data(), std::vector<Communicator::Piece>(all.size(), {0, own}), sums, all);
+    ranks_->exchange(parts_.data(), std::vector<Communicator::Piece>(all.size(), {0, own}), sums, all);
   }
 
   std::unique_ptr<Communicator> ranks_;
   int active_;
   bool has_pairs_;
-  Buffer<float> sums_;
+  Buffer<float> sums_, parts_;  // of all ranks, and all ranks' of what this one adds up
   std::vector<Bucket> buckets_;
   std::thread thread_;
   std::mutex mutex_;

@@ -21,7 +21,7 @@ struct PairRange {
 /// shares differ by one pair at most; with others, the largest share can be as large as with the next lower power.
 std::vector<PairRange> divide_pairs(std::int64_t pairs, int ranks);
 
-/// What a rank does of every batch of a stage, and the sums over the whole batch. Used by the thread that made it.
+/// What a rank does of every batch of a stage, and the sums over the whole batch. Called by the thread that made it.
 class BatchShare {
  public:
   /// For the gradients of these parameters. Collective.

@@ -24,6 +24,7 @@ class OneProcess : public Communicator {
   }
   std::unique_ptr<Communicator> first(int) override { return one_process(); }
   bool concurrent() const override { return true; }
+  void cancel() override {}
   void abort(int) override {}
 };
 

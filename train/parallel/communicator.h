@@ -32,13 +32,13 @@ class Communicator {
   /// Sends piece r of `send` to rank r, and receives from rank r piece r of `receive`.
   virtual void exchange(const float* send, const std::vector<Piece>& sent, float* receive,
                         const std::vector<Piece>& received) = 0;
-  /// The first `count` ranks among themselves; null on the others. What they exchange does not meet this object's messages.
+  /// The first `count` ranks among themselves; null on the others. Its messages never mix with this object's.
   virtual std::unique_ptr<Communicator> first(int count) = 0;
   /// Whether different objects may be used by different threads at the same time.
   virtual bool concurrent() const = 0;
   /// From another thread: makes an exchange() that waits, and every later one, throw Error. For a program that is about to
-  /// end by abort(): memory that was given to the exchange may still be read and written until then.
-  virtual void cancel() {}
+  /// end by abort(): until then memory that was given to the exchange may be read and written, and this object must stay.
+  virtual void cancel() = 0;
   /// Ends all ranks at once, from any of them. Not collective. Never returns where there are several ranks.
   virtual void abort(int exit_code) = 0;
 

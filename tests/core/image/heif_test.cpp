@@ -144,8 +144,10 @@ TEST_CASE("heif: further pictures are named, and HEIC is not written") {
     CHECK(metadata.dropped == std::vector<std::string>{"further pictures"});
     // A sequence has a box of its own beside the first picture.
     std::string sequence = text_of(slurp(put_heif(dir, "p", smooth_picture(16, 16, 3), {})));
-    read_image(dir.put("q.avif", sequence + "\0\0\0\x08moov"s), {}, &metadata);
-    CHECK(metadata.dropped == std::vector<std::string>{"further frames of the image sequence"});
+    for (const std::string& before : {""s, "\0\0\0\1free\0\0\0\0\0\0\0\x10"s}) {  // of a size of 32 and of 64 bits
+      read_image(dir.put("q.avif", sequence + before + "\0\0\0\x08moov"s), {}, &metadata);
+      CHECK(metadata.dropped == std::vector<std::string>{"further frames of the image sequence"});
+    }
   }
   if (!can_read_image(ImageFormat::kHeif)) return;
   CHECK_THAT(error_of([&] { write_image(dir / "p.heic", Image(2, 2, 3), ImageFormat::kHeif); }),

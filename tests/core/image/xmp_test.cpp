@@ -30,6 +30,21 @@ TEST_CASE("xmp: made upright, in attributes and in elements", "[unit]") {
   CHECK(other == before);
 }
 
+TEST_CASE("xmp: resolutions change places with the sides of a picture that is turned", "[unit]") {
+  const std::string x = "<a tiff:XResolution=\"20000/100\"", y = " tiff:YResolution=\"72/1\"", end = "/>";
+  for (const std::string& packet : {x + y + end, "<a" + y + x.substr(2) + end}) {
+    std::string text = packet;
+    make_xmp_upright(text, 30, 40, true, false);
+    CHECK(text == packet);
+    make_xmp_upright(text, 30, 40, true, true);
+    CHECK(text.find("tiff:XResolution=\"72/1\"") != std::string::npos);
+    CHECK(text.find("tiff:YResolution=\"20000/100\"") != std::string::npos);
+    CHECK(text.size() == packet.size());
+    make_xmp_upright(text, 30, 40, true, true);
+    CHECK(text == packet);
+  }
+}
+
 TEST_CASE("xmp: properties that hold no longer are taken out, all else stays byte for byte", "[unit]") {
   using Names = std::vector<std::string>;
   const auto left = [](std::string text) {

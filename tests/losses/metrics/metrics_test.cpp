@@ -189,7 +189,9 @@ Tensor<double> lab_of(const std::vector<std::array<double, 2>>& colors) {
   const auto n = static_cast<std::int64_t>(colors.size());
   Tensor<double> lab = Tensor<double>::full({1, 3, 1, n}, 50);
   for (std::int64_t i = 0; i < n; ++i) {
-    for (std::int64_t c = 0; c < 2; ++c) lab[(c + 1) * n + i] = colors[static_cast<std::size_t>(i)][c];
+    for (std::int64_t c = 0; c < 2; ++c) {
+      lab[(c + 1) * n + i] = colors[static_cast<std::size_t>(i)][static_cast<std::size_t>(c)];
+    }
   }
   return lab;
 }

@@ -240,7 +240,7 @@ TEST_CASE("an error of the white balance moves red and blue, each its own way") 
     }
   }
   CHECK(most[1] - least[1] == 0);
-  for (const std::size_t c : {0, 2}) {
+  for (const std::size_t c : {std::size_t{0}, std::size_t{2}}) {
     CHECK((least[c] > 0.69 && least[c] < 0.74));
     CHECK((most[c] < 1.44 && most[c] > 1.36));
   }

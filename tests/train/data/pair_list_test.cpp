@@ -1,6 +1,7 @@
 // A list of pairs beside folders of pairs.
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 
 #include "nets/data/pair_folder.h"
 #include "tests/train/run_folder.h"
@@ -29,6 +30,8 @@ TEST_CASE("dark_folder_note: dark pictures that nothing is trained on are told o
   put_scenes(dir.path(), 1, 8, 8);
   CHECK_THAT(dark_folder_note(dir.path()), Contains((dir / "low") + " is not used") && Contains("\"synthesize\""));
   CHECK(dark_folder_note(dir / "high").empty());
+  std::filesystem::remove(dir / "low/1.png");
+  CHECK(dark_folder_note(dir.path()).empty());
 }
 
 }  // namespace
