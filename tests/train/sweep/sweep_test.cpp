@@ -72,7 +72,8 @@ TEST_CASE("plan_sweep: axes cross, zip or go one at a time") {
   CHECK_FALSE(each.points[0].values[1]);
   CHECK((each.points[3].values[1] == json("both") && !each.points[3].values[0]));
   const TrainConfig both = parse_config<TrainConfig>(each.runs[3].config, "run");
-  for (const std::size_t stage : {1, 2}) CHECK(both.stages[stage].losses.image.get<Square>()->norm == Norm::kL1);
+  for (const std::size_t stage : {std::size_t{1}, std::size_t{2}})
+    CHECK(both.stages[stage].losses.image.get<Square>()->norm == Norm::kL1);
 }
 
 TEST_CASE("plan_sweep: runs are points by seeds, with budget, set and data") {

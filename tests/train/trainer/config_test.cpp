@@ -156,7 +156,7 @@ TEST_CASE("train config: what does not fit together is refused by its path (term
   CHECK(refused(with_stage(kTwo, R"({"saturation": {}, "edge": {}, "gt_mean": {}})")) == "no error");
   CHECK(refused(with_stage(kThree, R"({"chroma": {}, "blurred_reconstruction": {}})")) == "no error");
   for (const std::string key : {"color", "chroma", "saturation"}) {
-    CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", ("{\"" + key + "\": {}}").c_str())),
+    CHECK_THAT(refused(with_stage(R"({"adjustment": {}})", "{\"" + key + "\": {}}")),
                Contains("stages[0].losses: " + key) && Contains("one channel"));
   }
 }
@@ -169,7 +169,7 @@ TEST_CASE("train config: what does not fit together is refused by its path (augm
   CHECK_THAT(refused(with_stage(kTwo, R"({"square": {}})", R"({"ratio_gradient": true})")),
              Contains("stages[0].ratio_gradient: is for joint training of all three nets"));
   for (const std::string key : {"color_shuffle", "color_jitter", "gray_inputs", "lamps", "noisy_inputs"}) {
-    CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", ("{\"" + key + "\": 0.1}").c_str())),
+    CHECK_THAT(refused(with_stage(R"({"restoration": {}})", R"({"square": {}})", "{\"" + key + "\": 0.1}")),
                Contains("stages[0].augment." + key + ": is for stages that are given pictures"));
   }
 }

@@ -188,7 +188,8 @@ TEST_CASE("profile_losses: all nets together, each term by itself") {
     CHECK(shares == Approx(1));
     // The pictures' own reconstruction says nothing to the nets behind decomposition.
     const bool decomposition = layer.layer == "all" || layer.layer.rfind("decomposition.", 0) == 0;
-    for (const std::size_t term : {0, 1}) CHECK((layer.terms[term].norm > 0) == decomposition);
+    for (const std::size_t term : {std::size_t{0}, std::size_t{1}})
+      CHECK((layer.terms[term].norm > 0) == decomposition);
   }
 }
 
