@@ -44,12 +44,13 @@ inline void put_scenes(const std::string& folder, int count, int width = 40, int
   }
 }
 
-/// data/ and c.json: all three nets, few and small steps.
+/// data/ and c.json: all three nets, the largest with a quarter of its channels; few and small steps.
 inline void put_run(const TempDir& dir, int decom_steps = 3, int adjust_steps = 3, int restore_steps = 2) {
   put_scenes(dir / "data", 5);
   const auto stage = [](const std::string& name, const std::string& net, const std::string& losses, int steps) {
-    return R"({"name": ")" + name + R"(", "net": {")" + net + R"(": {"initializer": "he_normal"}}, "losses": )" +
-           losses + R"(, "batch": 2, "patch": 16, "steps": )" + std::to_string(steps) +
+    const std::string width = net == "restoration" ? R"(, "width": 0.25)" : "";
+    return R"({"name": ")" + name + R"(", "net": {")" + net + R"(": {"initializer": "he_normal")" + width +
+           R"(}}, "losses": )" + losses + R"(, "batch": 2, "patch": 16, "steps": )" + std::to_string(steps) +
            R"(, "optimizer": {"learning_rate": 0.001}, "clip_norm": 1, "ema": 0.9, "validation": {"every": 5},
                "checkpoints": {"every": 2, "keep_last": 1}, "log_every": 1})";
   };

@@ -264,12 +264,12 @@ TEST_CASE("a single source has the samples of a single folder, which are what th
 }
 
 const char* const kTogether = R"({
-  "name": "all", "net": {"decomposition": {"initializer": "he_normal"}, "restoration": {"initializer": "he_normal"},
+  "name": "all", "net": {"decomposition": {"initializer": "he_normal"}, "restoration": {"initializer": "he_normal", "width": 0.25},
                          "adjustment": {"initializer": "he_normal"}},
   "losses": {"square": {}}, "batch": 3, "patch": 8, "steps": 4,
   "validation": {"every": 2, "sheet_rows": 2}, "checkpoints": {"every": 1, "keep_last": 1}, "log_every": 1})";
 const char* const kPolish = R"({
-  "name": "polish", "net": {"restoration": {"initializer": "he_normal"}, "adjustment": {"initializer": "he_normal"}},
+  "name": "polish", "net": {"restoration": {"initializer": "he_normal", "width": 0.25}, "adjustment": {"initializer": "he_normal"}},
   "losses": {"square": {}}, "ratio": "picture", "batch": 3, "patch": 8, "steps": 3,
   "validation": {"every": 3, "sheet_rows": 0}, "checkpoints": {"every": 1, "keep_last": 1}, "log_every": 1})";
 

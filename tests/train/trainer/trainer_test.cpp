@@ -34,14 +34,14 @@ const char* const kAdjust = R"({
   "optimizer": {"type": "sgd", "learning_rate": 0.01}, "schedule": {"type": "steps", "milestones": [0.5]},
   "validation": {"every": 4}, "checkpoints": {"every": 2, "keep_last": 1}, "log_every": 2})";
 const char* const kRestore = R"({
-  "name": "restore", "net": {"restoration": {"initializer": "he_normal"}},
+  "name": "restore", "net": {"restoration": {"initializer": "he_normal", "width": 0.25}},
   "losses": {"square": {}, "gradient": {}, "ssim": {"window": 5}, "color": {"weight": 0.5, "sigma": 1}},
   "target_power": 1.2, "batch": 1, "patch": 16, "steps": 6,
   "validation": {"every": 3, "sheet_rows": 1}, "checkpoints": {"every": 3, "keep_last": 1}, "log_every": 3})";
 
 const char* const kFinetune = R"({
   "name": "finetune",
-  "net": {"restoration": {"initializer": "he_normal"}, "adjustment": {"initializer": "he_normal"}},
+  "net": {"restoration": {"initializer": "he_normal", "width": 0.25}, "adjustment": {"initializer": "he_normal"}},
   "losses": {"square": {"norm": "l1"}, "ssim": {"window": 5}, "illumination": {"weight": 0.1, "norm": "l1"}},
   "batch": 2, "patch": 16, "steps": 4, "ema": 0.5, "brighter_inputs": 0.5, "darker_targets": 0.5,
   "lamps": 0.5, "noisy_inputs": 0.5,
