@@ -255,6 +255,52 @@ Bytes TiffTags::value(const TiffEntry& entry) const {
   return file_.subspan(static_cast<std::size_t>(entry.at), static_cast<std::size_t>(entry.bytes));
 }
 
+namespace {
+
+/// The fractions of a value, at most 8.
+std::vector<double> fractions_of(const TiffTags& tags, unsigned tag) {
+  const TiffEntry* entry = tags.find(tag);
+  const Bytes value = entry == nullptr || entry->type != 5 ? Bytes() : tags.value(*entry);
+  const auto part = [&](std::size_t at) {
+    double sum = 0;
+    for (std::size_t i = 0; i < 4; ++i) sum = sum * 256 + value[at + (tags.little() ? 3 - i : i)];
+    return sum;
+  };
+  std::vector<double> all;
+  for (std::size_t at = 0; at + 8 <= std::min<std::size_t>(value.size(), 64); at += 8) {
+    all.push_back(part(at + 4) == 0 ? 0 : part(at) / part(at + 4));
+  }
+  return all;
+}
+
+std::optional<Metadata::Density> density_of(const TiffTags& tags) {
+  const auto single = [&](unsigned tag) {
+    const std::vector<double> all = fractions_of(tags, tag);
+    return all.size() == 1 ? all[0] : 0;
+  };
+  const std::uint64_t unit = tags.number(kResolutionUnit).value_or(2);
+  const double x = single(kXResolution), y = single(kYResolution),
+               metres = unit == 2   ? 1 / 0.0254
+                        : unit == 3 ? 100
+                                    : 1;
+  if (x <= 0 || y <= 0 || x * metres >= 4e9 || y * metres >= 4e9) return std::nullopt;
+  const auto rounded = [&](double value) { return static_cast<std::uint32_t>(std::lround(value * metres)); };
+  if (rounded(x) == 0 || rounded(y) == 0) return std::nullopt;
+  return Metadata::Density{rounded(x), rounded(y), unit == 2 || unit == 3};
+}
+
+/// Some programs write sRGB's white point and primaries into every file.
+bool are_primaries_of_srgb(const TiffTags& tags, unsigned tag) {
+  const std::vector<double> all = fractions_of(tags, tag);
+  constexpr double kWhite[] = {0.3127, 0.329}, kPrimaries[] = {0.64, 0.33, 0.3, 0.6, 0.15, 0.06};
+  const auto near = [](double x, double y) { return std::abs(x - y) < 0.002; };
+  return (tag == kTiffWhitePoint && std::equal(all.begin(), all.end(), std::begin(kWhite), std::end(kWhite), near)) ||
+         (tag == kTiffPrimaries &&
+          std::equal(all.begin(), all.end(), std::begin(kPrimaries), std::end(kPrimaries), near));
+}
+
+}  // namespace
+
 Metadata read_tiff_metadata(const std::string& path, Bytes file, std::size_t max_bytes) {
   MetadataParts parts(path, max_bytes);
   const TiffTags tags(file);
@@ -280,40 +326,7 @@ Metadata read_tiff_metadata(const std::string& path, Bytes file, std::size_t max
   parts.budget().take(bytes(kTiffIptc).size());
   add_iptc(parts.metadata.photoshop, bytes(kTiffIptc));
 
-  const auto ratios = [&](unsigned tag) {
-    const TiffEntry* entry = tags.find(tag);
-    const Bytes value = entry == nullptr || entry->type != 5 ? Bytes() : tags.value(*entry);
-    const auto part = [&](std::size_t at) {
-      double sum = 0;
-      for (std::size_t i = 0; i < 4; ++i) sum = sum * 256 + value[at + (tags.little() ? 3 - i : i)];
-      return sum;
-    };
-    std::vector<double> all;
-    for (std::size_t at = 0; at + 8 <= std::min<std::size_t>(value.size(), 64); at += 8) {
-      all.push_back(part(at + 4) == 0 ? 0 : part(at) / part(at + 4));
-    }
-    return all;
-  };
-  const auto ratio = [&](unsigned tag) {
-    const std::vector<double> all = ratios(tag);
-    return all.size() == 1 ? all[0] : 0;
-  };
-  // Some programs write sRGB's primaries into every file.
-  const auto is_srgb = [&](unsigned tag) {
-    const std::vector<double> all = ratios(tag);
-    constexpr double kWhite[] = {0.3127, 0.329}, kPrimaries[] = {0.64, 0.33, 0.3, 0.6, 0.15, 0.06};
-    const auto near = [](double x, double y) { return std::abs(x - y) < 0.002; };
-    return (tag == kTiffWhitePoint && std::equal(all.begin(), all.end(), std::begin(kWhite), std::end(kWhite), near)) ||
-           (tag == kTiffPrimaries &&
-            std::equal(all.begin(), all.end(), std::begin(kPrimaries), std::end(kPrimaries), near));
-  };
-  const std::uint64_t unit = tags.number(kResolutionUnit).value_or(2);
-  const double x = ratio(kXResolution), y = ratio(kYResolution), metres = unit == 2 ? 1 / 0.0254 : unit == 3 ? 100 : 1;
-  if (x > 0 && y > 0 && x * metres < 4e9 && y * metres < 4e9) {
-    const auto rounded = [&](double value) { return static_cast<std::uint32_t>(std::lround(value * metres)); };
-    if (rounded(x) > 0 && rounded(y) > 0) parts.metadata.density = {rounded(x), rounded(y), unit == 2 || unit == 3};
-  }
-
+  parts.metadata.density = density_of(tags);
   bool block = tags.number(kOrientation).value_or(1) != 1;
   for (const TiffEntry& entry : tags.first()) {
     constexpr unsigned kTaken[] = {kTiffIcc, kTiffXmp, kTiffPhotoshop, kTiffIptc, kExifDirectory, kGpsDirectory};
@@ -323,7 +336,7 @@ Metadata read_tiff_metadata(const std::string& path, Bytes file, std::size_t max
              (is_description(entry.tag) && entry.tag != kOrientation && entry.tag != kXResolution &&
               entry.tag != kYResolution && entry.tag != kResolutionUnit);
     if (!taken && entry.tag != kSubDirectories && !is_structure(entry.tag) && !is_description(entry.tag) &&
-        !is_srgb(entry.tag)) {
+        !are_primaries_of_srgb(tags, entry.tag)) {
       leave_out(parts.metadata, "TIFF tag " + std::to_string(entry.tag));
     }
   }
