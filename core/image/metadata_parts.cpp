@@ -99,6 +99,19 @@ void add_iptc(std::vector<std::uint8_t>& resources, Bytes iptc) {
   if (iptc.size() % 2 != 0) resources.push_back(0);
 }
 
+Bytes iptc_of(Bytes resources) {
+  // "8BIM", a number, a name with its length before it, a size, data; name and data have an even number of bytes.
+  for (std::size_t at = 0; at + 12 <= resources.size() && starts_with(resources.subspan(at), "8BIM"sv);) {
+    const std::size_t name = (std::size_t{resources[at + 6]} + 2) / 2 * 2, data = at + 6 + name + 4;
+    if (data > resources.size()) break;
+    const std::size_t size = big_endian(resources, data - 4, 4);
+    if (size > resources.size() - data) break;
+    if (big_endian(resources, at + 4, 2) == 0x0404) return resources.subspan(data, size);
+    at = data + (size + 1) / 2 * 2;
+  }
+  return {};
+}
+
 void MetadataParts::exif(Bytes block) {
   if (!metadata.exif.empty()) return;
   budget_.take(block.size() + 64);

@@ -63,6 +63,8 @@ bool is_profile(Bytes icc);
 std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all, Metadata& metadata);
 /// Adds IPTC records that stand without the resource around them, unless there is one already.
 void add_iptc(std::vector<std::uint8_t>& resources, Bytes iptc);
+/// The IPTC records among image resources; empty where there are none.
+Bytes iptc_of(Bytes resources);
 
 /// What formats with one place for each kind do: the first of a kind is kept, damage is named, the limit observed.
 class MetadataParts {

@@ -474,6 +474,18 @@ void set_tags(TIFF* out, const Image& image, int rows, const Metadata& metadata,
   put(TIFFTAG_XMLPACKET, xmp);
   put(TIFFTAG_ICCPROFILE, metadata.icc);
   put(TIFFTAG_PHOTOSHOP, metadata.photoshop);
+  // The place that programs look at first. Some versions of libtiff take numbers of 4 bytes, which they turn where the file's
+  // order is not the machine's.
+  const Bytes records = iptc_of(metadata.photoshop);
+  if (records.empty()) return;
+  std::vector<std::uint8_t> iptc(records.begin(), records.end());
+  const TIFFField* const field = TIFFFieldWithTag(out, TIFFTAG_RICHTIFFIPTC);
+  const std::size_t unit = field != nullptr && TIFFFieldDataType(field) == TIFF_LONG ? 4 : 1;
+  iptc.resize((iptc.size() + unit - 1) / unit * unit);
+  for (std::size_t i = 0; unit > 1 && TIFFIsByteSwapped(out) != 0 && i < iptc.size(); i += unit) {
+    std::reverse(iptc.data() + i, iptc.data() + i + unit);
+  }
+  TIFFSetField(out, TIFFTAG_RICHTIFFIPTC, static_cast<std::uint32_t>(iptc.size() / unit), iptc.data());
 }
 
 void encode_tiff(const std::string& path, const Image& image, const WriteOptions& options, ByteSink& sink) {

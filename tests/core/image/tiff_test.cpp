@@ -12,6 +12,7 @@
 #include <functional>
 
 #include "core/image/exif.h"
+#include "core/image/tiff_tags.h"
 #include "tests/support/errors.h"
 #include "tests/support/ink_profile.h"
 #include "tests/support/metadata.h"
@@ -384,6 +385,40 @@ TEST_CASE("tiff: orientation is applied, pages and tags that are not kept are na
   CHECK((metadata.density->x == 11811 && metadata.density->metric));
   CHECK_THAT(text_of(metadata.exif), Contains("Somebody"));
   CHECK(exif_orientation(metadata.exif) == 1);
+}
+
+TEST_CASE("tiff: IPTC records are also where programs look first, in any byte order") {
+  const TempDir dir;
+  const std::string records =
+      "\x1c\x02\x78\0\x09"
+      "a village"s;
+  const auto resource = [](const std::string& number_and_name, const std::string& data) {
+    return "8BIM" + number_and_name + number(static_cast<unsigned>(data.size()), 4, false) + data +
+           std::string(data.size() % 2, '\0');
+  };
+  const std::string all = resource(
+                              "\x03\xed\x01"
+                              "a",
+                              "resolution") +
+                          resource("\x04\x04\0\0"s, records);
+  for (const std::string& order : {"II"s, "MM"s}) {
+    Metadata metadata;
+    const std::string block = exif_block(order == "II", 1, 4, 3);
+    metadata.exif.assign(block.begin(), block.end());
+    metadata.photoshop.assign(all.begin(), all.end());
+    write_image(dir / "q.tif", test_picture(4, 3, 3), ImageFormat::kTiff, {.metadata = &metadata});
+    const Bytes file = slurp(dir / "q.tif");
+    CHECK(text_of(file).substr(0, 2) == order);
+    const TiffTags tags(file);
+    const TiffEntry* const entry = tags.find(33723);
+    REQUIRE(entry != nullptr);
+    const auto value = tags.value(*entry);
+    const std::string found_records(value.begin(), value.end());
+    CHECK((found_records.size() - records.size() < 4 && found_records.find(records) == 0));  // zeros may follow
+    Metadata found;
+    read_image(dir / "q.tif", {}, &found);
+    CHECK(found.photoshop == metadata.photoshop);
+  }
 }
 
 TEST_CASE("tiff: a resolution without a unit in EXIF data does not replace one with a unit") {
