@@ -128,7 +128,7 @@ void Variable<T>::backward() {
   backward(Tensor<T>::full(shape(), T(1)));
 }
 
-/// The leaves of a graph, as often as they are inputs, each of which then tells `ready` of the last share of its gradient.
+/// The leaves of a graph, once for each use as an input. Each calls `ready` after the last contribution to its gradient.
 template <class T>
 std::vector<Variable<T>> Variable<T>::watched_leaves(const std::vector<std::shared_ptr<Node>>& order,
                                                      const GradientReady<T>& ready) {

@@ -75,7 +75,7 @@ class Variable {
     Tensor<T> grad;
     bool requires_grad = false;
     bool freed = false;  // took part in a backward() that has released it
-    // Of a leaf during backward(): how many shares of the gradient are still to come, and who is told of the last one.
+    // Of a leaf during backward(): how many contributions its gradient still lacks, and what to call after the last.
     int awaited = 0;
     const GradientReady<T>* ready = nullptr;
     std::vector<Variable> inputs;

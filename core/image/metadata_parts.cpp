@@ -64,25 +64,40 @@ bool is_profile(Bytes icc) {
   return icc.size() >= 128 && big_endian(icc, 0, 4) == icc.size() && std::memcmp(icc.data() + 36, "acsp", 4) == 0;
 }
 
-// Each resource: "8BIM", a number, a name (length and letters, an even number of bytes), the size, the data
-// (likewise).
+namespace {
+
+struct ImageResource {
+  std::size_t id, end;  // where the next one begins
+  Bytes data;
+};
+
+/// Each resource: "8BIM", a number, a name (length and letters, an even number of bytes), the size, the data (likewise).
+/// Nothing where that is not whole.
+std::optional<ImageResource> resource_at(Bytes all, std::size_t at) {
+  if (all.size() - at < 12 || std::memcmp(all.data() + at, "8BIM", 4) != 0) return std::nullopt;
+  const std::size_t id = big_endian(all, at + 4, 2), name = (std::size_t{all[at + 6]} + 2) / 2 * 2;
+  if (all.size() - at < 10 + name) return std::nullopt;
+  const std::size_t size = big_endian(all, at + 6 + name, 4), start = at + 10 + name;
+  if (all.size() - start < size) return std::nullopt;
+  return ImageResource{id, std::min(all.size(), start + (size + 1) / 2 * 2), all.subspan(start, size)};
+}
+
+}  // namespace
+
 std::optional<std::vector<std::uint8_t>> kept_resources(Bytes all, Metadata& metadata) {
   std::vector<std::uint8_t> kept;
   for (std::size_t at = 0; at < all.size();) {
-    if (all.size() - at < 12 || std::memcmp(all.data() + at, "8BIM", 4) != 0) return std::nullopt;
-    const std::size_t id = big_endian(all, at + 4, 2), name = (std::size_t{all[at + 6]} + 2) / 2 * 2;
-    if (all.size() - at < 10 + name) return std::nullopt;
-    const std::size_t size = big_endian(all, at + 6 + name, 4), start = 10 + name;
-    if (all.size() - at - start < size) return std::nullopt;
-    const std::size_t end = std::min(all.size(), at + start + (size + 1) / 2 * 2);
+    const auto resource = resource_at(all, at);
+    if (!resource) return std::nullopt;
+    const std::size_t id = resource->id;
     const bool thumbnail = id == 1033 || id == 1036, exif = id == 1058 || id == 1059, xmp = id == 1060;
     if (exif) leave_out(metadata, "EXIF data among Photoshop's");
     if (xmp) leave_out(metadata, "XMP data among Photoshop's");
     if (!thumbnail && !exif && !xmp) {
       kept.insert(kept.end(), all.begin() + static_cast<std::ptrdiff_t>(at),
-                  all.begin() + static_cast<std::ptrdiff_t>(end));
+                  all.begin() + static_cast<std::ptrdiff_t>(resource->end));
     }
-    at = end;
+    at = resource->end;
   }
   return kept;
 }
@@ -100,14 +115,12 @@ void add_iptc(std::vector<std::uint8_t>& resources, Bytes iptc) {
 }
 
 Bytes iptc_of(Bytes resources) {
-  // "8BIM", a number, a name with its length before it, a size, data; name and data have an even number of bytes.
-  for (std::size_t at = 0; at + 12 <= resources.size() && starts_with(resources.subspan(at), "8BIM"sv);) {
-    const std::size_t name = (std::size_t{resources[at + 6]} + 2) / 2 * 2, data = at + 6 + name + 4;
-    if (data > resources.size()) break;
-    const std::size_t size = big_endian(resources, data - 4, 4);
-    if (size > resources.size() - data) break;
-    if (big_endian(resources, at + 4, 2) == 0x0404) return resources.subspan(data, size);
-    at = data + (size + 1) / 2 * 2;
+  constexpr std::size_t kIptc = 0x0404;
+  for (std::size_t at = 0; at < resources.size();) {
+    const auto resource = resource_at(resources, at);
+    if (!resource) break;
+    if (resource->id == kIptc) return resource->data;
+    at = resource->end;
   }
   return {};
 }

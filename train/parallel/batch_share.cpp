@@ -130,19 +130,18 @@ class BatchShare::Sums {
     adding_ = false;
   }
 
-  /// The sum of a parameter's gradients.
-  void take(std::size_t parameter, Variable<float> variable) const {
+  /// Gives the parameters that are marked the sums of their gradients.
+  void give(const std::vector<char>& marked) const {
+    std::size_t i = marked.size();  // the last one comes first
     for (const Bucket& bucket : buckets_) {
-      const std::size_t count = bucket.parameters.size();
-      if (parameter >= count) {
-        parameter -= count;
-        continue;
+      for (const Part& part : bucket.parameters) {
+        if (!marked[--i]) continue;
+        Variable<float> variable = part.variable;
+        Tensor<float> sum(variable.shape());
+        std::copy_n(sums_.data() + part.at, sum.size(), sum.data());
+        variable.zero_grad();
+        variable.add_grad(sum);
       }
-      Tensor<float> sum(variable.shape());
-      std::copy_n(sums_.data() + bucket.parameters[parameter].at, sum.size(), sum.data());
-      variable.zero_grad();
-      variable.add_grad(sum);
-      return;
     }
   }
 
@@ -282,10 +281,7 @@ void BatchShare::add_up(const std::function<void(const GradientReady<float>& rea
   sums_->begin();
   backward([this](const Variable<float>& leaf) { sums_->ready(leaf); });
   sums_->finish();
-  const std::vector<char> has = of_first_rank();
-  for (std::size_t i = 0; i < has.size(); ++i) {
-    if (has[i]) sums_->take(has.size() - 1 - i, parameters_[i].variable);
-  }
+  sums_->give(of_first_rank());
 }
 
 }  // namespace kind
