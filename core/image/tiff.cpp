@@ -128,26 +128,14 @@ struct Layout {
   int stored_colors() const { return palette() ? 1 : inks() ? 4 : colors; }
 };
 
-/// Throws Error for pixels of kinds that are not read.
-Layout read_layout(const std::string& path, TIFF* tiff) {
+const char* const kConvertFirst = "convert it to RGB or gray of 8 or 16 bits first";
+
+/// Sets what follows from the kind of colours (photometric interpretation). Throws Error for kinds that are not read.
+void read_colors(const std::string& path, TIFF* tiff, Layout& layout) {
   const auto refuse = [&](const auto&... parts) { fail("cannot read ", path, " as TIFF: ", parts...); };
-  Layout layout;
-  layout.width = field<std::uint32_t>(tiff, TIFFTAG_IMAGEWIDTH, 0);
-  layout.height = field<std::uint32_t>(tiff, TIFFTAG_IMAGELENGTH, 0);
-  layout.bits = field<std::uint16_t>(tiff, TIFFTAG_BITSPERSAMPLE, 1);
-  layout.samples = field<std::uint16_t>(tiff, TIFFTAG_SAMPLESPERPIXEL, 1);
-  layout.compression = field<std::uint16_t>(tiff, TIFFTAG_COMPRESSION, COMPRESSION_NONE);
-  layout.separate = field<std::uint16_t>(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG) == PLANARCONFIG_SEPARATE;
-  layout.tiled = TIFFIsTiled(tiff) != 0;
   std::uint16_t photometric = layout.samples >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK;
   TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &photometric);
   layout.photometric = photometric;
-  const char* const lossless_hint = "convert it to RGB or gray of 8 or 16 bits first";
-  const unsigned sample_format = field<std::uint16_t>(tiff, TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_UINT);
-  if (sample_format == SAMPLEFORMAT_IEEEFP) refuse("its samples are floating-point numbers: ", lossless_hint);
-  if (sample_format != SAMPLEFORMAT_UINT && sample_format != SAMPLEFORMAT_VOID) {
-    refuse("its samples are signed or complex numbers: ", lossless_hint);
-  }
   switch (photometric) {
     case PHOTOMETRIC_MINISWHITE:
     case PHOTOMETRIC_MINISBLACK:
@@ -165,7 +153,7 @@ Layout read_layout(const std::string& path, TIFF* tiff) {
     case PHOTOMETRIC_SEPARATED:
       layout.colors = 3;
       if (field<std::uint16_t>(tiff, TIFFTAG_INKSET, INKSET_CMYK) != INKSET_CMYK) {
-        refuse("its colours are inks other than CMYK: ", lossless_hint);
+        refuse("its colours are inks other than CMYK: ", kConvertFirst);
       }
       break;
     case kTiffFilterArray:
@@ -174,14 +162,33 @@ Layout read_layout(const std::string& path, TIFF* tiff) {
       break;
     default:
       refuse("its colours are of kind ", photometric,
-             ", neither gray, RGB, YCbCr, CMYK nor a palette: ", lossless_hint);
+             ", neither gray, RGB, YCbCr, CMYK nor a palette: ", kConvertFirst);
   }
+}
+
+/// Throws Error for pixels of kinds that are not read.
+Layout read_layout(const std::string& path, TIFF* tiff) {
+  const auto refuse = [&](const auto&... parts) { fail("cannot read ", path, " as TIFF: ", parts...); };
+  Layout layout;
+  layout.width = field<std::uint32_t>(tiff, TIFFTAG_IMAGEWIDTH, 0);
+  layout.height = field<std::uint32_t>(tiff, TIFFTAG_IMAGELENGTH, 0);
+  layout.bits = field<std::uint16_t>(tiff, TIFFTAG_BITSPERSAMPLE, 1);
+  layout.samples = field<std::uint16_t>(tiff, TIFFTAG_SAMPLESPERPIXEL, 1);
+  layout.compression = field<std::uint16_t>(tiff, TIFFTAG_COMPRESSION, COMPRESSION_NONE);
+  layout.separate = field<std::uint16_t>(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG) == PLANARCONFIG_SEPARATE;
+  layout.tiled = TIFFIsTiled(tiff) != 0;
+  const unsigned sample_format = field<std::uint16_t>(tiff, TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_UINT);
+  if (sample_format == SAMPLEFORMAT_IEEEFP) refuse("its samples are floating-point numbers: ", kConvertFirst);
+  if (sample_format != SAMPLEFORMAT_UINT && sample_format != SAMPLEFORMAT_VOID) {
+    refuse("its samples are signed or complex numbers: ", kConvertFirst);
+  }
+  read_colors(path, tiff, layout);
   if (layout.samples < layout.stored_colors()) {
     refuse("its pixels have ", layout.samples, " samples, expected ", layout.stored_colors(), " or more");
   }
   const bool few = layout.bits == 1 || layout.bits == 2 || layout.bits == 4;
   if (layout.bits != 8 && layout.bits != 16 && !(few && layout.stored_colors() == 1)) {
-    refuse("its samples have ", layout.bits, " bits: ", lossless_hint);
+    refuse("its samples have ", layout.bits, " bits: ", kConvertFirst);
   }
   std::uint16_t extras = 0, *kinds = nullptr;
   TIFFGetFieldDefaulted(tiff, TIFFTAG_EXTRASAMPLES, &extras, &kinds);

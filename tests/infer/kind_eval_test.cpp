@@ -181,8 +181,16 @@ TEST_CASE("kind-eval: stages are products of the maps they name") {
   CHECK_THAT(text, Contains("lost, dB of PSNR") && Contains("R_high*L_high -> restored*L_high"));
   CHECK(figure(fixture.run("--split test --protocol gt-light --metrics psnr").second, "gt-light", "psnr") ==
         figure(text, "restored*L_high", "psnr"));
-  // Threads change nothing; a model without nets gets the rows that are left.
+  // Threads change nothing.
   CHECK(fixture.run("--split test --stages --metrics psnr -t 1").second == text);
+}
+
+TEST_CASE("kind-eval: a model without some nets gets the rows that are left") {
+  Fixture fixture;
+  fixture.model.config.restoration.emplace();
+  fixture.model.build(3);
+  save_model(fixture.model_path, fixture.model);
+  const std::string text = fixture.run("--split test --stages --metrics psnr").second;
   Model<float> decomposition;
   decomposition.config.decomposition.emplace();
   decomposition.build(3);

@@ -106,59 +106,63 @@ inline double to_light(double value) {
   return value <= 0.04045 ? value / 12.92 : std::pow((value + 0.055) / 1.055, 2.4);
 }
 
-}  // namespace dng_detail
+/// What the sensor sees, row by row, as the file stores it.
+struct Pixels {
+  std::string bytes;
+  std::size_t upper_bytes = 0;  ///< Of the first of two strips.
+};
 
-/// The file of a sensor that has the picture, RGB in sRGB, before it, under the light of `as_shot`. Without interpolation it
-/// develops to that picture.
-inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {}) {
-  using dng_detail::Directory;
+/// Rows of the first strip.
+inline int upper_rows(const Image& image, const Dng& dng) { return dng.gap ? (image.height + 1) / 2 : image.height; }
+
+inline Pixels expose(const Image& image, const Dng& dng, const std::array<double, 3>& light) {
   const Directory numbers(dng.little);
-  const std::array<double, 3> light = dng.as_shot.value_or(dng.daylight);
   const double range = dng.white - dng.black, brightest = *std::max_element(light.begin(), light.end());
-  std::string pixels;
-  const int upper = dng.gap ? (image.height + 1) / 2 : image.height;  // rows of the first strip
-  std::size_t upper_bytes = 0;
+  Pixels out;
   for (int y = 0; y < image.height; ++y) {
-    if (y == upper) {
-      upper_bytes = pixels.size();
-      pixels.append(*dng.gap, '\x55');
+    if (dng.gap && y == upper_rows(image, dng)) {
+      out.upper_bytes = out.bytes.size();
+      out.bytes.append(*dng.gap, '\x55');
     }
     for (int x = 0; x < image.width; ++x) {
       for (int c = 0; c < (dng.linear ? 3 : 1); ++c) {
         const int color = dng.monochrome ? 0
                           : dng.linear   ? c
                                          : dng.filter[static_cast<std::size_t>(2 * (y % 2) + x % 2)];
-        const double value = dng_detail::to_light(static_cast<double>(image.sample(x, y, color)) / image.maximum());
+        const double value = to_light(static_cast<double>(image.sample(x, y, color)) / image.maximum());
         const double seen = value * (dng.monochrome ? 1 : light[static_cast<std::size_t>(color)] / brightest);
-        pixels += numbers.number(static_cast<std::uint32_t>(std::lround(dng.black + seen * range)), 2);
+        out.bytes += numbers.number(static_cast<std::uint32_t>(std::lround(dng.black + seen * range)), 2);
       }
     }
   }
-  const auto width = static_cast<unsigned>(image.width), height = static_cast<unsigned>(image.height);
-  Directory first(dng.little), sensor(dng.little), exif(dng.little), gps(dng.little);
-  Directory& raw = dng.preview ? sensor : first;
+  return out;
+}
+
+/// The tags of where the pixels lie, from offset `at` on.
+inline void place(Directory& raw, const Image& image, const Dng& dng, const Pixels& pixels, std::size_t at) {
+  const auto all = static_cast<unsigned>(pixels.bytes.size()), first = static_cast<unsigned>(at),
+             above = static_cast<unsigned>(pixels.upper_bytes), gap = dng.gap.value_or(0);
+  if (dng.tile > 0) {
+    raw.longs(322, {dng.tile});
+    raw.longs(323, {static_cast<unsigned>(image.height)});
+    raw.longs(324, {first});
+    raw.longs(325, {all});
+    return;
+  }
+  raw.longs(278, {static_cast<unsigned>(upper_rows(image, dng))});
+  raw.longs(273, dng.gap ? std::vector<unsigned>{first, first + above + gap} : std::vector<unsigned>{first});
+  raw.longs(279, dng.gap ? std::vector<unsigned>{above, all - above - gap} : std::vector<unsigned>{all});
+}
+
+/// The tags of what the sensor's numbers mean.
+inline void describe_sensor(Directory& raw, const Image& image, const Dng& dng) {
   raw.longs(254, {0});
-  raw.longs(256, {width});
-  raw.longs(257, {height});
+  raw.longs(256, {static_cast<unsigned>(image.width)});
+  raw.longs(257, {static_cast<unsigned>(image.height)});
   raw.shorts(258, dng.linear ? std::vector<unsigned>{16, 16, 16} : std::vector<unsigned>{16});
   raw.shorts(259, {1});
   raw.shorts(262, {dng.linear || dng.monochrome ? 34892u : 32803u});
   raw.shorts(277, {dng.linear ? 3u : 1u});
-  if (dng.tile == 0) raw.longs(278, {static_cast<unsigned>(upper)});
-  const auto strips = [&](std::size_t at) {
-    const auto all = static_cast<unsigned>(pixels.size()), first_at = static_cast<unsigned>(at),
-               above = static_cast<unsigned>(upper_bytes), gap = dng.gap.value_or(0);
-    if (dng.tile > 0) {
-      raw.longs(322, {dng.tile});
-      raw.longs(323, {height});
-      raw.longs(324, {first_at});
-      raw.longs(325, {all});
-      return;
-    }
-    raw.longs(273, dng.gap ? std::vector<unsigned>{first_at, first_at + above + gap} : std::vector<unsigned>{first_at});
-    raw.longs(279, dng.gap ? std::vector<unsigned>{above, all - above - gap} : std::vector<unsigned>{all});
-  };
-  strips(0);  // until it is known where the pixels lie
   raw.shorts(284, {1});
   if (!dng.linear && !dng.monochrome) {
     raw.shorts(33421, {2, 2});
@@ -170,19 +174,24 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
     raw.longs(50719, {(*dng.crop)[0], (*dng.crop)[1]});
     raw.longs(50720, {(*dng.crop)[2], (*dng.crop)[3]});
   }
-  if (dng.preview) {
-    first.longs(254, {1});
-    first.longs(256, {2});
-    first.longs(257, {1});
-    first.shorts(258, {8, 8, 8});
-    first.shorts(259, {1});
-    first.shorts(262, {2});
-    first.longs(273, {8});
-    first.shorts(277, {3});
-    first.longs(278, {1});
-    first.longs(279, {6});
-    first.longs(330, {0});
-  }
+}
+
+/// A first directory with a picture of two pixels, which lie at offset 8.
+inline void describe_preview(Directory& first) {
+  first.longs(254, {1});
+  first.longs(256, {2});
+  first.longs(257, {1});
+  first.shorts(258, {8, 8, 8});
+  first.shorts(259, {1});
+  first.shorts(262, {2});
+  first.longs(273, {8});
+  first.shorts(277, {3});
+  first.longs(278, {1});
+  first.longs(279, {6});
+  first.longs(330, {0});
+}
+
+inline void describe_camera(Directory& first, const Dng& dng, const std::array<double, 3>& light) {
   first.text(271, dng.maker);
   first.text(272, dng.model);
   first.shorts(274, {dng.orientation});
@@ -192,25 +201,54 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
   first.text(50708, "A maker's model");
   std::vector<double> matrix;
   for (std::size_t c = 0; c < 3; ++c) {
-    for (const double value : dng_detail::kToSrgb[c]) matrix.push_back(value * dng.daylight[c]);
+    for (const double value : kToSrgb[c]) matrix.push_back(value * dng.daylight[c]);
   }
   if (!dng.monochrome) first.ratios(50721, matrix, true);
-  if (dng.as_shot && !dng.monochrome)
+  const double brightest = *std::max_element(light.begin(), light.end());
+  if (dng.as_shot && !dng.monochrome) {
     first.ratios(50728, {light[0] / brightest, light[1] / brightest, light[2] / brightest});
+  }
   first.bytes(50740, 1, 24, std::string("A maker\0private numbers.", 24));
   first.shorts(50778, {21});  // D65
+}
+
+inline Directory exif_of(const Image& image, const Dng& dng) {
+  Directory exif(dng.little);
   exif.ratios(33434, {0.05});
   exif.ratios(33437, {2.8});
   exif.shorts(34855, {1600});
   exif.text(36867, "2026:11:30 12:34:56");
   exif.bytes(37500, 7, 17, "note with offsets");
   exif.shorts(40961, {2});  // Adobe RGB, of the camera's own pictures
-  exif.longs(40962, {width});
-  exif.longs(40963, {height});
+  exif.longs(40962, {static_cast<unsigned>(image.width)});
+  exif.longs(40963, {static_cast<unsigned>(image.height)});
   if (!dng.lens.empty()) exif.text(42036, dng.lens);
+  return exif;
+}
+
+inline Directory gps_of(const Dng& dng) {
+  Directory gps(dng.little);
   gps.bytes(0, 1, 4, std::string("\2\3\0\0", 4));
   gps.text(1, "N");
   gps.ratios(2, {48, 8, 14});
+  return gps;
+}
+
+}  // namespace dng_detail
+
+/// The file of a sensor that has the picture, RGB in sRGB, before it, under the light of `as_shot`. Without interpolation it
+/// develops to that picture.
+inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {}) {
+  using dng_detail::Directory;
+  const std::array<double, 3> light = dng.as_shot.value_or(dng.daylight);
+  const dng_detail::Pixels pixels = dng_detail::expose(image, dng, light);
+  Directory first(dng.little), sensor(dng.little);
+  Directory& raw = dng.preview ? sensor : first;
+  dng_detail::describe_sensor(raw, image, dng);
+  dng_detail::place(raw, image, dng, pixels, 0);  // until it is known where the pixels lie
+  if (dng.preview) dng_detail::describe_preview(first);
+  dng_detail::describe_camera(first, dng, light);
+  const Directory exif = dng_detail::exif_of(image, dng), gps = dng_detail::gps_of(dng);
   if (dng.exif) {
     first.longs(34665, {0});
     first.longs(34853, {0});
@@ -219,18 +257,18 @@ inline std::vector<std::uint8_t> dng_file(const Image& image, const Dng& dng = {
   const std::size_t at_first = 8 + 8, at_sensor = at_first + first.size(),
                     at_exif = at_sensor + (dng.preview ? sensor.size() : 0),
                     at_gps = at_exif + (dng.exif ? exif.size() : 0), at_pixels = at_gps + (dng.exif ? gps.size() : 0);
-  strips(at_pixels);
+  dng_detail::place(raw, image, dng, pixels, at_pixels);
   if (dng.preview) first.longs(330, {static_cast<unsigned>(at_sensor)});
   if (dng.exif) {
     first.longs(34665, {static_cast<unsigned>(at_exif)});
     first.longs(34853, {static_cast<unsigned>(at_gps)});
   }
   std::string file =
-      (dng.little ? "II" : "MM") + numbers.number(42, 2) + numbers.number(at_first, 4) + std::string(8, '\x40');
+      (dng.little ? "II" : "MM") + first.number(42, 2) + first.number(at_first, 4) + std::string(8, '\x40');
   file += first.file(at_first);
   if (dng.preview) file += sensor.file(at_sensor);
   if (dng.exif) file += exif.file(at_exif) + gps.file(at_gps);
-  file += pixels;
+  file += pixels.bytes;
   return {file.begin(), file.end()};
 }
 

@@ -609,6 +609,14 @@ class Run {
     state_.validation_due = !pairs_.validation().empty() && (look || state_.stage_step == until);
   }
 
+  /// Loads the optimizer and the averages of a checkpoint that has just been read, if one was.
+  void resume_state(Optimizer& optimizer, WeightAverage* average) {
+    if (!loaded_) return;
+    optimizer.load(*loaded_, state_.stage_step);
+    if (average) average->load(*loaded_);
+    loaded_.reset();
+  }
+
   bool run_stage(const StageConfig& stage) {
     std::string nets;
     if (!loaded_) together(ranks_, [&] { nets = "; " + begin_stage(stage, seed_, model_); });
@@ -625,11 +633,7 @@ class Run {
     Optimizer optimizer(stage.optimizer, parameters);
     std::unique_ptr<WeightAverage> average;
     if (stage.ema) average = std::make_unique<WeightAverage>(*stage.ema, parameters);
-    if (loaded_) {
-      optimizer.load(*loaded_, state_.stage_step);
-      if (average) average->load(*loaded_);
-      loaded_.reset();
-    }
+    resume_state(optimizer, average.get());
     const std::int64_t total = total_steps(stage, pairs_.train().size());
     announce(stage, total, nets);
     const auto started = std::chrono::steady_clock::now();

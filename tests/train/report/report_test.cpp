@@ -1,3 +1,4 @@
+// Long because its cases share the runs and sweeps that they report on.
 #include "train/report/report.h"
 
 #include <catch2/catch.hpp>

@@ -122,18 +122,19 @@ std::vector<std::string> files_in(const std::string& folder) {
   return files;
 }
 
-TEST_CASE("event files: records with checksums, and messages as TensorBoard reads them") {
-  CHECK(crc_of("123456789") == 0xE3069283u);  // the check value of CRC-32C's definition (RFC 3720)
-  CHECK(is_checksum(masked_crc32c("123456789"), "123456789"));
-  const TempDir dir;
-  const ordered_json config = {{"seed", 7},
-                               {"fit_light", true},
-                               {"none", nullptr},
-                               {"stages", {{{"name", "decom"}, {"batch", 4}, {"ratio", "paper"}}}}};
+ordered_json some_config() {
+  return {{"seed", 7},
+          {"fit_light", true},
+          {"none", nullptr},
+          {"stages", {{{"name", "decom"}, {"batch", 4}, {"ratio", "paper"}}}}};
+}
+
+/// Writes the file of a run with two lines of metrics and a sheet; returns its events.
+std::vector<Fields> write_events(const TempDir& dir) {
   Image sheet(9, 5, 3);
   write_image(dir / "sheet.png", sheet, ImageFormat::kPng);
   {
-    EventFile events(dir / "run/tensorboard", 20, config);
+    EventFile events(dir / "run/tensorboard", 20, some_config());
     events.add_metrics({{"stage", "decom"},
                         {"step", 300},
                         {"epoch", 2},
@@ -151,6 +152,14 @@ TEST_CASE("event files: records with checksums, and messages as TensorBoard read
   for (const std::string& record : records_of(files[0])) events.push_back(fields_of(record));
   REQUIRE(events.size() == 6);
   for (const Fields& event : events) CHECK(event.count(1) == 1);  // the time
+  return events;
+}
+
+TEST_CASE("event files: records with checksums, the run's config") {
+  CHECK(crc_of("123456789") == 0xE3069283u);  // the check value of CRC-32C's definition (RFC 3720)
+  CHECK(is_checksum(masked_crc32c("123456789"), "123456789"));
+  const TempDir dir;
+  const std::vector<Fields> events = write_events(dir);
   CHECK(one(events[0], 3).bytes == "brain.Event:2");
   CHECK(one(events[1], 2).number == 21);  // steps from here on are taken back
   CHECK(one(fields_of(one(events[1], 7).bytes), 1).number == 1);
@@ -172,6 +181,13 @@ TEST_CASE("event files: records with checksums, and messages as TensorBoard read
   CHECK(batch == 4);
   CHECK(one(fields_of(one(texts.at("config"), 8).bytes), 8).bytes.find("\"decom\"") != std::string::npos);
 
+  EventFile again(dir / "run/tensorboard", 0, some_config());  // a run that goes on has a file of its own
+  CHECK(files_in(dir / "run/tensorboard").size() == 2);
+}
+
+TEST_CASE("event files: metrics and sheets as TensorBoard reads them") {
+  const TempDir dir;
+  const std::vector<Fields> events = write_events(dir);
   CHECK(one(events[3], 2).number == 300);
   const auto step = values_of(events[3]);
   CHECK(float_of(step.at("decom/loss/total")) == 1.5f);
@@ -186,9 +202,6 @@ TEST_CASE("event files: records with checksums, and messages as TensorBoard read
   CHECK((one(picture, 1).number == 5 && one(picture, 2).number == 9));
   const std::vector<std::uint8_t> png = slurp(dir / "sheet.png");
   CHECK(one(picture, 4).bytes == std::string(png.begin(), png.end()));
-
-  EventFile again(dir / "run/tensorboard", 0, config);  // a run that goes on has a file of its own
-  CHECK(files_in(dir / "run/tensorboard").size() == 2);
 }
 
 }  // namespace

@@ -629,6 +629,21 @@ TEST_CASE("nets come from an init file: to go on from, or frozen") {
   const Model<float> both = load_model<float>(dir / "frozen/model.safetensors");
   REQUIRE((both.decomposition && both.adjustment && !both.restoration));
   CHECK((values(both.decomposition->parameters()) == values(first.decomposition->parameters())));
+}
+
+TEST_CASE("an init file of another form, or none, is refused before anything is written") {
+  const TempDir dir;
+  put_scenes(dir / "data", 4);
+  json config = config_of(dir / "data", {kDecom});
+  config["stages"][0]["steps"] = 1;
+  REQUIRE(train_silently(config, dir / "first"));
+  const std::string model = dir / "first/model.safetensors";
+  json tuned = config;
+  tuned["stages"][0]["init"] = model;
+  json frozen = config_of(dir / "data", {kAdjust});
+  frozen["stages"][0]["steps"] = 2;
+  frozen["stages"][0]["init"] = model;
+  frozen["stages"][0]["init_missing"] = "random";
 
   const auto refused_unwritten = [&](const json& bad) {
     const std::string message = refused(bad, dir / "bad");
