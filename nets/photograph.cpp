@@ -198,7 +198,7 @@ class Work : private EnhancementSink {
           to[0][i] = to[1][i] = to[2][i] = 0.299f * to[0][i] + 0.587f * to[1][i] + 0.114f * to[2][i];
         }
       } else {
-        add_what_lies_beyond(from, count, to);
+        add_what_lies_beyond(from, count, 0.5f / static_cast<float>(photo_.maximum()), to);
       }
       options_.color->from_srgb(to, count);
       (gray_ ? put_gray_rows : put_rows)(result, static_cast<int>(y), static_cast<int>(end), to);
@@ -240,8 +240,10 @@ class Work : private EnhancementSink {
     return kept;
   }
 
-  /// To a result, what of the colours before is below 0 and above 1, times the pixel's gain.
-  static void add_what_lies_beyond(const float* const* before, std::int64_t count, float* const* after) {
+  /// To a result, what of the colours before is below 0 and above 1, times the pixel's gain. What may be the picture's
+  /// rounding, up to `half_step`, is not made larger.
+  static void add_what_lies_beyond(const float* const* before, std::int64_t count, float half_step,
+                                   float* const* after) {
     for (std::int64_t i = 0; i < count; ++i) {
       float beyond[3], sum_before = 0, sum_after = 0;
       for (std::size_t c = 0; c < 3; ++c) {
@@ -254,7 +256,10 @@ class Work : private EnhancementSink {
       // Of the noise of black pixels a gain makes colours: it is bounded by what saturated ones have.
       constexpr float kLeast = 1.0f / 64;
       const float gain = sum_after / std::max(sum_before, kLeast);
-      for (std::size_t c = 0; c < 3; ++c) after[c][i] += gain * beyond[c];
+      for (std::size_t c = 0; c < 3; ++c) {
+        const float certain = beyond[c] - std::clamp(beyond[c], -half_step, half_step);
+        after[c][i] += beyond[c] + (gain - 1) * certain;
+      }
     }
   }
 

@@ -1,4 +1,5 @@
-// AVIF, HEIC and their kin through libheif 1.13 or later.
+// AVIF, HEIC and their kin through libheif 1.13 or later. Long because what libheif decodes wrongly is found here, in the
+// boxes of the file.
 
 #include "core/image/image_codecs.h"
 
@@ -73,6 +74,101 @@ ImageInfo heif_info(const std::string& path, Bytes bytes, const ReadLimits& limi
   return open_source<kFormat>(path, bytes, limits).info;
 }
 
+/// Calls use(type, content) for each box of a file, or of another box; ends where it returns false.
+template <class Use>
+void each_box(Bytes bytes, const Use& use) {
+  while (bytes.size() >= 8) {
+    std::size_t size = big_endian(bytes, 0, 4), header = 8;
+    if (size == 1 && bytes.size() >= 16) {
+      size = big_endian(bytes, 8, 8);
+      header = 16;
+    }
+    if (size == 0 || size > bytes.size()) size = bytes.size();
+    if (size < header || !use(text_of(bytes.subspan(4, 4)), bytes.subspan(header, size - header))) return;
+    bytes = bytes.subspan(size);
+  }
+}
+
+/// The content of the first box of a type.
+std::optional<Bytes> box_of(Bytes bytes, std::string_view wanted) {
+  std::optional<Bytes> found;
+  each_box(bytes, [&](const std::string& type, Bytes content) {
+    if (type == wanted) found = content;
+    return !found;
+  });
+  return found;
+}
+
+/// The properties of an item that turn its picture, in order: irot and imir, each with its content (ISO/IEC 23008-12, 6.5).
+std::string turns_of(Bytes bytes, std::size_t item) {
+  const std::optional<Bytes> meta = box_of(bytes, "meta");
+  const std::optional<Bytes> all = meta && meta->size() >= 4 ? box_of(meta->subspan(4), "iprp") : std::nullopt;
+  if (!all) return {};
+  std::vector<std::string> properties = {""};  // they are counted from 1
+  each_box(box_of(*all, "ipco").value_or(Bytes()), [&](const std::string& type, Bytes content) {
+    const bool turns = type == "irot" || type == "imir";
+    properties.push_back(turns ? type + text_of(content.first(std::min<std::size_t>(content.size(), 1))) : "");
+    return true;
+  });
+  std::string turns;
+  each_box(*all, [&](const std::string& type, Bytes content) {
+    if (type != "ipma" || content.size() < 8) return true;
+    const std::size_t id_bytes = content[0] > 0 ? 4 : 2, index_bytes = (content[3] & 1) != 0 ? 2 : 1;
+    std::size_t at = 8;
+    const auto take = [&](std::size_t count) -> std::size_t {
+      at += count;
+      return at <= content.size() ? big_endian(content, at - count, count) : 0;
+    };
+    for (std::size_t items = big_endian(content, 4, 4); items > 0 && at < content.size(); --items) {
+      const std::size_t id = take(id_bytes);
+      for (std::size_t count = take(1); count > 0; --count) {
+        const std::size_t index = take(index_bytes) & (index_bytes == 2 ? 0x7fff : 0x7f);  // the first bit: essential
+        if (id == item && index < properties.size()) turns += properties[index];
+      }
+    }
+    return true;
+  });
+  return turns;
+}
+
+/// The auxiliary pictures that are the main one's alpha.
+std::vector<heif_item_id> alphas_of(const heif_image_handle* handle) {
+  constexpr int kFilter = LIBHEIF_AUX_IMAGE_FILTER_OMIT_DEPTH, kMost = 100;
+  const int count = std::clamp(heif_image_handle_get_number_of_auxiliary_images(handle, kFilter), 0, kMost);
+  std::vector<heif_item_id> ids(static_cast<std::size_t>(count));
+  const int found = heif_image_handle_get_list_of_auxiliary_image_IDs(handle, kFilter, ids.data(), count);
+  ids.resize(static_cast<std::size_t>(std::max(found, 0)));
+  std::erase_if(ids, [&](heif_item_id id) {
+    heif_image_handle* raw = nullptr;
+    if (heif_image_handle_get_auxiliary_image_handle(handle, id, &raw).code != heif_error_Ok) return true;
+    const Owned<heif_image_handle> auxiliary(raw);
+    const char* type = nullptr;
+    if (heif_image_handle_get_auxiliary_type(raw, &type).code != heif_error_Ok || type == nullptr) return true;
+    const std::string name = type;
+    heif_image_handle_free_auxiliary_types(raw, &type);
+    return name != "urn:mpeg:mpegB:cicp:systems:auxiliary:alpha" && name != "urn:mpeg:hevc:2015:auxid:1" &&
+           name != "urn:mpeg:avc:2015:auxid:1";
+  });
+  return ids;
+}
+
+/// Throws Error for what libheif decodes without a word, and wrongly.
+void check_decoded_rightly(const std::string& doing, Bytes bytes, const Source& source, int depth) {
+  constexpr const char* kInstead = "; convert it to PNG with another program first";
+  heif_color_profile_nclx* raw = nullptr;
+  heif_image_handle_get_nclx_color_profile(source.handle.get(), &raw);
+  const Owned<heif_color_profile_nclx> nclx(raw);
+  check(depth <= 8 || nclx == nullptr || nclx->matrix_coefficients != heif_matrix_coefficients_YCgCo, doing,
+        "its colours are YCgCo of ", depth, " bits, which libheif ", heif_get_version(), " does not decode", kInstead);
+  heif_item_id primary = 0;
+  if (heif_context_get_primary_image_ID(source.context.get(), &primary).code != heif_error_Ok) return;
+  for (const heif_item_id alpha : alphas_of(source.handle.get())) {
+    check(turns_of(bytes, alpha) == turns_of(bytes, primary), doing,
+          "its alpha is not turned as its colours are, which libheif ", heif_get_version(), " does not put right",
+          kInstead);
+  }
+}
+
 template <ImageFormat kFormat>
 Image decode_heif(const std::string& path, Bytes bytes, const ReadLimits& limits) {
   const Silence silence;
@@ -84,6 +180,7 @@ Image decode_heif(const std::string& path, Bytes bytes, const ReadLimits& limits
   const bool alpha = heif_image_handle_has_alpha_channel(handle) != 0;
   const int depth = heif_image_handle_get_luma_bits_per_pixel(handle);
   check(depth >= 1 && depth <= 16, doing, "its samples have ", depth, " bits, expected 8 to 16");
+  check_decoded_rightly(doing, bytes, source, depth);
   const bool wide = depth > 8;
   const int channels = alpha ? 4 : 3;
   // Beside the result there are the planes as they are stored and in the order of the result.
@@ -137,24 +234,11 @@ void take_code_points(const heif_image_handle* handle, Metadata& metadata) {
       {"cICP", {static_cast<std::uint8_t>(primaries), static_cast<std::uint8_t>(transfer), 0, 1}});  // RGB, full range
 }
 
-/// The file's first box of a type, empty where there is none.
-std::string_view box_of(Bytes bytes, std::string_view type) {
-  for (std::size_t at = 0; at + 8 <= bytes.size();) {
-    const std::string_view rest(reinterpret_cast<const char*>(bytes.data()) + at, bytes.size() - at);
-    std::size_t size = big_endian(bytes, at, 4);
-    if (size == 1 && rest.size() >= 16) size = big_endian(bytes, at + 8, 8);
-    if (rest.substr(4, 4) == type) return size == 0 ? rest : rest.substr(0, size);
-    if (size < 8 || size > bytes.size() - at) break;
-    at += size;
-  }
-  return {};
-}
-
 /// Whether the file says by itself how its pictures are turned (irot) or mirrored (imir): in the box `meta`, which holds
 /// no pixels but at times small ones in a box of its own.
 bool has_own_orientation(Bytes bytes) {
-  const std::string_view box = box_of(bytes, "meta");
-  return box.find("irot") != std::string_view::npos || box.find("imir") != std::string_view::npos;
+  const std::string meta = text_of(box_of(bytes, "meta").value_or(Bytes()));
+  return meta.find("irot") != std::string::npos || meta.find("imir") != std::string::npos;
 }
 
 template <ImageFormat kFormat>
@@ -202,7 +286,7 @@ Metadata heif_metadata(const std::string& path, Bytes bytes, std::size_t max_byt
   if (heif_context_get_number_of_top_level_images(source.context.get()) > 1) {
     leave_out(parts.metadata, "further pictures");
   }
-  if (!box_of(bytes, "moov").empty()) leave_out(parts.metadata, "further frames of the image sequence");
+  if (box_of(bytes, "moov")) leave_out(parts.metadata, "further frames of the image sequence");
   if (heif_image_handle_has_depth_image(handle) != 0) leave_out(parts.metadata, "depth map");
   const int others = heif_image_handle_get_number_of_auxiliary_images(
       handle, LIBHEIF_AUX_IMAGE_FILTER_OMIT_ALPHA | LIBHEIF_AUX_IMAGE_FILTER_OMIT_DEPTH);

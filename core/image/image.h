@@ -66,9 +66,9 @@ struct ReadLimits {
 };
 
 /// Reads the formats of the table (formats.h): PNG (any kind; palettes and fewer than 8 bits are expanded), JPEG (gray or
-/// colour), BMP (uncompressed), binary PGM / PPM (values scaled where the file's maximum is not 255 or 65535) and those
-/// whose libraries the build has. RAW files are developed: white balance of the camera, no other correction, 16 bits, sRGB. The type is found from the content, whatever the file is called. The orientation is
-/// applied.
+/// colour), BMP (uncompressed and run lengths), binary PGM / PPM (values scaled where the file's maximum is not 255 or
+/// 65535) and those whose libraries the build has. RAW files are developed: white balance of the camera, no other correction,
+/// 16 bits, sRGB. The type is found from the content, whatever the file is called. The orientation is applied.
 ///
 /// `metadata`, unless null, gets what else the file holds, made upright as well (make_upright), and a colour profile
 /// only where it is for pixels such as these.

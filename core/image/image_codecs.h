@@ -50,7 +50,7 @@ struct ImageCodec {
   /// The size of the picture as `decode` gives it, from the bytes at a file's start, limits applied. Throws Error where
   /// the header goes on behind these bytes, which no format with `header_at_start` does.
   ImageInfo (*info)(const std::string& path, Bytes bytes, const ReadLimits& limits);
-  /// The picture as it is stored, EXIF orientation not applied.
+  /// The picture as it is stored, EXIF orientation not applied (that of RAW, HEIF and JPEG XL files is).
   Image (*decode)(const std::string& path, Bytes bytes, const ReadLimits& limits);
   /// The metadata, orientation still in the EXIF data unless `decode` has applied it. Null: such files hold none.
   Metadata (*metadata)(const std::string& path, Bytes bytes, std::size_t max_bytes) = nullptr;

@@ -171,6 +171,23 @@ std::vector<std::uint8_t> profile_of(JxlDecoder* decoder, MetadataBudget& budget
   return profile;
 }
 
+/// The code points (ITU-T H.273) of an HDR picture, as a PNG holds them: the profiles that libjxl 0.7 makes do not say them.
+/// Nothing for other pictures.
+std::optional<PngChunk> hdr_code_points(JxlDecoder* decoder) {
+  [[maybe_unused]] const JxlPixelFormat format = {3, JXL_TYPE_UINT8, JXL_NATIVE_ENDIAN, 0};
+  JxlColorEncoding color;
+  if (JxlDecoderGetColorAsEncodedProfile(decoder, KIND_JXL_FORMAT(format) JXL_COLOR_PROFILE_TARGET_ORIGINAL, &color) !=
+          JXL_DEC_SUCCESS ||
+      (color.transfer_function != JXL_TRANSFER_FUNCTION_PQ && color.transfer_function != JXL_TRANSFER_FUNCTION_HLG)) {
+    return std::nullopt;
+  }
+  constexpr std::uint8_t kP3 = 12, kBt2020 = 9, kBt709 = 1;
+  const std::uint8_t primaries = color.primaries == JXL_PRIMARIES_P3     ? kP3
+                                 : color.primaries == JXL_PRIMARIES_SRGB ? kBt709
+                                                                         : kBt2020;
+  return PngChunk{"cICP", {primaries, static_cast<std::uint8_t>(color.transfer_function), 0, 1}};
+}
+
 /// Boxes of EXIF and XMP data, one after the other.
 class BoxReader {
  public:
@@ -231,6 +248,7 @@ Metadata jxl_metadata(const std::string& path, Bytes bytes, std::size_t max_byte
       if (choose_encoding(decoder.get(), info) && info.bits_per_sample <= 8) {
         parts.metadata.color.push_back(significant_bits(8));
       }
+      if (auto points = hdr_code_points(decoder.get())) parts.metadata.color.push_back(std::move(*points));
       parts.icc(profile_of(decoder.get(), parts.budget()));
     } else if (status == JXL_DEC_BOX) {
       box.start();

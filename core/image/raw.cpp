@@ -61,11 +61,12 @@ struct Area {
 /// A file that has been opened.
 struct Source {
   std::unique_ptr<LibRaw> raw;
-  int orientation = 1;        // EXIF's
-  bool camera_white = false;  // it says how white the light was
-  bool halved = false;        // LibRaw makes pictures of half the size
-  Area area;                  // of what LibRaw makes
-  ImageInfo info;             // of the result
+  int orientation = 1;         // EXIF's
+  bool camera_white = false;   // it says how white the light was
+  bool halved = false;         // LibRaw makes pictures of half the size
+  Area area;                   // of what LibRaw makes
+  int late_x = 0, late_y = 0;  // how far from the ActiveArea's first pixel LibRaw begins
+  ImageInfo info;              // of the result
 };
 
 /// EXIF's number for LibRaw's: 1 mirrors columns, 2 rows, and 4 then makes columns of rows.
@@ -161,13 +162,19 @@ void check_whole(const std::string& path, Bytes bytes, const TiffTags& tags) {
   }
 }
 
-/// What of a DNG's pixels is to be shown (DefaultCropOrigin and DefaultCropSize), from where the sensor has light; nothing for
-/// other files.
-std::optional<Area> default_crop(const TiffTags& tags) {
-  constexpr unsigned kOrigin = 50719, kSize = 50720, kRational = 5;
+/// What a DNG says of where its picture lies.
+struct DngAreas {
+  int x = 0, y = 0;          // the ActiveArea's first pixel, where patterns begin
+  std::optional<Area> crop;  // DefaultCropOrigin and DefaultCropSize: what is to be shown, counted from there
+};
+
+/// Nothing for other files.
+std::optional<DngAreas> dng_areas(const TiffTags& tags) {
+  constexpr unsigned kOrigin = 50719, kSize = 50720, kActive = 50829, kRational = 5;
   constexpr double kMost = 65535;
+  constexpr std::uint64_t kFar = 65535;
   if (tags.find(kTiffDngVersion) == nullptr) return std::nullopt;
-  std::optional<Area> area;
+  DngAreas areas;
   tags.each_directory([&](const std::vector<TiffEntry>& directory) {
     const auto pair = [&](unsigned tag) -> std::optional<std::pair<int, int>> {
       const TiffEntry* const entry = entry_of(directory, tag);
@@ -190,11 +197,32 @@ std::optional<Area> default_crop(const TiffTags& tags) {
     if (!holds_sensor_pixels(tags, directory)) return true;
     const auto origin = pair(kOrigin), size = pair(kSize);
     if (origin && size && size->first > 0 && size->second > 0) {
-      area = {origin->first, origin->second, size->first, size->second};
+      areas.crop = {origin->first, origin->second, size->first, size->second};
     }
-    return !area;
+    const TiffEntry* const entry = entry_of(directory, kActive);
+    const auto active = entry == nullptr ? std::nullopt : tags.numbers(*entry, 4);
+    if (active && active->size() == 4 && std::max((*active)[0], (*active)[1]) <= kFar) {
+      areas.y = static_cast<int>((*active)[0]);
+      areas.x = static_cast<int>((*active)[1]);
+    }
+    return !areas.crop;
   });
-  return area;
+  return areas;
+}
+
+/// LibRaw begins filtered pictures at even columns and rows of the sensor, and moves the filter's pattern, but not that of
+/// the black levels, which begins with the ActiveArea as well.
+void move_black_levels(libraw_colordata_t& color, int x, int y) {
+  const unsigned rows = color.cblack[4], columns = color.cblack[5];
+  constexpr unsigned kFirst = 6;
+  if ((x == 0 && y == 0) || rows * columns == 0 || kFirst + rows * columns > std::size(color.cblack)) return;
+  const std::vector<unsigned> before(color.cblack + kFirst, color.cblack + kFirst + rows * columns);
+  for (unsigned r = 0; r < rows; ++r) {
+    for (unsigned c = 0; c < columns; ++c) {
+      const unsigned from = (r + static_cast<unsigned>(y)) % rows * columns + (c + static_cast<unsigned>(x)) % columns;
+      color.cblack[kFirst + r * columns + c] = before[from];
+    }
+  }
 }
 
 /// Finds how the picture lies in what LibRaw makes, and checks its sides, its memory and the file's size. LibRaw can only be
@@ -207,18 +235,29 @@ void settle_size(const std::string& path, Bytes bytes, const TiffTags& tags, con
   source.halved = limits.half_size && filtered;
   raw.imgdata.params.user_flip = 0;  // turned here, once it is cut
   const int plain_width = sizes.width, plain_height = sizes.height;
+  const int left = sizes.left_margin, top = sizes.top_margin;
   const std::uint64_t sensor = std::uint64_t{sizes.raw_width} * sizes.raw_height;
   require(join("cannot read ", path, " as RAW: "), raw.adjust_sizes_info_only());
   Area& area = source.area = {0, 0, sizes.iwidth, sizes.iheight};
   const int half = source.halved ? 2 : 1;
-  const std::optional<Area> crop = default_crop(tags);
   const bool straight =
       area.width == (plain_width + half - 1) / half && area.height == (plain_height + half - 1) / half;
-  if (crop && straight && crop->x < plain_width && crop->y < plain_height) {
-    const auto end = [half](int from, int count, int most) { return (std::min(from + count, most) + half - 1) / half; };
-    area = {crop->x / half, crop->y / half, 0, 0};
-    area.width = end(crop->x, crop->width, plain_width) - area.x;
-    area.height = end(crop->y, crop->height, plain_height) - area.y;
+  if (const auto areas = dng_areas(tags); areas && straight) {
+    source.late_x = left == areas->x + 1 ? 1 : 0;
+    source.late_y = top == areas->y + 1 ? 1 : 0;
+    // From `from` to `to` of the ActiveArea, in what LibRaw makes.
+    const auto cut = [half](int from, int count, int late, int most, int& first, int& size) {
+      const int begin = std::max(0, from - late), end = std::min(from + count - late, most);
+      if (begin >= end) return false;
+      first = begin / half;
+      size = (end + half - 1) / half - first;
+      return true;
+    };
+    Area shown;
+    if (areas->crop && cut(areas->crop->x, areas->crop->width, source.late_x, plain_width, shown.x, shown.width) &&
+        cut(areas->crop->y, areas->crop->height, source.late_y, plain_height, shown.y, shown.height)) {
+      area = shown;
+    }
   }
   const int more = limits.half_size && !filtered ? 2 : 1;
   source.info = {(area.width + more - 1) / more, (area.height + more - 1) / more, ImageFormat::kRaw};
@@ -314,6 +353,7 @@ Image decode_raw(const std::string& path, Bytes bytes, const ReadLimits& limits)
   LibRaw& raw = *found.raw;
   raw.recycle();
   require(doing, raw.open_buffer(const_cast<std::uint8_t*>(bytes.data()), bytes.size()));
+  move_black_levels(raw.imgdata.color, found.late_x, found.late_y);
   limit_threads();
   require(doing, raw.unpack());
   const bool damaged = raw.error_count() > 0;
@@ -347,8 +387,10 @@ Metadata raw_metadata(const std::string& path, Bytes bytes, std::size_t max_byte
   if (about.colors < 3) return metadata;
   if (source.raw->get_internal_data_pointer()->internal_output_params.raw_color != 0) {
     metadata.color_note = join("those of the sensor, since LibRaw ", version(), " does not know this camera's");
-  } else if (!source.camera_white) {
-    metadata.color_note = "white balance of daylight, since the file says none";
+  }
+  if (!source.camera_white) {
+    metadata.color_note +=
+        join(metadata.color_note.empty() ? "" : "; ", "white balance of daylight, since the file says none");
   }
   return metadata;
 }

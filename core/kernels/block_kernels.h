@@ -67,8 +67,8 @@ struct BlockKernels {
   ///     a[((t / rows * chunks + q) * rows + t % rows) * lanes + k] * b[(q * lanes + k) * width + j]
   void (*multiply_groups)(std::int64_t count, std::int64_t chunks, const float* a, const float* b, float* c,
                           const BlockAhead& ahead);
-  /// c[i * width + j] += sum over t < count of a[t * lanes + i] * b[t * width + j] for i < lanes.
-  void (*accumulate)(std::int64_t count, const float* a, const float* b, float* c);
+  /// c[i * width + j] += sum over t < count of a[t * lanes + i] * b[t * width + j] for i < lanes; `fresh`: = instead.
+  void (*accumulate)(std::int64_t count, const float* a, const float* b, float* c, bool fresh);
   /// One block of `multiply`'s result through the epilogue: out[t * step ...] from c[t * width ...]. The maps of the
   /// epilogue have the same step.
   void (*store)(const float* c, std::int64_t count, float* out, std::int64_t step, const BlockEpilogue& epilogue);

@@ -389,7 +389,7 @@ void multiply_groups(std::int64_t count, std::int64_t chunks, const float* a, co
   }
 }
 
-void accumulate(std::int64_t count, const float* a, const float* b, float* c) {
+void accumulate(std::int64_t count, const float* a, const float* b, float* c, bool fresh) {
   constexpr int kGroup = V::kGroup;
   for (std::int64_t i = 0; i < kLanes; i += kGroup) {
     Reg sum[kGroup][2];
@@ -408,8 +408,8 @@ void accumulate(std::int64_t count, const float* a, const float* b, float* c) {
 #pragma GCC unroll 16
     for (int r = 0; r < kGroup; ++r) {
       float* to = c + (i + r) * kWidth;
-      V::store(to, V::load(to) + sum[r][0]);
-      V::store(to + kLanes, V::load(to + kLanes) + sum[r][1]);
+      V::store(to, fresh ? sum[r][0] : V::load(to) + sum[r][0]);
+      V::store(to + kLanes, fresh ? sum[r][1] : V::load(to + kLanes) + sum[r][1]);
     }
   }
 }

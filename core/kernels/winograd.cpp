@@ -344,12 +344,13 @@ class WinogradWeightGradient {
     }
   }
 
-  /// Adds tiles from..from+count of what is transformed to one point's sums of one input block and one group.
+  /// Adds tiles from..from+count of what is transformed to one point's sums of one input block and one group; the first
+  /// tiles (`fresh`) overwrite them.
   void add(std::int64_t point, std::int64_t block, std::int64_t g, std::int64_t from, std::int64_t count,
-           std::int64_t capacity, const float* v, const float* d, float* du) const {
+           std::int64_t capacity, const float* v, const float* d, float* du, bool fresh) const {
     kernels_.accumulate(count, v + point * grid_.input_stride(capacity) + (block * capacity + from) * kernels_.lanes,
-                        d + point * grid_.output_stride(capacity, groups_) + (g * capacity + from) * kernels_.width,
-                        du);
+                        d + point * grid_.output_stride(capacity, groups_) + (g * capacity + from) * kernels_.width, du,
+                        fresh);
   }
 
   // Few channels: every thread sums whole parts of the tiles of a pair.
@@ -402,7 +403,7 @@ class WinogradWeightGradient {
             for (std::int64_t g = 0; g < groups_; ++g) {
               for (std::int64_t block = 0; block < grid_.x.blocks(); ++block) {
                 float* sum = to + g * group_floats() + p * point_floats() + block * kernels_.lanes * kernels_.width;
-                add(p, block, g, 0, count, capacity, v.data(), d.data(), sum);
+                add(p, block, g, 0, count, capacity, v.data(), d.data(), sum, false);
               }
             }
           }
@@ -430,14 +431,15 @@ class WinogradWeightGradient {
       for (std::int64_t task = begin; task < end; ++task) {
         const std::int64_t g = task / tasks, first = task % tasks * some, count = std::min(some, blocks - first);
         for (std::int64_t pair = 0; pair < pairs_; ++pair) {
-          std::fill(du.data(), du.data() + count * block_sums, 0.0f);
+          bool fresh = true;
           for_each_picture(pair, 0, of_pair_, [&](std::int64_t from, std::int64_t next) {
             for (std::int64_t p = 0; p < f_.points; ++p) {
               for (std::int64_t b = 0; b < count; ++b) {
                 add(p, first + b, g, from, next - from, tiles, v.data(), d.data(),
-                    du.data() + b * block_sums + p * point);
+                    du.data() + b * block_sums + p * point, fresh);
               }
             }
+            fresh = false;
           });
           for (std::int64_t b = 0; b < count; ++b) {
             transform_sums(du.data() + b * block_sums, lanes, point, leaves.data() + (pair * some + b) * leaf);

@@ -86,7 +86,7 @@ class FusedLayer {
 
   // Backward.
 
-  /// Whether backward() needs x when activations are computed again.
+  /// Whether x stays until backward() where activations are computed again, instead of being computed once more.
   virtual bool keeps_input() const { return false; }
   /// Adds the gradients of the parameters and of x, given that of the result (FusedGradient::gradient,
   /// output_gradient).

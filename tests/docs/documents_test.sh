@@ -45,7 +45,7 @@ if [ -n "$tool" ]; then
 fi
 
 for program in $programs; do
-  verbs=$([ $program != kind-weights ] || echo inspect import-tensorflow merge convert export-onnx export-darktable)
+  verbs=$([ $program != kind-weights ] || echo inspect import-tensorflow merge drop convert export-onnx export-darktable)
   "$build/$program" --help >"$work/help"
   for verb in $verbs; do "$build/$program" "$verb" --help >>"$work/help"; done
   # Options at the start of a line; what descriptions mention is theirs anyway.

@@ -354,6 +354,34 @@ TEST_CASE("photograph: colours beyond sRGB stay where the encoding holds them", 
   for (int y = 0; y < 32; y += 7) CHECK(std::abs(small.sample(3, y, 0) - photo.sample(3, y, 0) / 257.0) <= 1);
 }
 
+TEST_CASE("photograph: rounding of dark pixels is no colour beyond sRGB", "[unit]") {
+  const Model<float> model = random_model(7);
+  const auto color = encoding_of(kDisplayP3);
+  if (!color) return;
+  // Black and (0, 1, 0) by turns: the latter lies a quarter of a step outside of sRGB, which a ratio would make visible.
+  Image photo(32, 32, 3, 8), plain(32, 32, 3, 8);
+  for (int y = 0; y < 32; ++y) {
+    for (int x = 0; x < 32; ++x) {
+      for (int c = 0; c < 3; ++c) photo.set_sample(x, y, c, y < 16 ? 120 : 0);
+    }
+  }
+  plain = photo;
+  for (int y = 16; y < 32; ++y) {
+    for (int x = y % 2; x < 32; x += 2) photo.set_sample(x, y, 1, 1);
+  }
+  PhotoOptions options;
+  options.bits = 16;
+  options.fusion = Fusion::kNone;
+  options.light = {LightLevel::Mode::kRatio, 8};
+  options.color = color;
+  const Image dark = enhance_photo(model, photo, options).image, even = enhance_photo(model, plain, options).image;
+  int lowest = 65535;
+  for (int y = 20; y < 28; ++y) {
+    for (int x = 4; x < 28; ++x) lowest = std::min(lowest, dark.sample(x, y, 0) - even.sample(x, y, 0));
+  }
+  CHECK(lowest > -65535 / 255);
+}
+
 TEST_CASE("photograph: dark parts in linear light are no frame", "[unit]") {
   const auto color = encoding_of(kLinear);
   if (!color) return;

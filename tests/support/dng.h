@@ -26,7 +26,9 @@ struct Dng {
   /// What the sensor has of white in daylight, and in the light of the picture; without the second the file does not say.
   std::array<double, 3> daylight = {0.5, 1, 0.6};
   std::optional<std::array<double, 3>> as_shot = std::array<double, 3>{0.5, 1, 0.6};
-  std::optional<std::array<unsigned, 4>> crop = {};  ///< Column, row, width and height.
+  std::array<unsigned, 2> active = {0, 0};           ///< Column and row where the ActiveArea begins.
+  std::optional<std::array<unsigned, 4>> crop = {};  ///< Column, row, width and height, from there.
+  std::array<unsigned, 4> blacker = {};              ///< Beside `black`, of two rows of two pixels from there.
   bool preview = false;  ///< The first directory has a small picture and leads to the sensor's.
   std::string maker = "A maker of cameras", model = "A model", xmp, lens;
   bool exif = true;
@@ -115,9 +117,15 @@ struct Pixels {
 /// Rows of the first strip.
 inline int upper_rows(const Image& image, const Dng& dng) { return dng.gap ? (image.height + 1) / 2 : image.height; }
 
+/// Of `blacker`, what holds for a pixel.
+inline unsigned blacker_at(const Dng& dng, int x, int y) {
+  const unsigned column = static_cast<unsigned>(x) + dng.active[0], row = static_cast<unsigned>(y) + dng.active[1];
+  return dng.blacker[2 * (row % 2) + column % 2];
+}
+
 inline Pixels expose(const Image& image, const Dng& dng, const std::array<double, 3>& light) {
   const Directory numbers(dng.little);
-  const double range = dng.white - dng.black, brightest = *std::max_element(light.begin(), light.end());
+  const double brightest = *std::max_element(light.begin(), light.end());
   Pixels out;
   for (int y = 0; y < image.height; ++y) {
     if (dng.gap && y == upper_rows(image, dng)) {
@@ -131,7 +139,8 @@ inline Pixels expose(const Image& image, const Dng& dng, const std::array<double
                                          : dng.filter[static_cast<std::size_t>(2 * (y % 2) + x % 2)];
         const double value = to_light(static_cast<double>(image.sample(x, y, color)) / image.maximum());
         const double seen = value * (dng.monochrome ? 1 : light[static_cast<std::size_t>(color)] / brightest);
-        out.bytes += numbers.number(static_cast<std::uint32_t>(std::lround(dng.black + seen * range)), 2);
+        const double black = dng.black + blacker_at(dng, x, y);
+        out.bytes += numbers.number(static_cast<std::uint32_t>(std::lround(black + seen * (dng.white - dng.black))), 2);
       }
     }
   }
@@ -166,9 +175,26 @@ inline void describe_sensor(Directory& raw, const Image& image, const Dng& dng) 
   raw.shorts(284, {1});
   if (!dng.linear && !dng.monochrome) {
     raw.shorts(33421, {2, 2});
-    raw.bytes(33422, 1, 4, std::string(dng.filter.begin(), dng.filter.end()));
+    std::string filter;
+    for (const unsigned row : {0u, 1u}) {
+      for (const unsigned column : {0u, 1u}) {
+        filter += static_cast<char>(dng.filter[2 * ((row + dng.active[1]) % 2) + (column + dng.active[0]) % 2]);
+      }
+    }
+    raw.bytes(33422, 1, 4, filter);
   }
-  raw.longs(50714, std::vector<unsigned>(dng.linear ? 3 : 1, dng.black));
+  if (dng.blacker == std::array<unsigned, 4>{}) {
+    raw.longs(50714, std::vector<unsigned>(dng.linear ? 3 : 1, dng.black));
+  } else {
+    std::vector<unsigned> blacks;
+    for (const unsigned more : dng.blacker) blacks.push_back(dng.black + more);
+    raw.shorts(50713, {2, 2});
+    raw.longs(50714, blacks);
+  }
+  if (dng.active != std::array<unsigned, 2>{}) {
+    raw.longs(50829,
+              {dng.active[1], dng.active[0], static_cast<unsigned>(image.height), static_cast<unsigned>(image.width)});
+  }
   raw.longs(50717, std::vector<unsigned>(dng.linear ? 3 : 1, dng.white));
   if (dng.crop) {
     raw.longs(50719, {(*dng.crop)[0], (*dng.crop)[1]});

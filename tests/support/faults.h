@@ -9,7 +9,7 @@
 namespace kind::testing {
 
 /// What goes in front of a command so that, of what it does with files in `folder` (a whole path), a call fails with
-/// `error` once `skip` bytes (write, read) or calls (fsync, rename, link, open for writing) went well.
+/// `error` once `skip` bytes (write, read) or calls (fsync, rename, link, open for writing, stat, take) went well.
 inline std::string with_fault(const std::string& call, int error, long skip, const std::string& folder) {
   const char* const own = std::getenv("ASAN_OPTIONS");
   // The sanitizer wants to be the first library of a program.

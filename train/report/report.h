@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "losses/metrics/statistics.h"
 #include "train/report/run_record.h"
-#include "train/report/statistics.h"
 
 /// Reports on runs and sweeps: the figures in report.cpp, tables in report_tables.cpp, the page in report_page.cpp.
 namespace kind {

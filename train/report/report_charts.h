@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "train/report/statistics.h"
+#include "losses/metrics/statistics.h"
 
 /// Charts as inline SVG, in the page's own colours; text is escaped here.
 namespace kind {

@@ -30,9 +30,9 @@ struct SweepOutcome {
 /// decomposition outputs that several runs need), bin/ (the program). A run that fails records its reason in
 /// FOLDER/failed.json, and the others continue; `retry_failed` tries such runs again. `resume` retries runs that a
 /// signal ended, and runs that had to wait for them. Runs stop when this program ends for any reason. With halving, all
-/// runs go to a rung before it is decided, in halving.json; the decision stays. Throws Error if `out` contains another sweep, or this one and `resume` is false, if
-/// another program works on it, or if the pictures or models that the first run needs are not there: nothing is written
-/// then.
+/// runs go to a rung before it is decided, in halving.json; the decision stays. Throws Error if `out` contains another
+/// sweep, or this one and `resume` is false, if another program works on it, or if the pictures or models that the first
+/// run needs are not there: nothing is written then.
 SweepOutcome run_sweep(const SweepPlan& plan, const SweepOptions& options);
 
 /// The progress of a task: "done", "failed: REASON", "stopped at rung R, after N steps", "running, step N of M, about

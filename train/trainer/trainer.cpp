@@ -139,7 +139,7 @@ bool can_be_read(const std::string& path) {
   return file.eof();
 }
 
-/// What two configs of the same run may differ in: where the data lies and how much memory is used.
+/// A config without what may differ on resuming: what does not change the weights, and the folders of `init` files.
 ordered_json comparable(const TrainConfig& config) {
   ordered_json json = to_json(config);
   erase_incidental(json);

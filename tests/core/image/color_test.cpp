@@ -195,6 +195,31 @@ TEST_CASE("color: there and back, on any number of threads, gray stays gray", "[
   }
 }
 
+TEST_CASE("color: JPEG XL whose code points are HDR's is refused", "[unit]") {
+  if (skipped()) return;
+  if (!can_read_image(ImageFormat::kJxl)) {
+    WARN("skipped: this build is without libjxl");
+    return;
+  }
+  // 4 x 4 pixels by cjxl 0.7, RGB_D65_202_Rel_PeQ and RGB_D65_202_Rel_HLG.
+  const auto file = [](const std::string& start) {
+    std::vector<std::uint8_t> bytes;
+    const std::string hex = start +
+                            "08020100dc004b12c582852452abbba88a12dff791ce011029a57418303c0d2734a6fbe7e389896da91087c9"
+                            "46edb8de5476d42f858392a81b7ea22960";
+    for (std::size_t i = 0; i < hex.size(); i += 2)
+      bytes.push_back(static_cast<std::uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+    return bytes;
+  };
+  const std::vector<std::uint8_t> pq = file("ff0a18100104e4d1230e0700000080"),
+                                  hlg = file("ff0a18100104e41908f4180000000002");
+  for (const auto& [bytes, name] : {std::pair(pq, "PQ"), std::pair(hlg, "HLG")}) {
+    Metadata metadata;
+    CHECK(decode_image("a.jxl", bytes, {}, &metadata).width == 4);
+    CHECK_THAT(error_of([&, name = name] { read_color("a.jxl", metadata, false); }), Contains("HDR") && Contains(name));
+  }
+}
+
 TEST_CASE("color: HDR is refused, what makes no sense is said", "[unit]") {
   if (skipped()) return;
   CHECK_THAT(error_of([] { read_color("a.avif", with({code_points(9, 16)}), false); }),

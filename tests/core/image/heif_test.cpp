@@ -8,7 +8,10 @@
 
 #include <libheif/heif.h>
 
+#include <set>
+
 #include "core/image/exif.h"
+#include "core/image/metadata_parts.h"
 #include "tests/support/errors.h"
 #include "tests/support/metadata.h"
 #include "tests/support/pictures.h"
@@ -23,6 +26,7 @@ using namespace std::string_literals;
 struct Way {
   heif_compression_format compression = heif_compression_AV1;
   int bits = 8, pictures = 1;
+  bool alpha = false;  // of 8 bits
   heif_orientation orientation = heif_orientation_normal;
   std::string exif = {};
 };
@@ -38,14 +42,18 @@ std::string put_heif(const TempDir& dir, const std::string& name, const Image& i
     heif_image* picture = nullptr;
     const bool wide = way.bits > 8;
     require_ok(heif_image_create(image.width, image.height, heif_colorspace_RGB,
-                                 wide ? heif_chroma_interleaved_RRGGBB_LE : heif_chroma_interleaved_RGB, &picture));
+                                 wide        ? heif_chroma_interleaved_RRGGBB_LE
+                                 : way.alpha ? heif_chroma_interleaved_RGBA
+                                             : heif_chroma_interleaved_RGB,
+                                 &picture));
     require_ok(heif_image_add_plane(picture, heif_channel_interleaved, image.width, image.height, way.bits));
     int stride = 0;
     std::uint8_t* plane = heif_image_get_plane(picture, heif_channel_interleaved, &stride);
     for (int y = 0; y < image.height; ++y) {
       for (int x = 0; x < image.width; ++x) {
-        for (int c = 0; c < 3; ++c) {
-          const int value = image.sample(x, y, c) * ((1 << way.bits) - 1) / image.maximum(), at = 3 * x + c;
+        const int channels = way.alpha ? 4 : 3;
+        for (int c = 0; c < channels; ++c) {
+          const int value = image.sample(x, y, c) * ((1 << way.bits) - 1) / image.maximum(), at = channels * x + c;
           if (wide) plane[stride * y + 2 * at + 1] = static_cast<std::uint8_t>(value >> 8);
           plane[stride * y + (wide ? 2 : 1) * at] = static_cast<std::uint8_t>(value);
         }
@@ -134,6 +142,49 @@ TEST_CASE("heif: the file's own orientation is applied, and once") {
   CHECK(metadata.dropped == std::vector<std::string>{"EXIF orientation, which this format ignores"});
   const Image flipped = read_image(put_heif(dir, "p", image, {.orientation = heif_orientation_flip_horizontally}));
   for (int c = 0; c < 3; ++c) CHECK(std::abs(flipped.sample(31, 0, c) - image.sample(0, 0, c)) <= 8);
+}
+
+/// The file with the alpha's properties without those that turn it, as programs wrote it until 2025.
+std::string without_turned_alpha(std::string file) {
+  const auto number = [&](std::size_t at, std::size_t count) {
+    return big_endian(Bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size()), at, count);
+  };
+  // Where the properties irot and imir stand in their list, counted from 1.
+  std::set<std::size_t> turning;
+  const std::size_t list = file.find("ipco") - 4;
+  std::size_t index = 1;
+  for (std::size_t at = list + 8; at < list + number(list, 4); at += number(at, 4), ++index) {
+    const std::string type = file.substr(at + 4, 4);
+    if (type == "irot" || type == "imir") turning.insert(index);
+  }
+  std::size_t at = file.find("ipma") + 4;
+  REQUIRE(number(at, 4) == 0);  // version 0, short indices
+  const std::size_t items = number(at + 4, 4);
+  at += 8;
+  for (std::size_t i = 0; i < items; ++i) {
+    const std::size_t count = number(at + 2, 1);
+    for (std::size_t j = 0; j < count; ++j) {
+      char& property = file[at + 3 + j];
+      if (i > 0 && turning.count(static_cast<std::size_t>(property & 0x7f)) > 0) property = 0;  // none
+    }
+    at += 3 + count;
+  }
+  return file;
+}
+
+TEST_CASE("heif: alpha that is not turned as the colours are is refused") {
+  const TempDir dir;
+  if (!heif_have_encoder_for_format(heif_compression_AV1) || !can_read_image(ImageFormat::kAvif)) return;
+  const Image image = smooth_picture(32, 16, 4);
+  for (const auto orientation : {heif_orientation_rotate_90_cw, heif_orientation_rotate_180}) {
+    const std::string path = put_heif(dir, "p", image, {.alpha = true, .orientation = orientation});
+    const bool sideways = orientation == heif_orientation_rotate_90_cw;
+    const Image turned = read_image(path);
+    REQUIRE(turned.channels == 4);
+    CHECK(std::abs(turned.sample(sideways ? 15 : 31, sideways ? 0 : 15, 3) - image.sample(0, 0, 3)) <= 8);
+    const std::string other = dir.put("q.avif", without_turned_alpha(text_of(slurp(path))));
+    CHECK_THAT(error_of([&] { read_image(other); }), Contains("q.avif") && Contains("alpha"));
+  }
 }
 
 TEST_CASE("heif: further pictures are named, and HEIC is not written") {

@@ -189,6 +189,41 @@ TEST_CASE("raw: half the size, and the part of the sensor that the file wants sh
   }
 }
 
+TEST_CASE("raw: a crop and black levels count from the ActiveArea, whether it begins at an odd pixel or not") {
+  if (!reads_raw()) return;
+  const Image image = scene(60, 44);
+  for (const unsigned column : {0u, 4u, 5u}) {
+    for (const unsigned row : {0u, 6u, 7u}) {
+      for (const bool uneven : {false, true}) {
+        INFO("from column " << column << ", row " << row << (uneven ? ", uneven black" : ""));
+        Dng dng;
+        dng.active = {column, row};
+        dng.crop = {6, 4, 40, 30};
+        if (uneven) dng.blacker = {0, 900, 1800, 2700};
+        const Image shown = decode_image("p", dng_file(image, dng), {});
+        REQUIRE((shown.width == 40 && shown.height == 30));
+        Image wanted(40, 30, 3, 16);
+        double sum = 0;  // of red, whose neighbours differ by 500
+        for (int y = 0; y < 30; ++y) {
+          for (int x = 0; x < 40; ++x) {
+            for (int c = 0; c < 3; ++c) {
+              wanted.set_sample(x, y, c,
+                                image.sample(x + static_cast<int>(column) + 6, y + static_cast<int>(row) + 4, c));
+            }
+            sum += shown.sample(x, y, 0) - wanted.sample(x, y, 0);
+          }
+        }
+        CHECK(difference(shown, wanted) < kNear);
+        CHECK(std::abs(sum / (40 * 30)) < 150);
+        dng.crop = {0, 0, 60, 44};  // to the sensor's end: LibRaw lacks the odd column and row
+        const ImageInfo all = image_info(TempDir().put("p", dng_file(image, dng)));
+        CHECK(all.width == static_cast<int>(60 - column - column % 2));
+        CHECK(all.height == static_cast<int>(44 - row - row % 2));
+      }
+    }
+  }
+}
+
 TEST_CASE("raw: EXIF data and XMP are those of the developed picture") {
   if (!reads_raw()) return;
   const std::string xmp =

@@ -1,4 +1,4 @@
-#include "train/report/statistics.h"
+#include "losses/metrics/statistics.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
