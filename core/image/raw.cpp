@@ -1,4 +1,5 @@
-// Cameras' RAW files through LibRaw 0.20 or later, whose methods are those of dcraw.
+// Cameras' RAW files through LibRaw 0.20 or later, whose methods are those of dcraw. Long because what LibRaw reads wrongly, or
+// without an end, is found here first.
 
 #include "core/image/image_codecs.h"
 
@@ -150,12 +151,38 @@ void check_contiguous(const std::string& path, const TiffTags& tags) {
   });
 }
 
+/// Throws Error where a box of a CR3 file (ISO/IEC 14496-12, 4.2), or one inside another, says a size of 64 bits that cannot
+/// be: at one of 0 LibRaw 0.20 reads the same box again and again.
+void check_long_boxes(const std::string& path, Bytes bytes, int depth = 0) {
+  static constexpr std::string_view kHolders[] = {"moov", "uuid", "trak", "mdia", "minf", "dinf", "stbl"};
+  constexpr int kDeepest = 10;
+  constexpr std::size_t kHeader = 8, kLongHeader = 16, kUuid = 16;
+  while (bytes.size() >= kHeader) {
+    std::size_t size = big_endian(bytes, 0, 4), header = kHeader;
+    if (size == 1) {
+      size = bytes.size() >= kLongHeader ? big_endian(bytes, kHeader, 8) : 0;
+      header = kLongHeader;
+      check(size >= header && size <= bytes.size(), "cannot read ", path,
+            " as RAW: a box of the file says a size that cannot be");
+    }
+    if (size == 0 || size > bytes.size()) size = bytes.size();
+    const std::string type = text_of(bytes.subspan(4, 4));
+    if (type == "uuid") header += kUuid;
+    const bool holds = std::find(std::begin(kHolders), std::end(kHolders), type) != std::end(kHolders);
+    if (holds && size > header && depth < kDeepest) {
+      check_long_boxes(path, bytes.subspan(header, size - header), depth + 1);
+    }
+    bytes = bytes.subspan(size);
+  }
+}
+
 void check_whole(const std::string& path, Bytes bytes, const TiffTags& tags) {
   if (starts_with(bytes, "FUJIFILMCCD-RAW"sv)) {
     check(bytes.size() >= 108 && big_endian(bytes, 100, 4) + big_endian(bytes, 104, 4) <= bytes.size(), "cannot read ",
           path, " as RAW: the file ends early");
   } else if (bytes.size() >= 8 && starts_with(bytes.subspan(4), "ftyp"sv)) {
     check_boxes(path, "RAW", bytes);
+    check_long_boxes(path, bytes);
   } else {
     check_strips(path, bytes, tags);
     check_contiguous(path, tags);

@@ -224,6 +224,28 @@ TEST_CASE("raw: a crop and black levels count from the ActiveArea, whether it be
   }
 }
 
+TEST_CASE("raw: a CR3 file whose boxes have no size ends in an error") {
+  if (!reads_raw()) return;
+  using namespace std::string_literals;
+  const std::string start =
+      "\0\0\0\x18"
+      "ftypcrx \0\0\0\x01"
+      "crx isom"s;
+  const std::string endless =
+                        "\0\0\0\x01"
+                        "free\0\0\0\0\0\0\0\0"s,
+                    backward =
+                        "\0\0\0\x01"
+                        "free\xff\xff\xff\xff\xff\xff\xff\xf0"s;
+  for (const std::string& box : {endless, backward}) {
+    const std::string inside = "\0\0\0\x20moov"s + box + std::string(8, '\0');
+    for (const std::string& rest : {box + std::string(24, '\0'), inside, "\0\0\0\x28trak"s + inside}) {
+      const std::string file = start + rest;
+      CHECK_THAT(error_of([&] { decode_image("p.cr3", Bytes(file.begin(), file.end()), {}); }), Contains("p.cr3"));
+    }
+  }
+}
+
 TEST_CASE("raw: EXIF data and XMP are those of the developed picture") {
   if (!reads_raw()) return;
   const std::string xmp =
