@@ -1,3 +1,4 @@
+// Long because its cases share the models and the comparison of pictures.
 #include "nets/photograph.h"
 
 #include <algorithm>

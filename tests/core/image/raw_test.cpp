@@ -1,4 +1,4 @@
-// RAW files: DNGs that are made of pictures, and so develop to them.
+// RAW files: DNGs that are made of pictures, and so develop to them. Long because each kind of file has its own case.
 
 #include <catch2/catch.hpp>
 
