@@ -106,8 +106,8 @@ std::string turns_of(Bytes bytes, std::size_t item) {
   if (!all) return {};
   std::vector<std::string> properties = {""};  // they are counted from 1
   each_box(box_of(*all, "ipco").value_or(Bytes()), [&](const std::string& type, Bytes content) {
-    const bool turns = type == "irot" || type == "imir";
-    properties.push_back(turns ? type + text_of(content.first(std::min<std::size_t>(content.size(), 1))) : "");
+    const bool turns = !content.empty() && (type == "imir" || (type == "irot" && (content[0] & 3) != 0));
+    properties.push_back(turns ? type + text_of(content.first(1)) : "");
     return true;
   });
   std::string turns;
