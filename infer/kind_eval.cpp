@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/files/file.h"
+#include "core/image/color.h"
 #include "core/image/image.h"
 #include "core/kernels/kernels.h"
 #include "core/program/command_line.h"
@@ -235,19 +236,19 @@ void score(const std::optional<Model<float>>& model, const std::optional<NiqeMod
            const std::vector<Files>& pairs, EvalReport& report, EvalPage* page, const Done& done) {
   for (const Files& files : pairs) report.pairs.push_back(files.stem);
   for (const Files& files : pairs) {
-    const Image high_file = read_image(files.high);
-    const Tensor<float> high = to_tensor(high_file), target = file_values(high, high_file.bits);
+    const SrgbPicture high_file = read_srgb(files.high);
+    const Tensor<float> high = to_tensor(high_file.image), target = file_values(high, high_file.image.bits);
     Tensor<float> low, low_values;
     int bits = 8;  // of what is scored, as kind-infer writes it
     if (!files.low.empty()) {
-      const Image low_file = read_image(files.low);
+      const SrgbPicture low_file = read_srgb(files.low);
       bits = low_file.bits;
-      low = to_tensor(low_file);
-      low_values = file_values(low, bits);
+      low = to_tensor(low_file.image);
+      low_values = file_values(low, low_file.image.bits);
       if (page) page->add(files.stem, "dark picture", "", low_values);
     }
     std::optional<Image> result;
-    if (!model) result = read_image(files.result);
+    if (!model) result = read_srgb(files.result).image;
     if (result) bits = result->bits;
     Outputs outputs = model ? Outputs(*model, low, high, bits) : Outputs(to_tensor(*result), high);
     for (const Way& way : report.ways) {
@@ -333,7 +334,7 @@ int fit_niqe_model(const Options& options) {
   for (const std::string& path : list_folder(options.fit_niqe)) {
     if (!has_picture_name(path) || !fs::is_regular_file(path, ignored)) continue;
     const std::vector<NiqeFeatures> own =
-        niqe_features(file_values(to_tensor(read_image(path)), 8), form.patch, kNiqeSharpness);
+        niqe_features(file_values(to_tensor(read_srgb(path).image), 8), form.patch, kNiqeSharpness);
     const std::string name = fs::path(path).filename().string();
     std::cerr << name << ": " << own.size() << (own.size() == 1 ? " sharp patch\n" : " sharp patches\n");
     if (own.empty()) continue;

@@ -51,6 +51,16 @@ Image to_srgb(const Image& image, const ColorEncoding& encoding) {
   return result;
 }
 
+SrgbPicture read_srgb(const std::string& path, const ReadLimits& limits) {
+  Metadata metadata;
+  SrgbPicture picture;
+  picture.image = read_image(path, limits, &metadata);
+  picture.bits = std::min(picture.image.bits, metadata.file_bits.value_or(16));
+  const ColorReading reading = read_color(path, metadata, picture.image.channels < 3);
+  if (reading.encoding) picture.image = to_srgb(picture.image, *reading.encoding);
+  return picture;
+}
+
 #if KIND_HAS_LCMS
 
 namespace {
@@ -410,9 +420,8 @@ InkConversion ink_conversion(const std::vector<std::uint8_t>& icc, int bits) {
 InkConversion ink_conversion(const std::vector<std::uint8_t>&, int) { return nullptr; }
 
 ColorReading read_color(const std::string&, const Metadata& metadata, bool) {
-  const bool said =
-      !metadata.icc.empty() || std::any_of(metadata.color.begin(), metadata.color.end(),
-                                           [](const PngChunk& c) { return c.type != "sRGB" && c.type != "sBIT"; });
+  const bool said = !metadata.icc.empty() || std::any_of(metadata.color.begin(), metadata.color.end(),
+                                                         [](const PngChunk& c) { return c.type != "sRGB"; });
   return {nullptr, said ? "this build has no colour management (lcms2)" : ""};
 }
 

@@ -61,4 +61,12 @@ InkConversion ink_conversion(const std::vector<std::uint8_t>& icc, int bits = 8)
 /// The picture in sRGB, colours beyond it clipped, with 16 bits; alpha stays.
 Image to_srgb(const Image& image, const ColorEncoding& encoding);
 
+struct SrgbPicture {
+  Image image;
+  int bits = 8;  ///< Of the file's samples, 8 or 16; those of `image` have 16 where they were converted.
+};
+/// Reads a picture upright and in sRGB, for programs that compare pictures. Where the file's encoding is not known, or this
+/// build cannot convert it, sRGB is assumed. Throws Error naming `path` as read_image and read_color do.
+SrgbPicture read_srgb(const std::string& path, const ReadLimits& limits = {});
+
 }  // namespace kind

@@ -77,14 +77,10 @@ ImageInfo heif_info(const std::string& path, Bytes bytes, const ReadLimits& limi
 /// Calls use(type, content) for each box of a file, or of another box; ends where it returns false.
 template <class Use>
 void each_box(Bytes bytes, const Use& use) {
-  while (bytes.size() >= 8) {
-    std::size_t size = big_endian(bytes, 0, 4), header = 8;
-    if (size == 1 && bytes.size() >= 16) {
-      size = big_endian(bytes, 8, 8);
-      header = 16;
-    }
-    if (size == 0 || size > bytes.size()) size = bytes.size();
-    if (size < header || !use(text_of(bytes.subspan(4, 4)), bytes.subspan(header, size - header))) return;
+  while (const std::optional<BoxStart> box = box_start(bytes)) {
+    if (!box->fits(bytes)) return;
+    const auto size = static_cast<std::size_t>(box->size);
+    if (!use(box->type, bytes.subspan(box->header, size - box->header))) return;
     bytes = bytes.subspan(size);
   }
 }
@@ -162,10 +158,10 @@ void check_decoded_rightly(const std::string& doing, Bytes bytes, const Source& 
         "its colours are YCgCo of ", depth, " bits, which libheif ", heif_get_version(), " does not decode", kInstead);
   heif_item_id primary = 0;
   if (heif_context_get_primary_image_ID(source.context.get(), &primary).code != heif_error_Ok) return;
+  const std::string turns = turns_of(bytes, primary);
   for (const heif_item_id alpha : alphas_of(source.handle.get())) {
-    check(turns_of(bytes, alpha) == turns_of(bytes, primary), doing,
-          "its alpha is not turned as its colours are, which libheif ", heif_get_version(), " does not put right",
-          kInstead);
+    check(turns_of(bytes, alpha) == turns, doing, "its alpha is not turned as its colours are, which libheif ",
+          heif_get_version(), " does not put right", kInstead);
   }
 }
 

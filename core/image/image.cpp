@@ -95,14 +95,24 @@ void divide_by_alpha(Image& image) {
   }
 }
 
+std::optional<BoxStart> box_start(Bytes bytes) {
+  constexpr std::size_t kHeader = 8, kLongHeader = 16;
+  if (bytes.size() < kHeader) return std::nullopt;
+  BoxStart box{text_of(bytes.subspan(4, 4)), big_endian(bytes, 0, 4), kHeader};
+  if (box.size == 1) {
+    box.header = kLongHeader;
+    box.size = bytes.size() >= kLongHeader ? big_endian(bytes, kHeader, 8) : 0;
+  } else if (box.size == 0) {
+    box.size = bytes.size();
+  }
+  return box;
+}
+
 void check_boxes(const std::string& path, const char* type, Bytes bytes) {
-  for (std::size_t at = 0; at < bytes.size();) {
-    const std::size_t left = bytes.size() - at;
-    std::uint64_t size = left >= 8 ? big_endian(bytes, at, 4) : 8;
-    if (size == 0) return;  // to the end of the file
-    if (size == 1) size = left >= 16 ? std::max<std::uint64_t>(big_endian(bytes, at + 8, 8), 16) : 16;
-    check(size >= 8 && size <= left, "cannot read ", path, " as ", type, ": the file ends early or is damaged");
-    at += static_cast<std::size_t>(size);
+  while (!bytes.empty()) {
+    const std::optional<BoxStart> box = box_start(bytes);
+    check(box && box->fits(bytes), "cannot read ", path, " as ", type, ": the file ends early or is damaged");
+    bytes = bytes.subspan(static_cast<std::size_t>(box->size));
   }
 }
 

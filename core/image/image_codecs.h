@@ -80,8 +80,18 @@ void check_file_holds(const std::string& path, std::uint64_t have, std::uint64_t
 
 /// Colours that were multiplied by alpha to what they were; they are black where alpha is 0.
 void divide_by_alpha(Image& image);
-/// Throws Error where the file, a list of boxes (a size, four letters, content; ISO 14496-12), does not hold all of its
-/// last one. `type` is for the message.
+/// How a box of ISO/IEC 14496-12 (4.2) begins.
+struct BoxStart {
+  std::string type;    // four letters
+  std::uint64_t size;  // with this start; of a box that goes on to the end, all of `bytes`; 0: there is no such size
+  std::size_t header;  // bytes of this start: 16 where the size has 64 bits, else 8
+
+  bool fits(Bytes bytes) const { return size >= header && size <= bytes.size(); }
+};
+/// The box at the start of `bytes`, whose size may be anything. Nothing where fewer than 8 bytes are left.
+std::optional<BoxStart> box_start(Bytes bytes);
+/// Throws Error where the file, a list of boxes, does not hold all of its last one, or one is smaller than its start.
+/// `type` is for the message.
 void check_boxes(const std::string& path, const char* type, Bytes bytes);
 
 /// The picture turned and mirrored so that it is upright, for an EXIF orientation of 1..8.

@@ -186,7 +186,7 @@ void JpegMetadataReader::take(int marker, Bytes content, bool late) {
   const bool frame = marker >= kFrame && marker <= kLastFrame && marker != kHuffmanTables && marker != kExtension &&
                      marker != kArithmetic;
   if (frame && content.size() > 5 && content[5] == 4 && !std::exchange(metadata_.inks, true)) {  // components
-    metadata_.color.push_back(significant_bits(8));
+    metadata_.file_bits = 8;
   }
   const auto is = [&](int number, std::string_view start) { return marker == number && starts_with(content, start); };
   const auto rest = [&](std::string_view start) {

@@ -246,7 +246,7 @@ Metadata jxl_metadata(const std::string& path, Bytes bytes, std::size_t max_byte
       JxlDecoderGetBasicInfo(decoder.get(), &info);
     } else if (status == JXL_DEC_COLOR_ENCODING) {
       if (choose_encoding(decoder.get(), info) && info.bits_per_sample <= 8) {
-        parts.metadata.color.push_back(significant_bits(8));
+        parts.metadata.file_bits = 8;
       }
       if (auto points = hdr_code_points(decoder.get())) parts.metadata.color.push_back(std::move(*points));
       parts.icc(profile_of(decoder.get(), parts.budget()));

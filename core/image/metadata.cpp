@@ -322,7 +322,6 @@ void make_upright(Metadata& metadata, int width, int height, int orientation) {
 
 std::vector<PngChunk> png_chunks(const Metadata& metadata) {
   std::vector<PngChunk> chunks = metadata.color;
-  std::erase_if(chunks, [](const PngChunk& chunk) { return chunk.type == "sBIT"; });  // of what was read
   const auto add = [&](const char* type) -> std::vector<std::uint8_t>& {
     chunks.push_back({type, {}});
     return chunks.back().data;
@@ -406,7 +405,7 @@ std::vector<std::string> metadata_left_out(const Metadata& metadata, const Metad
   });
   add(!metadata.comments.empty() && (!holder.comments || (zeros && !holder.zeros_in_comments)), "comments");
   const bool gamma = std::any_of(metadata.color.begin(), metadata.color.end(), [&](const PngChunk& chunk) {
-    return chunk.type != "sRGB" && chunk.type != "sBIT" && !(chunk.type == "cICP" && holder.cicp);
+    return chunk.type != "sRGB" && !(chunk.type == "cICP" && holder.cicp);
   });
   add(gamma && !holder.color && metadata.icc.empty(), "colour data (gamma)");
   add(!metadata.texts.empty() && !holder.texts, "texts");

@@ -42,8 +42,9 @@ struct Metadata {
   };
   std::optional<Background> background;
 
-  bool inks = false;       ///< The file's pixels were inks (CMYK), which became sRGB.
-  std::string color_note;  ///< What reading the colours took for granted, for people to read.
+  std::optional<int> file_bits;  ///< Of the file's samples, where reading gives more: converted inks have 16.
+  bool inks = false;             ///< The file's pixels were inks (CMYK), which became sRGB.
+  std::string color_note;        ///< What reading the colours took for granted, for people to read.
 
   /// What else the file holds and nothing here takes, or what is damaged, for people to read: "damaged EXIF data",
   /// "further pictures". At most a few of a kind.

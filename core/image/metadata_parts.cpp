@@ -58,8 +58,6 @@ void drop(Metadata& metadata, const char* what) {
   if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
 }
 
-PngChunk significant_bits(int bits) { return {"sBIT", std::vector<std::uint8_t>(3, static_cast<std::uint8_t>(bits))}; }
-
 bool is_profile(Bytes icc) {
   return icc.size() >= 128 && big_endian(icc, 0, 4) == icc.size() && std::memcmp(icc.data() + 36, "acsp", 4) == 0;
 }

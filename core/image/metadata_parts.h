@@ -51,10 +51,6 @@ void leave_out(Metadata& metadata, const std::string& text);
 /// Names what is damaged. Of damage there are few kinds, and none is to be crowded out.
 void drop(Metadata& metadata, const char* what);
 
-/// An entry of Metadata::color that says, as PNG's sBIT does, that the file's samples have `bits`, where they may be read as
-/// more. It is never written.
-PngChunk significant_bits(int bits);
-
 /// A colour profile says its own length and has a signature.
 bool is_profile(Bytes icc);
 

@@ -151,26 +151,20 @@ void check_contiguous(const std::string& path, const TiffTags& tags) {
   });
 }
 
-/// Throws Error where a box of a CR3 file (ISO/IEC 14496-12, 4.2), or one inside another, says a size of 64 bits that cannot
-/// be: at one of 0 LibRaw 0.20 reads the same box again and again.
+/// Throws Error where a box inside another one of a CR3 file says a size of 64 bits that cannot be: at one of 0 LibRaw 0.20
+/// reads the same box again and again. Sizes of 2 to 7 it steps over, and so does this.
 void check_long_boxes(const std::string& path, Bytes bytes, int depth = 0) {
   static constexpr std::string_view kHolders[] = {"moov", "uuid", "trak", "mdia", "minf", "dinf", "stbl"};
   constexpr int kDeepest = 10;
-  constexpr std::size_t kHeader = 8, kLongHeader = 16, kUuid = 16;
-  while (bytes.size() >= kHeader) {
-    std::size_t size = big_endian(bytes, 0, 4), header = kHeader;
-    if (size == 1) {
-      size = bytes.size() >= kLongHeader ? big_endian(bytes, kHeader, 8) : 0;
-      header = kLongHeader;
-      check(size >= header && size <= bytes.size(), "cannot read ", path,
-            " as RAW: a box of the file says a size that cannot be");
-    }
-    if (size == 0 || size > bytes.size()) size = bytes.size();
-    const std::string type = text_of(bytes.subspan(4, 4));
-    if (type == "uuid") header += kUuid;
-    const bool holds = std::find(std::begin(kHolders), std::end(kHolders), type) != std::end(kHolders);
-    if (holds && size > header && depth < kDeepest) {
-      check_long_boxes(path, bytes.subspan(header, size - header), depth + 1);
+  constexpr std::size_t kHeader = 8, kUuid = 16;
+  while (const std::optional<BoxStart> box = box_start(bytes)) {
+    check(box->header == kHeader || box->fits(bytes), "cannot read ", path,
+          " as RAW: a box of the file says a size that cannot be");
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(box->size, bytes.size()));
+    const std::size_t content = box->header + (box->type == "uuid" ? kUuid : 0);
+    const bool holds = std::find(std::begin(kHolders), std::end(kHolders), box->type) != std::end(kHolders);
+    if (holds && size > content && depth < kDeepest) {
+      check_long_boxes(path, bytes.subspan(content, size - content), depth + 1);
     }
     bytes = bytes.subspan(size);
   }

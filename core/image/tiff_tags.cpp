@@ -316,7 +316,7 @@ Metadata read_tiff_metadata(const std::string& path, Bytes file, std::size_t max
   const TiffEntry* const bits = tags.find(kBitsPerSample);
   const auto depths = bits ? tags.numbers(*bits, kMostSamples) : std::nullopt;
   if (parts.metadata.inks && depths && !depths->empty() && depths->front() <= 8) {
-    parts.metadata.color.push_back(significant_bits(8));
+    parts.metadata.file_bits = 8;
   }
   parts.icc(bytes(kTiffIcc));
   Bytes xmp = bytes(kTiffXmp);

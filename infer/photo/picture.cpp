@@ -275,16 +275,6 @@ bool can_read_ahead(const Job& job, const Limits& limits) {
 
 namespace {
 
-/// The bits of the file's samples, where they were read as more.
-int take_significant_bits(Metadata& metadata) {
-  const auto said = std::find_if(metadata.color.begin(), metadata.color.end(),
-                                 [](const PngChunk& chunk) { return chunk.type == "sBIT" && !chunk.data.empty(); });
-  if (said == metadata.color.end()) return 16;
-  const int bits = said->data[0];
-  metadata.color.erase(said);
-  return bits;
-}
-
 /// From the input's format, where that counts, to that of the results.
 void settle_format(const Options& options, Picture& picture) {
   const Job& job = picture.job;
@@ -326,7 +316,7 @@ void read_picture(const Options& options, const Limits& limits, const Stopping& 
     read_frames(
         options, [&] { return read_animation(path, read); }, picture);
   }
-  picture.bits = std::min(picture.image.bits, take_significant_bits(picture.metadata));
+  picture.bits = std::min(picture.image.bits, picture.metadata.file_bits.value_or(16));
   picture.width = picture.image.width;
   picture.height = picture.image.height;
   picture.read = true;

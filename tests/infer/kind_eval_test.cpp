@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "core/config/config.h"
+#include "core/image/color.h"
 #include "losses/metrics/color.h"
 #include "losses/metrics/metrics.h"
 #include "losses/metrics/psnr.h"
@@ -651,6 +652,31 @@ TEST_CASE("kind-eval: pictures of 16 bits are compared by all of them") {
         Approx(psnr).margin(0.005));
   write_image(low, to_image(to_tensor(deep(86))), ImageFormat::kPng);
   CHECK_THAT(f.run("--split train --metrics psnr --protocol input").second, Contains("psnr=inf"));
+}
+
+TEST_CASE("kind-eval: pictures are compared in sRGB") {
+  if (!has_color_management()) {
+    WARN("skipped: this build is without lcms2");
+    return;
+  }
+  const Fixture f;
+  // The same colours: light 0.25 is 0.5371 in sRGB.
+  const auto even = [](int value) {
+    Image image(kWidth, kHeight, 3, 16);
+    for (int y = 0; y < kHeight; ++y) {
+      for (int x = 0; x < kWidth; ++x) {
+        for (int c = 0; c < 3; ++c) image.set_sample(x, y, c, value);
+      }
+    }
+    return image;
+  };
+  Metadata linear;
+  linear.color = {{"gAMA", {0, 1, 0x86, 0xa0}}};  // 100000: light itself
+  WriteOptions options;
+  options.metadata = &linear;
+  write_image(f.data + "/low/1.png", even(16384), ImageFormat::kPng, options);
+  write_image(f.data + "/high/1.png", even(35199), ImageFormat::kPng);
+  CHECK(figure(f.run("--split train --metrics psnr --protocol input").second, "input", "psnr") > 60);
 }
 
 TEST_CASE("kind-eval: bad data and usage get one line and exit code 2") {

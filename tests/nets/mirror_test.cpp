@@ -131,7 +131,7 @@ Tensor<float> run_part(const FusedNet& net, const Tensor<float>& in, std::int64_
 
 TEST_CASE("parts of a picture have the bits of the whole", "[isa]") {
   const NoGrad no_grad;
-  const Model<float> model = random_model(6);
+  const Model<float> model = random_model(6, 1);
   const FusedNet &decomposition = model.decomposition->fused(), &restoration = model.restoration->fused(),
                  &adjustment = model.adjustment->fused();
   if (!restoration.runnable()) {
@@ -232,7 +232,7 @@ Tensor<float> run_shared(const FusedNet& net, const Tensor<float>& in, std::int6
 
 TEST_CASE("parts of a picture that share work have the bits of the whole", "[isa]") {
   const NoGrad no_grad;
-  const Model<float> model = random_model(6);
+  const Model<float> model = random_model(6, 1);
   Model<float> narrow;
   narrow.config.restoration.emplace();
   narrow.config.restoration->width = 0.5;

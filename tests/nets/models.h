@@ -21,11 +21,11 @@ Model<T> as(const Model<float>& from) {
   return model;
 }
 
-/// A model of three nets with random parameters.
-inline Model<float> random_model(std::uint64_t seed) {
+/// A model of three nets with random parameters; `width` is restoration's.
+inline Model<float> random_model(std::uint64_t seed, double width) {
   Model<float> model;
   model.config.decomposition.emplace();
-  model.config.restoration.emplace();
+  model.config.restoration.emplace().width = width;
   model.config.adjustment.emplace();
   model.build(seed);
   return model;

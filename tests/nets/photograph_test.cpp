@@ -15,7 +15,7 @@ namespace kind::testing {
 namespace {
 
 TEST_CASE("photograph: channels, bits and alpha are the picture's", "[unit]") {
-  const Model<float> model = random_model(7);
+  const Model<float> model = random_model(7, 0.25);
   for (const int bits : {8, 16}) {
     for (int channels = 1; channels <= 4; ++channels) {
       Image photo = test_picture(13, 9, channels, bits);
@@ -61,7 +61,7 @@ Image stored_as_rgb(const Image& gray) {
 
 TEST_CASE("photograph: a gray picture stored as RGB has the values of the gray one", "[unit][isa]") {
   using Mode = LightLevel::Mode;
-  const Model<float> model = random_model(7);
+  const Model<float> model = random_model(7, 0.25);
   const int height = current_isa() == "ref" ? 9 : 40;  // the reference is ten times as slow
   for (const int bits : {8, 16}) {
     for (const int channels : {1, 2}) {
@@ -98,7 +98,7 @@ TEST_CASE("photograph: a gray picture stored as RGB has the values of the gray o
 }
 
 TEST_CASE("photograph: other bits and no alpha where asked for", "[unit]") {
-  const Model<float> model = random_model(7);
+  const Model<float> model = random_model(7, 0.25);
   const Image photo = test_picture(13, 9, 4, 8);
   const Image deep = enhance_photo(model, photo, {.bits = 16}).image;
   const Image bare = enhance_photo(model, photo, {.alpha = false}).image;
@@ -128,7 +128,7 @@ TEST_CASE("photograph: in bands of rows or with all maps, the bits are those of 
   std::vector<std::pair<int, int>> sizes{{1, 1}, {1, 70}, {17, 33}};
   // The reference is ten times as slow, and has no blocks of pixels of its own.
   if (current_isa() != "ref") sizes.insert(sizes.end(), {{70, 1}, {64, 64}, {17, 200}, {130, 129}});
-  Model<float> model = random_model(7);
+  Model<float> model = random_model(7, 0.25);
   for (const int form : {0, 1, 2}) {
     if (form == 2) {
       model.config.restoration->output = "residual";
@@ -165,7 +165,7 @@ TEST_CASE("photograph: in bands of rows or with all maps, the bits are those of 
 }
 
 TEST_CASE("photograph: so in pictures that do not go through the nets at once", "[slow]") {
-  Model<float> model = random_model(7);
+  Model<float> model = random_model(7, 0.25);
   model.config.input.mirror = 3;
   // All have more pixels than go through the nets in one step (kWaitingPixels of layers/fused/fused_net.cpp).
   for (const auto& [width, height] : {std::pair{700, 601}, {97, 4200}, {4200, 97}}) {
@@ -187,7 +187,7 @@ TEST_CASE("photograph: so in pictures that do not go through the nets at once", 
 }
 
 TEST_CASE("photograph: strength and denoise", "[unit]") {
-  const Model<float> model = random_model(7);
+  const Model<float> model = random_model(7, 0.25);
   Image photo = test_picture(40, 70, 4);
   for (int i = 0; i < 40 * 70; ++i) photo.set_sample(i % 40, i / 40, 3, std::max(photo.sample(i % 40, i / 40, 3), 1));
   PhotoOptions options{.light = {LightLevel::Mode::kRatio, 4}, .fusion = Fusion::kNone};
@@ -213,7 +213,7 @@ TEST_CASE("photograph: strength and denoise", "[unit]") {
   options.fusion = Fusion::kNone;
   for (const double denoise : {0.0, 0.3}) {
     options.denoise = denoise;
-    Model<float> plain = random_model(7);
+    Model<float> plain = random_model(7, 0.25);
     if (denoise == 0) plain.restoration.reset();
     options.bands = false;
     const Image held = enhance_photo(model, photo, options).image;
@@ -234,7 +234,7 @@ TEST_CASE("photograph: strength and denoise", "[unit]") {
 
 TEST_CASE("photograph: several levels are what each alone is", "[unit]") {
   using Mode = LightLevel::Mode;
-  const Model<float> model = random_model(7);
+  const Model<float> model = random_model(7, 0.25);
   const Image photo = test_picture(40, 50, 3);
   const std::vector<LightLevel> levels = {{Mode::kRatio, 1}, {Mode::kTargetMean, 0.3}, {}, {Mode::kRatio, 8}};
   for (const bool bands : {false, true}) {
@@ -258,7 +258,7 @@ TEST_CASE("photograph: several levels are what each alone is", "[unit]") {
 }
 
 TEST_CASE("photograph: 16 bits reach the nets in full", "[unit]") {
-  const Model<float> model = random_model(7);
+  const Model<float> model = random_model(7, 0.25);
   // Two pictures that are the same in their upper 8 bits.
   Image first(16, 16, 3, 16), second = first;
   for (int y = 0; y < 16; ++y) {
@@ -306,7 +306,7 @@ int largest_difference(const Image& a, const Image& b) {
 }
 
 TEST_CASE("photograph: the same picture in another encoding gives the same result in that one", "[unit]") {
-  const Model<float> model = random_model(7);
+  const Model<float> model = random_model(7, 0.25);
   for (const PngChunk& chunk : {kLinear, kDisplayP3}) {
     for (const int channels : {1, 3}) {
       const auto color = encoding_of(chunk, channels == 1);
@@ -334,7 +334,7 @@ TEST_CASE("photograph: the same picture in another encoding gives the same resul
 }
 
 TEST_CASE("photograph: colours beyond sRGB stay where the encoding holds them", "[unit]") {
-  const Model<float> model = random_model(7);
+  const Model<float> model = random_model(7, 0.25);
   const auto color = encoding_of(kDisplayP3);
   if (!color) return;
   // Half of it the most colourful red and green that P3 has.
@@ -356,7 +356,7 @@ TEST_CASE("photograph: colours beyond sRGB stay where the encoding holds them", 
 }
 
 TEST_CASE("photograph: rounding of dark pixels is no colour beyond sRGB", "[unit]") {
-  const Model<float> model = random_model(7);
+  const Model<float> model = random_model(7, 1);
   const auto color = encoding_of(kDisplayP3);
   if (!color) return;
   // Black and (0, 1, 0) by turns: the latter lies a quarter of a step outside of sRGB, which a ratio would make visible.
@@ -410,7 +410,7 @@ TEST_CASE("photograph: an encoding there is no way back to is refused", "[unit]"
   };
   PhotoOptions options;
   options.color = std::make_shared<OneWay>();
-  CHECK_THROWS_WITH(enhance_photo(random_model(7), test_picture(8, 8, 3), options), Catch::Contains("color: "));
+  CHECK_THROWS_WITH(enhance_photo(random_model(7, 0.25), test_picture(8, 8, 3), options), Catch::Contains("color: "));
 }
 
 }  // namespace

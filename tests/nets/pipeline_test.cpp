@@ -27,7 +27,7 @@ Model<float> random_model(bool with_restoration = false) {
   Model<float> model;
   model.config.decomposition.emplace();
   model.config.adjustment.emplace();
-  if (with_restoration) model.config.restoration.emplace();
+  if (with_restoration) model.config.restoration.emplace().width = 0.25;
   model.build(7);
   return model;
 }

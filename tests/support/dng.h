@@ -26,6 +26,7 @@ struct Dng {
   /// What the sensor has of white in daylight, and in the light of the picture; without the second the file does not say.
   std::array<double, 3> daylight = {0.5, 1, 0.6};
   std::optional<std::array<double, 3>> as_shot = std::array<double, 3>{0.5, 1, 0.6};
+  bool matrix = true;                                // ColorMatrix1
   std::array<unsigned, 2> active = {0, 0};           ///< Column and row where the ActiveArea begins.
   std::optional<std::array<unsigned, 4>> crop = {};  ///< Column, row, width and height, from there.
   std::array<unsigned, 4> blacker = {};              ///< Beside `black`, of two rows of two pixels from there.
@@ -229,7 +230,7 @@ inline void describe_camera(Directory& first, const Dng& dng, const std::array<d
   for (std::size_t c = 0; c < 3; ++c) {
     for (const double value : kToSrgb[c]) matrix.push_back(value * dng.daylight[c]);
   }
-  if (!dng.monochrome) first.ratios(50721, matrix, true);
+  if (!dng.monochrome && dng.matrix) first.ratios(50721, matrix, true);
   const double brightest = *std::max_element(light.begin(), light.end());
   if (dng.as_shot && !dng.monochrome) {
     first.ratios(50728, {light[0] / brightest, light[1] / brightest, light[2] / brightest});

@@ -368,7 +368,7 @@ TEST_CASE("a sample of a fresh twin is stretched by that twin's range and has it
   const TempDir dir;
   TrainConfig config = parse_config<TrainConfig>(put_sources(dir, true), "config");
   const Pairs pairs(config.data, 8, 1);
-  const Model<float> model = random_model(1);
+  const Model<float> model = random_model(1, 0.25);
   FrozenDecomposition frozen(model, pairs, 1 << 20, dir.path());
   const auto sampler = make_sampler(config.stages[1], model, pairs, frozen);
   for (const bool prepared : {false, true}) {

@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "core/base/random.h"
+#include "core/image/color.h"
 #include "train/data/camera.h"
 
 namespace kind {
@@ -67,7 +68,7 @@ PairFolder find_folder(const SourceConfig& source) {
 /// What the results of checking a source depend on beside its files.
 std::string dependencies(const SourceConfig& source, std::size_t index, std::uint64_t seed) {
   std::error_code error;
-  std::string text = join(KIND_VERSION, "\n", image_codec_names(), "\n",
+  std::string text = join(KIND_VERSION, "\n", image_codec_names(), has_color_management() ? " sRGB\n" : "\n",
                           std::filesystem::absolute(source.root, error).native(), "\n", source.low, "\n", source.high);
   if (source.synthesize) text += join("\n", index, " ", seed, " ", to_json(*source.synthesize).dump());
   return text;
@@ -129,9 +130,9 @@ Image Pairs::dark_twin(std::size_t index, std::uint64_t draw) const {
 
 Pairs::Pictures Pairs::read(std::size_t index) const {
   Pictures pictures;
-  pictures.high = as_rgb(read_image(files(index).high));
+  pictures.high = as_rgb(read_srgb(files(index).high).image);
   const bool made = sources_[pairs_[index].source].config.synthesize.has_value();
-  pictures.low = made ? darken_pair(index, pictures.high, 0) : as_rgb(read_image(files(index).low));
+  pictures.low = made ? darken_pair(index, pictures.high, 0) : as_rgb(read_srgb(files(index).low).image);
   return pictures;
 }
 

@@ -262,6 +262,29 @@ TEST_CASE("color: a picture in sRGB", "[unit]") {
   }
 }
 
+TEST_CASE("color: a file read in sRGB, whatever it is encoded in", "[unit]") {
+  if (skipped()) return;
+  const TempDir dir;
+  const Image image = test_picture(40, 30, 3, 16);
+  Metadata linear = with({gamma(100000)});
+  WriteOptions options;
+  options.metadata = &linear;
+  write_image(dir / "linear.png", image, ImageFormat::kPng, options);
+  write_image(dir / "plain.png", image, ImageFormat::kPng);
+  const SrgbPicture converted = read_srgb(dir / "linear.png"), plain = read_srgb(dir / "plain.png");
+  CHECK(plain.image.data == image.data);
+  CHECK((converted.bits == 16 && plain.bits == 16));
+  CHECK(converted.image.data == to_srgb(image, *read_color("a.png", linear, false).encoding).data);
+  const Image coarse = test_picture(40, 30, 3, 8);
+  write_image(dir / "linear.png", coarse, ImageFormat::kPng, options);
+  const SrgbPicture fine = read_srgb(dir / "linear.png");
+  CHECK((fine.bits == 8 && fine.image.bits == 16));
+  Metadata pq = with({code_points(9, 16)});
+  options.metadata = &pq;
+  write_image(dir / "pq.png", image, ImageFormat::kPng, options);
+  CHECK_THAT(error_of([&] { read_srgb(dir / "pq.png"); }), Contains("pq.png"));
+}
+
 TEST_CASE("color: lossy JPEG XL with a profile keeps its dark colours") {
   if (skipped()) return;
   if (!can_write_image(ImageFormat::kJxl)) {
@@ -286,8 +309,7 @@ TEST_CASE("color: lossy JPEG XL with a profile keeps its dark colours") {
     Metadata found;
     const Image read = decode_image("a.jxl", encode_image("a.jxl", image, ImageFormat::kJxl, options), {}, &found);
     CHECK(read.bits == 16);
-    CHECK(std::count_if(found.color.begin(), found.color.end(), [](const auto& c) { return c.type == "sBIT"; }) ==
-          (bits == 8 ? 1 : 0));
+    CHECK(found.file_bits == (bits == 8 ? std::optional(8) : std::nullopt));
     const auto other = read_color("a.jxl", found, false).encoding;
     REQUIRE(other != nullptr);
     const Image expected = to_srgb(image, *encoding), result = to_srgb(read, *other);

@@ -187,6 +187,30 @@ TEST_CASE("heif: alpha that is not turned as the colours are is refused") {
   }
 }
 
+TEST_CASE("heif: YCgCo of more than 8 bits, and boxes smaller than their start, are refused") {
+  const TempDir dir;
+  if (!heif_have_encoder_for_format(heif_compression_AV1) || !can_read_image(ImageFormat::kAvif)) return;
+  for (const int bits : {8, 10, 12}) {
+    const std::string path = put_heif(dir, "p", smooth_picture(32, 16, 3), {.bits = bits});
+    std::string file = text_of(slurp(path));
+    const std::size_t colors = file.find("colrnclx");
+    REQUIRE(colors != std::string::npos);
+    constexpr std::size_t kMatrix = 13;  // behind two names and two code points of 16 bits
+    file[colors + kMatrix] = static_cast<char>(heif_matrix_coefficients_YCgCo);
+    const std::string message = error_of([&] { read_image(dir.put("q.avif", file)); });
+    INFO(bits << " bits: " << message);
+    if (bits > 8) {
+      CHECK_THAT(message, Contains("q.avif") && Contains("YCgCo"));
+    } else {
+      CHECK(message == "no error");
+    }
+  }
+  const std::string whole = text_of(slurp(put_heif(dir, "p", smooth_picture(16, 16, 3), {})));
+  for (const std::string& box : {"\0\0\0\1free\0\0\0\0\0\0\0\x0f"s, "\0\0\0\1free"s, "\0\0\0\7free"s}) {
+    CHECK_THAT(error_of([&] { read_image(dir.put("q.avif", whole + box)); }), Contains("q.avif"));
+  }
+}
+
 TEST_CASE("heif: further pictures are named, and HEIC is not written") {
   const TempDir dir;
   if (heif_have_encoder_for_format(heif_compression_AV1) && can_read_image(ImageFormat::kAvif)) {

@@ -90,6 +90,9 @@ TEST_CASE("raw: the light of the picture makes no difference, and without it day
   Metadata metadata;
   CHECK(difference(image, decode_image("p", dng_file(image, dng), {}, &metadata)) < kNear);
   CHECK_THAT(metadata.color_note, Contains("white balance of daylight"));
+  dng.matrix = false;
+  decode_image("p", dng_file(image, dng), {}, &metadata);
+  CHECK_THAT(metadata.color_note, Contains("those of the sensor") && Contains("white balance of daylight"));
 }
 
 TEST_CASE("raw: a sensor without colours gives a gray picture, as bright as what was before it") {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/base/random.h"
+#include "core/image/color.h"
 #include "tests/support/errors.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/reference.h"
@@ -168,6 +169,26 @@ TEST_CASE("pairs: gray and transparent pictures become RGB") {
   CHECK(pictures.low.sample(2, 1, 1) == 257 * 80);
   CHECK(pictures.high.sample(2, 0, 2) == 100);
   CHECK(pictures.high.sample(2, 0, 1) == 0);
+}
+
+TEST_CASE("pairs: pictures are read in sRGB") {
+  if (!has_color_management()) {
+    WARN("skipped: this build is without lcms2");
+    return;
+  }
+  const TempDir dir;
+  Image even(2, 2, 3, 16);
+  for (int i = 0; i < 12; ++i) even.set_sample(i % 2, i / 2 % 2, i / 4, 16384);
+  Metadata linear;
+  linear.color = {{"gAMA", {0, 1, 0x86, 0xa0}}};  // 100000: light itself
+  WriteOptions options;
+  options.metadata = &linear;
+  put_picture(dir / "low/a.png", even);
+  put_picture(dir / "high/a.png", even);
+  write_image(dir / "high/a.png", even, ImageFormat::kPng, options);
+  const Pairs pairs(data(dir.path()), 1, 1);
+  CHECK(pairs.pictures(0).low.sample(1, 1, 0) == 16384);
+  CHECK(std::abs(pairs.pictures(0).high.sample(1, 1, 0) - 35199) < 30);  // 0.25 of light is 0.5371
 }
 
 TEST_CASE("pairs: whole runs of names are held back") {
