@@ -235,20 +235,28 @@ template <class Done>
 void score(const std::optional<Model<float>>& model, const std::optional<NiqeModel>& niqe,
            const std::vector<Files>& pairs, EvalReport& report, EvalPage* page, const Done& done) {
   for (const Files& files : pairs) report.pairs.push_back(files.stem);
+  const auto read = [&](const std::string& path) {
+    SrgbPicture picture = read_srgb(path);
+    if (!picture.note.empty()) {
+      EvalReport::ColorNote& note = report.color_notes[picture.note];
+      if (note.count++ == 0) note.first = path;
+    }
+    return picture;
+  };
   for (const Files& files : pairs) {
-    const SrgbPicture high_file = read_srgb(files.high);
+    const SrgbPicture high_file = read(files.high);
     const Tensor<float> high = to_tensor(high_file.image), target = file_values(high, high_file.image.bits);
     Tensor<float> low, low_values;
     int bits = 8;  // of what is scored, as kind-infer writes it
     if (!files.low.empty()) {
-      const SrgbPicture low_file = read_srgb(files.low);
+      const SrgbPicture low_file = read(files.low);
       bits = low_file.bits;
       low = to_tensor(low_file.image);
       low_values = file_values(low, low_file.image.bits);
       if (page) page->add(files.stem, "dark picture", "", low_values);
     }
     std::optional<Image> result;
-    if (!model) result = read_srgb(files.result).image;
+    if (!model) result = read(files.result).image;
     if (result) bits = result->bits;
     Outputs outputs = model ? Outputs(*model, low, high, bits) : Outputs(to_tensor(*result), high);
     for (const Way& way : report.ways) {
@@ -261,6 +269,14 @@ void score(const std::optional<Model<float>>& model, const std::optional<NiqeMod
       done(report.rows.back());
     }
     if (page) page->add(files.stem, "bright picture", "", target);
+  }
+}
+
+/// Names pictures whose colours may be others than they look.
+void print_color_notes(const EvalReport& report) {
+  for (const auto& [note, pictures] : report.color_notes) {
+    const std::string more = pictures.count > 1 ? join(" and ", pictures.count - 1, " more") : "";
+    std::cerr << "kind-eval: " << pictures.first << more << ": colours: " << note << std::endl;
   }
 }
 
@@ -283,6 +299,7 @@ int evaluate(const Options& options) {
   std::fputs(means_text(report).c_str(), stdout);
   const bool printed = std::fflush(stdout) == 0 && !std::ferror(stdout);
   if (!options.out.empty()) write_files(options.out, report, page);
+  print_color_notes(report);
   check(printed, "cannot write to the standard output");
   return kExitDone;
 }
@@ -312,6 +329,7 @@ int compare(const Options& options) {
     EvalEntry entry{inputs[i].name, inputs[i].seed, plan(own_options(inputs[i]), model, niqe)};
     score(model, niqe, files[i], entry.report, nullptr, [](const EvalRow&) {});
     std::cerr << join(i + 1, " of ", inputs.size(), ": ", inputs[i].path) << std::endl;
+    if (i == 0) print_color_notes(entry.report);
     entries.push_back(std::move(entry));
   }
   const EvalTable table = make_eval_table(std::move(entries), options.reference);
@@ -425,7 +443,7 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
-    fail(error.what(), "; see kind-eval --help");
+    fail(usage_problem(error.what(), "kind-eval", argc, argv));
   }
   // What comes from an unset variable of a script is no wish for the default.
   for (const char* name : {"--model", "--results", "--strip-suffix", "--data", "--low", "--high", "--split",

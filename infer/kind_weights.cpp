@@ -437,7 +437,7 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::Success& success) {  // --help and --version
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    fail(error.what(), "; see ", kProgram, " --help");
+    fail(kind::usage_problem(error.what(), kProgram, argc, argv));
   }
   return std::nullopt;
 }

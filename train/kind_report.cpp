@@ -96,7 +96,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
-    std::cerr << "kind-report: " << error.what() << "; see kind-report --help" << std::endl;
+    std::cerr << "kind-report: " << usage_problem(error.what(), "kind-report", argc, argv) << std::endl;
     return kExitError;
   } catch (const std::exception& error) {
     std::cerr << error_line("kind-report", error) << std::endl;

@@ -438,7 +438,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
-    std::cerr << "kind-train: " << error.what() << "; see kind-train --help" << std::endl;
+    std::cerr << "kind-train: " << usage_problem(error.what(), "kind-train", argc, argv) << std::endl;
     return kExitError;
   } catch (const NotFinite& error) {
     end_ranks(ranks.get(), error_line("kind-train", error), kExitSomeFailed);

@@ -58,6 +58,8 @@ SrgbPicture read_srgb(const std::string& path, const ReadLimits& limits) {
   picture.bits = std::min(picture.image.bits, metadata.file_bits.value_or(16));
   const ColorReading reading = read_color(path, metadata, picture.image.channels < 3);
   if (reading.encoding) picture.image = to_srgb(picture.image, *reading.encoding);
+  const bool said = !reading.problem.empty();
+  picture.note = said ? "taken for sRGB: " + reading.problem : metadata.color_note;
   return picture;
 }
 

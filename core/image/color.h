@@ -63,10 +63,11 @@ Image to_srgb(const Image& image, const ColorEncoding& encoding);
 
 struct SrgbPicture {
   Image image;
-  int bits = 8;  ///< Of the file's samples, 8 or 16; those of `image` have 16 where they were converted.
+  int bits = 8;      ///< Of the file's samples, 8 or 16; those of `image` have 16 where they were converted.
+  std::string note;  ///< What was taken for granted of the colours, for people to read; empty: nothing.
 };
 /// Reads a picture upright and in sRGB, for programs that compare pictures. Where the file's encoding is not known, or this
-/// build cannot convert it, sRGB is assumed. Throws Error naming `path` as read_image and read_color do.
+/// build cannot convert it, sRGB is assumed, and `note` says so. Throws Error naming `path` as read_image and read_color do.
 SrgbPicture read_srgb(const std::string& path, const ReadLimits& limits = {});
 
 }  // namespace kind

@@ -374,16 +374,17 @@ std::vector<PngChunk> png_chunks(const Metadata& metadata) {
 }
 
 void check_profile(Metadata& metadata, bool gray) {
-  const bool inks = !metadata.icc.empty() && std::memcmp(metadata.icc.data() + 16, "CMYK", 4) == 0 &&
-                    ink_conversion(metadata.icc) != nullptr;
-  if (std::exchange(metadata.inks, false) && !inks) {
+  const bool inks = std::exchange(metadata.inks, false);
+  const bool by_profile = inks && !metadata.icc.empty() && std::memcmp(metadata.icc.data() + 16, "CMYK", 4) == 0 &&
+                          ink_conversion(metadata.icc) != nullptr;
+  if (inks && !by_profile) {
     metadata.color_note = "from inks (CMYK) to sRGB by a formula, since there is no profile of them";
   }
   if (metadata.icc.empty()) return;
   if (std::memcmp(metadata.icc.data() + 16, gray ? "GRAY" : "RGB ", 4) == 0) return;
   metadata.icc.clear();
-  metadata.dropped.push_back(inks ? "inks (CMYK), which became sRGB by their profile"
-                                  : std::string(kIccName) + " for other pixels than the picture's");
+  metadata.dropped.push_back(by_profile ? "inks (CMYK), which became sRGB by their profile"
+                                        : std::string(kIccName) + " for other pixels than the picture's");
 }
 
 std::vector<std::string> metadata_left_out(const Metadata& metadata, const MetadataHolder& holder) {

@@ -2,10 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <map>
+#include <system_error>
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/quote.h"
 #include "core/files/file.h"
 
 namespace kind {
@@ -329,6 +332,19 @@ void add_threads_option(CLI::App& app, int& threads) {
                  "process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
+}
+
+std::string usage_problem(const std::string& problem, const std::string& program, int argc, const char* const* argv) {
+  std::string text = problem;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    std::error_code ignored;
+    if (argument == "--") break;
+    if (argument.size() < 2 || argument[0] != '-' || !std::filesystem::exists(argument, ignored)) continue;
+    text += "; " + quote(argument) + " is taken for options, write " + quote("./" + argument) + " for the file";
+    break;
+  }
+  return text + "; see " + program + " --help";
 }
 
 void suggest(CLI::Option& option, const std::vector<std::string>& values) {

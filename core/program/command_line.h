@@ -18,6 +18,10 @@ void add_documents(CLI::App& app);
 /// Adds the option -t, --threads, 1 to 1024; `threads` is unchanged if it is not given.
 void add_threads_option(CLI::App& app, int& threads);
 
+/// What is wrong with a command line that cannot be parsed: `problem`, a file among the arguments whose name is taken for
+/// options, if there is one, and where the options are described.
+std::string usage_problem(const std::string& problem, const std::string& program, int argc, const char* const* argv);
+
 /// Suggests values of an option in --help, the manual page and completion. Other values are not refused here.
 void suggest(CLI::Option& option, const std::vector<std::string>& values);
 

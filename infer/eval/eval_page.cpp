@@ -138,7 +138,8 @@ std::string EvalPage::html(const EvalReport& report) const {
           join(", ", report.pairs.size(), report.pairs.size() == 1 ? " pair" : " pairs") + "</p>\n";
   html +=
       "<p class=\"soft\">Means, and below them the interval that holds them with 95 % confidence (bootstrap over the "
-      "pairs). Figures are of the 8-bit pictures; those shown here are compressed, and large ones reduced.</p>\n";
+      "pairs). Figures are of the pictures with all bits of their files; those shown here are compressed, and large "
+      "ones reduced.</p>\n";
   html += "<h2>Means</h2>\n" + means_table(report) + costs_table(report);
   html += "<p class=\"soft\">";
   for (const Metric& metric : report.metrics) html += metric.name + ": " + html_text(metric.what) + "<br>\n";

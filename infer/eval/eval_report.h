@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -26,6 +27,13 @@ struct EvalReport {
   std::vector<Metric> metrics;
   std::vector<Cost> costs;
   std::vector<EvalRow> rows;  // pair by pair, in the order of ways
+
+  /// What reading took for granted of the pictures' colours: by what, the first picture and how many there are.
+  struct ColorNote {
+    std::string first;
+    int count = 0;
+  };
+  std::map<std::string, ColorNote> color_notes;
 
   /// Of one metric, by the pairs that have it.
   std::vector<double> values(const std::string& way, std::size_t metric) const;

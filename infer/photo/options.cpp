@@ -323,7 +323,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
     app.exit(done);
     return std::nullopt;
   } catch (const CLI::ParseError& error) {
-    fail(error.what(), "; see kind-infer --help");
+    fail(usage_problem(error.what(), "kind-infer", argc, argv));
   }
   check_not_empty(app, options);
   check_video(app, options, given);

@@ -677,6 +677,11 @@ TEST_CASE("kind-eval: pictures are compared in sRGB") {
   write_image(f.data + "/low/1.png", even(16384), ImageFormat::kPng, options);
   write_image(f.data + "/high/1.png", even(35199), ImageFormat::kPng);
   CHECK(figure(f.run("--split train --metrics psnr --protocol input").second, "input", "psnr") > 60);
+  // An encoding that says nothing.
+  linear.color = {{"gAMA", {0, 0, 0, 0}}};
+  write_image(f.data + "/low/1.png", even(16384), ImageFormat::kPng, options);
+  CHECK_THAT(f.run("--split train --metrics psnr --protocol input").second,
+             Contains("low/1.png: colours: taken for sRGB"));
 }
 
 TEST_CASE("kind-eval: bad data and usage get one line and exit code 2") {

@@ -42,7 +42,10 @@ TEST_CASE("kind-infer: wrong usage is said in one line") {
   CHECK_THAT(failure(dir, ""), Contains("--help"));
   CHECK_THAT(failure(dir, "a.png"), Contains("--output"));
   CHECK_THAT(failure(dir, "-o x.png"), Contains("input"));
-  CHECK_THAT(failure(dir, "a.png -o x.png --bright"), Contains("--bright"));
+  CHECK_THAT(failure(dir, "a.png -o x.png --bright"), Contains("--bright") && !Contains("./"));
+  fs::copy_file(dir / "a.png", dir / "-dash.png");
+  CHECK_THAT(failure(dir, "-dash.png -o x.png"), Contains("'-dash.png'") && Contains("'./-dash.png'"));
+  fs::remove(dir / "-dash.png");
   CHECK_THAT(failure(dir, "a.png -o x.png --ratio 2 --target-mean 0.5"), Contains("--ratio excludes --target-mean"));
   CHECK_THAT(failure(dir, "a.png -o x.png --auto --ratio 2"), Contains("excludes"));
   CHECK_THAT(failure(dir, "a.png -o x.png --target-mean 0.5 --auto"), Contains("excludes"));

@@ -279,6 +279,13 @@ TEST_CASE("color: a file read in sRGB, whatever it is encoded in", "[unit]") {
   write_image(dir / "linear.png", coarse, ImageFormat::kPng, options);
   const SrgbPicture fine = read_srgb(dir / "linear.png");
   CHECK((fine.bits == 8 && fine.image.bits == 16));
+  CHECK(fine.note.empty());
+  Metadata unknown = with({gamma(0)});
+  options.metadata = &unknown;
+  write_image(dir / "unknown.png", coarse, ImageFormat::kPng, options);
+  const SrgbPicture assumed = read_srgb(dir / "unknown.png");
+  CHECK(assumed.image.data == coarse.data);
+  CHECK_THAT(assumed.note, Contains("taken for sRGB"));
   Metadata pq = with({code_points(9, 16)});
   options.metadata = &pq;
   write_image(dir / "pq.png", image, ImageFormat::kPng, options);
@@ -366,6 +373,13 @@ TEST_CASE("color: inks become sRGB by their profile", "[unit]") {
   cmsDeleteTransform(exact);
   cmsCloseProfile(from);
   cmsCloseProfile(to);
+  // A profile of inks beside pixels that are none.
+  Metadata metadata;
+  metadata.icc = ink_profile();
+  check_profile(metadata, false);
+  CHECK(metadata.icc.empty());
+  CHECK(metadata.color_note.empty());
+  CHECK(metadata.dropped == std::vector<std::string>{"colour profile for other pixels than the picture's"});
 #endif
   CHECK(ink_conversion({}) == nullptr);
   CHECK(ink_conversion(std::vector<std::uint8_t>(200)) == nullptr);

@@ -322,7 +322,7 @@ TEST_CASE("tiff: inks become RGB, by their profile or a formula") {
     Metadata metadata;
     const Image image = read_image(put_inks(dir, paper, nullptr, false, ink_profile()), {}, &metadata);
     REQUIRE((image.bits == 16 && image.channels == 3));
-    CHECK(metadata.color.size() == (bits == 8 ? 1 : 0));  // sBIT
+    CHECK(metadata.file_bits == (bits == 8 ? std::optional(8) : std::nullopt));
     const double most = image.maximum();
     for (int c = 0; c < 3; ++c) {
       CHECK(image.sample(0, 0, c) > 0.98 * most);  // white paper
