@@ -30,26 +30,23 @@ ModelConfig official_form() {
   return config;
 }
 
+/// With half the channels in restoration, whose time goes with their square.
 ModelConfig paper_form() {
   ModelConfig config = official_form();
+  config.restoration->width = 0.5;
   config.decomposition->activation = config.restoration->activation = config.adjustment->activation = "relu";
   config.decomposition->output_kernel = 3;
   config.adjustment->output_activation = false;
   return config;
 }
 
+/// With a number of channels in restoration that is rounded.
 ModelConfig other_form() {
   ModelConfig config = official_form();
+  config.restoration->width = 0.3;
   config.decomposition->slope = config.restoration->slope = config.adjustment->slope = 0.05;
   config.decomposition->output_kernel = 3;
   config.restoration->output = "residual";
-  return config;
-}
-
-/// Restoration alone, of half the channels and of a factor that is rounded.
-ModelConfig narrow_form(double width) {
-  ModelConfig config;
-  config.restoration.emplace().width = width;
   return config;
 }
 
@@ -111,15 +108,9 @@ TEST_CASE("nets in one piece: outputs and gradients of all forms are those of th
     for (const Net& net : kNets) {
       INFO(form.name << " form");
       const Model<float> model = lively_model(alone(form.config, net.name), seed);
-      for (const Shape& size : {Shape{1, 1, 1, 1}, {1, 1, 1, 9}, {2, 1, 7, 5}, {1, 1, 33, 18}}) {
+      for (const Shape& size : {Shape{1, 1, 1, 1}, {1, 1, 1, 9}, {1, 1, 9, 1}, {2, 1, 7, 5}, {1, 1, 33, 18}}) {
         check_net(net, model, size, ++seed);
       }
-    }
-  }
-  for (const double width : {0.5, 0.3}) {
-    const Model<float> model = lively_model(narrow_form(width), seed);
-    for (const Shape& size : {Shape{1, 1, 1, 1}, {1, 1, 9, 1}, {2, 1, 7, 5}, {1, 1, 33, 18}}) {
-      check_net(kNets[1], model, size, ++seed);
     }
   }
 }
