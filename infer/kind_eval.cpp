@@ -13,6 +13,7 @@
 #include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/base/quote.h"
 #include "core/files/file.h"
 #include "core/image/color.h"
 #include "core/image/image.h"
@@ -274,9 +275,10 @@ void score(const std::optional<Model<float>>& model, const std::optional<NiqeMod
 
 /// Names pictures whose colours may be others than they look.
 void print_color_notes(const EvalReport& report) {
+  constexpr std::size_t kMaxPath = 4096;
   for (const auto& [note, pictures] : report.color_notes) {
     const std::string more = pictures.count > 1 ? join(" and ", pictures.count - 1, " more") : "";
-    std::cerr << "kind-eval: " << pictures.first << more << ": colours: " << note << std::endl;
+    std::cerr << "kind-eval: " << printable(pictures.first, kMaxPath) << more << ": colours: " << note << std::endl;
   }
 }
 
