@@ -55,7 +55,7 @@ SrgbPicture read_srgb(const std::string& path, const ReadLimits& limits) {
   Metadata metadata;
   SrgbPicture picture;
   picture.image = read_image(path, limits, &metadata);
-  picture.bits = std::min(picture.image.bits, metadata.file_bits.value_or(16));
+  picture.bits = metadata.file_bits.value_or(picture.image.bits);
   const ColorReading reading = read_color(path, metadata, picture.image.channels < 3);
   if (reading.encoding) picture.image = to_srgb(picture.image, *reading.encoding);
   const bool said = !reading.problem.empty();

@@ -316,7 +316,7 @@ void read_picture(const Options& options, const Limits& limits, const Stopping& 
     read_frames(
         options, [&] { return read_animation(path, read); }, picture);
   }
-  picture.bits = std::min(picture.image.bits, picture.metadata.file_bits.value_or(16));
+  picture.bits = picture.metadata.file_bits.value_or(picture.image.bits);
   picture.width = picture.image.width;
   picture.height = picture.image.height;
   picture.read = true;
