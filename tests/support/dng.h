@@ -26,7 +26,7 @@ struct Dng {
   /// What the sensor has of white in daylight, and in the light of the picture; without the second the file does not say.
   std::array<double, 3> daylight = {0.5, 1, 0.6};
   std::optional<std::array<double, 3>> as_shot = std::array<double, 3>{0.5, 1, 0.6};
-  bool matrix = true;                                // ColorMatrix1
+  bool matrix = true;                                ///< Whether there is a ColorMatrix1.
   std::array<unsigned, 2> active = {0, 0};           ///< Column and row where the ActiveArea begins.
   std::optional<std::array<unsigned, 4>> crop = {};  ///< Column, row, width and height, from there.
   std::array<unsigned, 4> blacker = {};              ///< Beside `black`, of two rows of two pixels from there.
