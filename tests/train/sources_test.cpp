@@ -200,6 +200,14 @@ TEST_CASE("samples come from sources by weight, evenly spread") {
   }
 }
 
+TEST_CASE("a stage's own weights of sources take the place of the config's") {
+  Setup equal({{3, 1}, {4, 1}, {3, 2}}), other({{3, 1}, {4, 3}, {3, 2}});
+  equal.stage.source_weights = {{"b", 3}};
+  for (std::int64_t i = 490; i < 530; ++i) CHECK(equal.batch(i) == other.batch(i));
+  equal.stage.source_weights = {{"c", 0}, {"a", 0}};
+  for (const std::size_t pair : equal.served(20)) CHECK(equal.pairs->all()[pair].source == 1);
+}
+
 TEST_CASE("each source goes through all of its pairs in ever new orders") {
   Setup s({{4, 2}, {7, 1}});
   std::vector<std::vector<std::size_t>> of(2);
@@ -295,6 +303,31 @@ bool train_silently(
     const std::function<bool()>& stop = [] { return false; }) {
   const TrainConfig parsed = parse_config<TrainConfig>(config, "config");
   return train(parsed, out, resume, {[](const TrainProgress&) {}, [](const std::string&) {}, stop});
+}
+
+TEST_CASE("a stage's weights of sources are checked against the sources") {
+  const TempDir dir;
+  const auto parse = [&](const char* weights, bool validation_only) {
+    json config = put_sources(dir, false);
+    if (validation_only) config["data"]["sources"][1]["weight"] = 0;
+    config["stages"][1]["source_weights"] = json::parse(weights);
+    parse_config<TrainConfig>(config, "config");
+  };
+  const auto refused = [&](const char* weights, bool validation_only = false) {
+    return error_of([&] { parse(weights, validation_only); });
+  };
+  CHECK_NOTHROW(parse(R"([{"source": "b", "weight": 0.5}])", false));
+  CHECK_NOTHROW(parse(R"([{"source": "b", "weight": 0}])", true));
+  CHECK_THAT(refused(R"([{"source": "c"}])"),
+             Contains("stages[1].source_weights: there is no source \"c\"; data.sources has a, b"));
+  CHECK_THAT(refused(R"([{"source": "a"}, {"source": "a"}])"), Contains("two weights for the source \"a\""));
+  CHECK_THAT(refused(R"([{"source": "a", "weight": 0}, {"source": "b", "weight": 0}])"), Contains("every weight is 0"));
+  CHECK_THAT(refused(R"([{"source": "b", "weight": 2}])", true), Contains("weight 0 in data.sources"));
+  CHECK_THAT(refused(R"([{"source": "a", "weight": -1}])"), Contains("weight: expected a number at least 0"));
+  json single = put_sources(dir, false);
+  single["data"] = {{"root", dir / "a"}};
+  single["stages"][0]["source_weights"] = json::parse(R"([{"source": "a"}])");
+  CHECK_THAT(error_of([&] { parse_config<TrainConfig>(single, "config"); }), Contains("there are no data.sources"));
 }
 
 TEST_CASE("a run of several sources: the same bytes for any number of threads and across a resume", "[slow]") {

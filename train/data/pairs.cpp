@@ -99,7 +99,10 @@ Pairs::Pairs(const DataConfig& config, std::int64_t smallest_side, std::uint64_t
       for (const std::size_t index : *part) fingerprint_ = mix64(fingerprint_ ^ index);
     }
   }
-  share_turns();
+  std::vector<double> weights;
+  for (const Source& source : sources_) weights.push_back(source.config.weight);
+  const std::vector<std::int64_t> turns = shared_turns(weights);
+  for (std::size_t s = 0; s < sources_.size(); ++s) sources_[s].turns = turns[s];
 }
 
 const PairFolder::Pair& Pairs::files(std::size_t index) const {
@@ -300,28 +303,28 @@ void Pairs::split(Source& source) {
   }
 }
 
-/// Rounds each source's share of kTurns so that they add up: down, then what is left goes to the largest remainders;
-/// no source that trains is left without a turn.
-void Pairs::share_turns() {
+// Rounded down, then what is left goes to the largest remainders.
+std::vector<std::int64_t> Pairs::shared_turns(const std::vector<double>& weights) {
   double sum = 0;
-  for (const Source& source : sources_) sum += source.config.weight;
+  for (const double weight : weights) sum += weight;
+  check(sum > 0, "data.sources: every weight is 0, expected a source to train on");
+  std::vector<std::int64_t> turns(weights.size(), 0);
   std::vector<std::pair<double, std::size_t>> remainders;
   std::int64_t left = kTurns;
-  for (std::size_t s = 0; s < sources_.size(); ++s) {
-    const double weight = sources_[s].config.weight;
-    if (weight == 0) continue;
-    const double wanted = static_cast<double>(kTurns) * (weight / sum);
-    sources_[s].turns = std::max<std::int64_t>(1, static_cast<std::int64_t>(wanted));
-    left -= sources_[s].turns;
-    remainders.emplace_back(static_cast<double>(sources_[s].turns) - wanted, s);
+  for (std::size_t s = 0; s < weights.size(); ++s) {
+    if (weights[s] == 0) continue;
+    const double wanted = static_cast<double>(kTurns) * (weights[s] / sum);
+    turns[s] = std::max<std::int64_t>(1, static_cast<std::int64_t>(wanted));
+    left -= turns[s];
+    remainders.emplace_back(static_cast<double>(turns[s]) - wanted, s);
   }
   std::sort(remainders.begin(), remainders.end());
   // Below 0 where sources of hardly any weight have taken a turn each: the one with most gives them.
-  for (std::size_t i = 0; left > 0; ++i, --left) ++sources_[remainders[i % remainders.size()].second].turns;
-  const auto most = std::max_element(sources_.begin(), sources_.end(),
-                                     [](const Source& a, const Source& b) { return a.turns < b.turns; });
-  most->turns += left;
-  check(most->turns > 0, "data.sources: ", sources_.size(), " sources are too many, expected fewer than ", kTurns);
+  for (std::size_t i = 0; left > 0; ++i, --left) ++turns[remainders[i % remainders.size()].second];
+  const auto most = std::max_element(turns.begin(), turns.end());
+  *most += left;
+  check(*most > 0, "data.sources: ", weights.size(), " sources are too many, expected fewer than ", kTurns);
+  return turns;
 }
 
 Tensor<float> flip_rotate(const Tensor<float>& planes, int mode) {

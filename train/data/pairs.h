@@ -51,11 +51,15 @@ class Pairs {
     PairFolder folder;
     std::size_t first = 0;                             // of its pairs in all(); they are in the folder's order
     std::vector<std::size_t> train, validation, test;  // indices into all()
-    std::int64_t turns = 0;                            // samples that it gets of kTurns in a row
+    std::int64_t turns = 0;                            // shared_turns of the weights in the config
   };
-  static constexpr std::int64_t kTurns = 1000;
   /// At least one; their turns add up to kTurns.
   const std::vector<Source>& sources() const { return sources_; }
+
+  static constexpr std::int64_t kTurns = 1000;
+  /// The samples that each source gets of kTurns in a row: its share by weight, rounded such that all add up; at least one
+  /// where the weight is above 0. Throws Error if there are too many sources for that, or no weight is above 0.
+  static std::vector<std::int64_t> shared_turns(const std::vector<double>& weights);
 
   /// With skip_unusable a text for each pair that is left out: "SOURCE/STEM: what is wrong".
   const std::vector<std::string>& left_out() const { return left_out_; }
@@ -91,7 +95,6 @@ class Pairs {
   std::vector<std::string> check_all(std::int64_t smallest_side, const PairsOptions& options);
   void leave_out(const std::vector<std::string>& found);
   void split(Source& source);
-  void share_turns();
 
   DataConfig config_;
   std::uint64_t seed_;

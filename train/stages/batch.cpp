@@ -31,18 +31,32 @@ std::vector<std::size_t> shuffled(std::vector<std::size_t> order, Random random)
   return order;
 }
 
+/// The samples of Pairs::kTurns in a row that each source gets in a stage.
+std::vector<std::int64_t> turns_of(const StageConfig& config, const std::vector<Pairs::Source>& sources) {
+  std::vector<double> weights;
+  for (const Pairs::Source& source : sources) {
+    double weight = source.config.weight;
+    for (const SourceWeight& other : config.source_weights) {
+      if (other.source == source.config.name) weight = other.weight;
+    }
+    weights.push_back(weight);
+  }
+  return Pairs::shared_turns(weights);
+}
+
 std::vector<Place> places_of(const StageConfig& config, const Pairs& pairs, std::uint64_t seed, std::uint64_t stage,
                              std::int64_t step) {
   const std::vector<Pairs::Source>& sources = pairs.sources();
   const std::int64_t first = step * config.batch, rounds = first / Pairs::kTurns;
+  const std::vector<std::int64_t> turns = turns_of(config, sources);
   std::vector<std::int64_t> credit(sources.size(), 0);
   std::vector<std::uint64_t> taken;  // samples that each source has had before
   taken.reserve(sources.size());
-  for (const Pairs::Source& source : sources) taken.push_back(static_cast<std::uint64_t>(rounds * source.turns));
+  for (const std::int64_t share : turns) taken.push_back(static_cast<std::uint64_t>(rounds * share));
   std::map<std::pair<std::size_t, std::uint64_t>, std::vector<std::size_t>> orders;
   std::vector<Place> places;
   for (std::int64_t turn = rounds * Pairs::kTurns; turn < first + config.batch; ++turn) {
-    for (std::size_t s = 0; s < sources.size(); ++s) credit[s] += sources[s].turns;
+    for (std::size_t s = 0; s < sources.size(); ++s) credit[s] += turns[s];
     const auto served = static_cast<std::size_t>(std::max_element(credit.begin(), credit.end()) - credit.begin());
     credit[served] -= Pairs::kTurns;
     const std::uint64_t number = taken[served]++;

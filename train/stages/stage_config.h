@@ -168,6 +168,18 @@ struct AugmentConfig {
   }
 };
 
+/// Another weight of a source, in one stage.
+struct SourceWeight {
+  std::string source;
+  double weight = 1;
+
+  template <class V>
+  void fields(V& v) {
+    v.field("source", source, "The source's name in data.sources.", kRequired);
+    v.field("weight", weight, "Its weight in this stage; 0: the stage does not draw from it.", at_least(0));
+  }
+};
+
 struct StageConfig {
   std::string name;
   NetConfig net;
@@ -186,6 +198,7 @@ struct StageConfig {
   std::string ratio = "paper";
   bool ratio_gradient = false;
   AugmentConfig augment;
+  std::vector<SourceWeight> source_weights;
   ValidationConfig validation;
   CheckpointConfig checkpoints;
   std::int64_t log_every = 50;
@@ -228,6 +241,7 @@ struct StageConfig {
             "decomposition learns illuminations whose ratio predicts the light level.");
     v.field("augment", augment, "Random augmentation of samples.");
     earlier_fields(v, "augment", augment);
+    v.field("source_weights", source_weights, "Weights of sources in this stage that differ from data.sources' own.");
     v.field("validation", validation, "Validation on held-out pairs.");
     v.field("checkpoints", checkpoints, "Files from which a stopped run resumes.");
     v.field("log_every", log_every, "Steps between lines of metrics.jsonl.", at_least(1));
