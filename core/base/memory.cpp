@@ -1,6 +1,7 @@
 #include "core/base/memory.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -26,6 +27,11 @@ namespace {
 constexpr std::size_t kMostBytes = std::numeric_limits<std::size_t>::max() / 2;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kSmallestHeld = std::size_t{64} << 10;
+#if defined(__linux__) && !defined(KIND_WITH_ASAN)
+constexpr bool kHugePages = true;
+#else
+constexpr bool kHugePages = false;  // with the sanitizer, which guards the ends of blocks, these keep their exact sizes
+#endif
 #if defined(KIND_WITH_ASAN)
 constexpr std::size_t kMostHeld = 0;  // so that the sanitizer sees a use after free
 #elif defined(__wasm__)
@@ -40,8 +46,24 @@ std::size_t rounded(std::size_t bytes) {
   while (unit < bytes / 16) unit *= 2;
   return (std::max<std::size_t>(bytes, 1) + unit - 1) / unit * unit;
 }
-void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
-void release(void* block) { ::operator delete (block, std::align_val_t{kAlignment}); }
+/// Asks for huge pages in `bytes` bytes from a multiple of kHugePage on. Advice alone: without them everything works.
+void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#if defined(__linux__)
+  static_cast<void>(madvise(data, bytes, MADV_HUGEPAGE));
+#endif
+}
+
+// Large blocks have huge pages, of which a product's matrices and the transforms around it need only a few at a time; what
+// does not fill one keeps small pages, so that no memory is spent on it.
+std::align_val_t alignment_of(std::size_t bytes) {
+  return std::align_val_t{kHugePages && bytes >= kHugePage ? kHugePage : kAlignment};
+}
+void* allocate(std::size_t bytes) {
+  void* const block = ::operator new(bytes, alignment_of(bytes));
+  if (kHugePages && bytes >= kHugePage) advise_huge_pages(block, bytes / kHugePage * kHugePage);
+  return block;
+}
+void release(void* block, std::size_t bytes) { ::operator delete(block, alignment_of(bytes)); }
 
 /// Freed blocks, kept for the next request of the same size: every training step asks for the same sizes again, and
 /// fresh pages from the system cost a fifth of its time.
@@ -57,11 +79,55 @@ Pool& pool() {
   return *instance;
 }
 
+/// Freed scratch memory, which serves whatever it is large enough for.
+Pool& scratch() {
+  static Pool* const instance = new Pool;
+  return *instance;
+}
+
 void release_all(Pool& p) {
   const std::lock_guard<std::mutex> lock(p.mutex);
-  for (const auto& [bytes, block] : p.blocks) release(block);
+  for (const auto& [bytes, block] : p.blocks) release(block, bytes);
   p.blocks.clear();
   p.held = 0;
+}
+
+void release_all() {
+  release_all(pool());
+  release_all(scratch());
+}
+
+/// Takes a block that is held out of the pool.
+void* taken(Pool& p, std::multimap<std::size_t, void*>::iterator at) {
+  void* const block = at->second;
+  p.held -= at->first;
+  p.blocks.erase(at);
+  return block;
+}
+
+/// A new block; if there is no memory, those that are held make room.
+void* allocate_anyhow(std::size_t size) {
+  try {
+    return allocate(size);
+  } catch (const std::bad_alloc&) {
+    release_all();
+    return allocate(size);
+  }
+}
+
+void hold_or_release(Pool& p, void* block, std::size_t size) noexcept {
+  {
+    const std::lock_guard<std::mutex> lock(p.mutex);
+    if (p.held + size <= kMostHeld) {
+      try {
+        p.blocks.emplace(size, block);
+        p.held += size;
+        return;
+      } catch (...) {  // no memory for the list
+      }
+    }
+  }
+  release(block, size);
 }
 
 /// Blocks that arenas gave up, for the next ones: a program that enhances picture after picture faults its pages in
@@ -120,37 +186,46 @@ void* take_block(std::size_t bytes) {
   {
     const std::lock_guard<std::mutex> lock(p.mutex);
     const auto found = p.blocks.find(size);
-    if (found != p.blocks.end()) {
-      void* block = found->second;
-      p.blocks.erase(found);
-      p.held -= size;
-      return block;
-    }
+    if (found != p.blocks.end()) return taken(p, found);
   }
-  try {
-    return allocate(size);
-  } catch (const std::bad_alloc&) {
-    release_all(p);
-    return allocate(size);
-  }
+  return allocate_anyhow(size);
 }
 
 void give_block(void* block, std::size_t bytes) noexcept {
   const std::size_t size = rounded(bytes);
-  if (size >= kSmallestHeld) {
-    Pool& p = pool();
+  if (size < kSmallestHeld) return release(block, size);
+  hold_or_release(pool(), block, size);
+}
+
+void* take_scratch(std::size_t& bytes) {
+  if (!kHugePages || bytes < kHugePage / 2) return take_block(bytes);
+  if (bytes > kMostBytes) throw std::bad_alloc();
+  const std::size_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  Pool& p = scratch();
+  void* smaller = nullptr;
+  std::size_t smaller_bytes = 0;
+  {
     const std::lock_guard<std::mutex> lock(p.mutex);
-    if (p.held + size <= kMostHeld) {
-      try {
-        p.blocks.emplace(size, block);
-        p.held += size;
-        return;
-      } catch (...) {
-        // No memory for the map's node: the block goes back to the system instead.
-      }
+    const auto found = p.blocks.lower_bound(size);
+    // Not a far larger one, which somebody else may need meanwhile.
+    if (found != p.blocks.end() && found->first / 8 <= size) {
+      bytes = found->first;
+      return taken(p, found);
+    }
+    // One that has become too small makes room, as if it had grown.
+    if (found != p.blocks.begin()) {
+      smaller_bytes = std::prev(found)->first;
+      smaller = taken(p, std::prev(found));
     }
   }
-  release(block);
+  if (smaller) release(smaller, smaller_bytes);
+  bytes = size;
+  return allocate_anyhow(size);
+}
+
+void give_scratch(void* block, std::size_t bytes) noexcept {
+  if (!kHugePages || bytes < kHugePage / 2) return give_block(block, bytes);
+  hold_or_release(scratch(), block, bytes);
 }
 
 void Arena::clear() noexcept {
@@ -183,10 +258,7 @@ void* Arena::take_bytes(std::size_t bytes) {
   const std::size_t size = (std::max<std::size_t>(bytes, 1) + kHugePage - 1) / kHugePage * kHugePage;
   data_ = ::operator new (size, std::align_val_t{kHugePage});
   bytes_ = size;
-#if defined(__linux__)
-  // Advice alone: without huge pages everything works as before.
-  static_cast<void>(madvise(data_, size, MADV_HUGEPAGE));
-#endif
+  advise_huge_pages(data_, size);
   return data_;
 }
 

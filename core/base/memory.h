@@ -18,6 +18,12 @@ std::size_t block_bytes(std::int64_t count, std::size_t size);
 /// Releases a block from take_block(bytes).
 void give_block(void* block, std::size_t bytes) noexcept;
 
+/// The same for memory that is needed for a while only: any block that is large enough serves, and large ones are whole
+/// huge pages if the system supports them. Sets `bytes` to the size of the block, which give_scratch wants.
+void* take_scratch(std::size_t& bytes);
+/// Releases a block from take_scratch.
+void give_scratch(void* block, std::size_t bytes) noexcept;
+
 /// One large block for work that plans its memory layout in advance. Released blocks are kept for reuse, up to 512 MiB.
 /// Uses huge pages if the system supports them, since first use would otherwise cost a page fault every 4 KiB.
 class Arena {
@@ -49,9 +55,9 @@ template <class T>
 class Buffer {
  public:
   explicit Buffer(std::int64_t count)
-      : bytes_(block_bytes(count, sizeof(T))), data_(static_cast<T*>(take_block(bytes_))) {}
+      : bytes_(block_bytes(count, sizeof(T))), data_(static_cast<T*>(take_scratch(bytes_))) {}
   ~Buffer() {
-    if (data_) give_block(data_, bytes_);
+    if (data_) give_scratch(data_, bytes_);
   }
   Buffer(Buffer&& other) noexcept : bytes_(other.bytes_), data_(std::exchange(other.data_, nullptr)) {}
   Buffer& operator=(Buffer&& other) noexcept {

@@ -56,6 +56,42 @@ TEST_CASE("memory: a block that comes back from the pool is large enough and bel
   }
 }
 
+TEST_CASE("memory: scratch blocks are large enough, belong to one owner and serve what is smaller") {
+  constexpr std::size_t kHuge = std::size_t{2} << 20;
+  const auto take = [](std::size_t bytes) {
+    std::size_t size = bytes;
+    auto* const block = static_cast<unsigned char*>(take_scratch(size));
+    REQUIRE(block != nullptr);
+    CHECK(aligned(block));
+    CHECK(size >= bytes);
+    std::memset(block, 1, size);
+    return std::pair(block, size);
+  };
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{1000}, kHuge / 2 - 1, kHuge / 2, kHuge, 3 * kHuge + 1}) {
+    CAPTURE(bytes);
+    const auto [a, a_bytes] = take(bytes);
+    const auto [b, b_bytes] = take(bytes);
+    CHECK(a != b);
+    std::memset(a, 2, a_bytes);
+    CHECK(b[b_bytes - 1] == 1);
+    CHECK(b[0] == 1);
+    give_scratch(a, a_bytes);
+    give_scratch(b, b_bytes);
+  }
+  // A block that is given back serves a smaller request whole, but not a tiny one.
+  const auto [large, large_bytes] = take(100 * kHuge);
+  CHECK(large_bytes == 100 * kHuge);
+  give_scratch(large, large_bytes);
+  const auto [tiny, tiny_bytes] = take(kHuge);
+  CHECK(tiny_bytes <= 8 * kHuge);
+  const auto [small, small_bytes] = take(60 * kHuge + 1);
+  CHECK(small_bytes >= 61 * kHuge);
+  give_scratch(tiny, tiny_bytes);
+  give_scratch(small, small_bytes);
+  std::size_t too_much = std::numeric_limits<std::size_t>::max();
+  CHECK_THROWS_AS(take_scratch(too_much), std::bad_alloc);
+}
+
 TEST_CASE("memory: more than there can be is std::bad_alloc, not a small block") {
   CHECK_THROWS_AS(take_block(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
   CHECK_THROWS_AS(take_block(std::numeric_limits<std::size_t>::max() - 62), std::bad_alloc);
