@@ -1,6 +1,7 @@
 #include "core/base/memory.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -26,11 +27,12 @@ namespace {
 
 constexpr std::size_t kMostBytes = std::numeric_limits<std::size_t>::max() / 2;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kPage = std::size_t{4} << 10;
 constexpr std::size_t kSmallestHeld = std::size_t{64} << 10;
 #if defined(__linux__) && !defined(KIND_WITH_ASAN)
 constexpr bool kHugePages = true;
 #else
-constexpr bool kHugePages = false;  // with the sanitizer, which guards the ends of blocks, these keep their exact sizes
+constexpr bool kHugePages = false;    // nor with the sanitizer, which sees little of what lies in whole huge pages
 #endif
 #if defined(KIND_WITH_ASAN)
 constexpr std::size_t kMostHeld = 0;  // so that the sanitizer sees a use after free
@@ -53,17 +55,39 @@ void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t
 #endif
 }
 
-// Large blocks have huge pages, of which a product's matrices and the transforms around it need only a few at a time; what
-// does not fill one keeps small pages, so that no memory is spent on it.
-std::align_val_t alignment_of(std::size_t bytes) {
-  return std::align_val_t{kHugePages && bytes >= kHugePage ? kHugePage : kAlignment};
-}
-void* allocate(std::size_t bytes) {
-  void* const block = ::operator new(bytes, alignment_of(bytes));
-  if (kHugePages && bytes >= kHugePage) advise_huge_pages(block, bytes / kHugePage * kHugePage);
+#if defined(__linux__)
+// Large blocks have mappings of their own: in the heap, blocks that are aligned so far would leave gaps that serve no
+// other. A product's matrices and the transforms around it need only a few huge pages at a time. What does not fill one
+// keeps small pages, so that no memory is spent on it.
+void* map_block(std::size_t bytes) {
+  void* const mapped = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  const std::size_t before = kHugePage - reinterpret_cast<std::uintptr_t>(mapped) % kHugePage;
+  char* const block = static_cast<char*>(mapped) + before;
+  static_cast<void>(munmap(mapped, before));
+  const std::size_t pages = (bytes + kPage - 1) / kPage * kPage;
+  if (before + pages < kHugePage + bytes) static_cast<void>(munmap(block + pages, kHugePage + bytes - before - pages));
+  const std::size_t huge = bytes / kHugePage * kHugePage;
+  advise_huge_pages(block, huge);
+  if (pages > huge) static_cast<void>(madvise(block + huge, pages - huge, MADV_NOHUGEPAGE));
   return block;
 }
-void release(void* block, std::size_t bytes) { ::operator delete(block, alignment_of(bytes)); }
+void unmap_block(void* block, std::size_t bytes) {
+  static_cast<void>(munmap(block, (bytes + kPage - 1) / kPage * kPage));
+}
+#else
+void* map_block(std::size_t) { throw std::bad_alloc(); }
+void unmap_block(void*, std::size_t) {}
+#endif
+
+void* allocate(std::size_t bytes) {
+  if (kHugePages && bytes >= kHugePage) return map_block(bytes);
+  return ::operator new (bytes, std::align_val_t{kAlignment});
+}
+void release(void* block, std::size_t bytes) {
+  if (kHugePages && bytes >= kHugePage) return unmap_block(block, bytes);
+  ::operator delete (block, std::align_val_t{kAlignment});
+}
 
 /// Freed blocks, kept for the next request of the same size: every training step asks for the same sizes again, and
 /// fresh pages from the system cost a fifth of its time.
@@ -207,8 +231,8 @@ void* take_scratch(std::size_t& bytes) {
   {
     const std::lock_guard<std::mutex> lock(p.mutex);
     const auto found = p.blocks.lower_bound(size);
-    // Not a far larger one, which somebody else may need meanwhile.
-    if (found != p.blocks.end() && found->first / 8 <= size) {
+    // Not a far larger one: some keep theirs for a whole pass or stage.
+    if (found != p.blocks.end() && found->first / 2 <= size) {
       bytes = found->first;
       return taken(p, found);
     }

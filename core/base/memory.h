@@ -18,8 +18,8 @@ std::size_t block_bytes(std::int64_t count, std::size_t size);
 /// Releases a block from take_block(bytes).
 void give_block(void* block, std::size_t bytes) noexcept;
 
-/// The same for memory that is needed for a while only: any block that is large enough serves, and large ones are whole
-/// huge pages if the system supports them. Sets `bytes` to the size of the block, which give_scratch wants.
+/// The same for memory that is needed for a while only: a released block of up to twice the size serves, too, and large
+/// ones are whole huge pages if the system supports them. Sets `bytes` to the block's size, which give_scratch wants.
 void* take_scratch(std::size_t& bytes);
 /// Releases a block from take_scratch.
 void give_scratch(void* block, std::size_t bytes) noexcept;
@@ -50,7 +50,7 @@ class Arena {
   void* data_ = nullptr;
 };
 
-/// A kernel's scratch memory: `count` uninitialised elements, aligned, freed at the end of its scope.
+/// Memory of a kernel, a pass or a stage: `count` uninitialised elements, aligned, released with the object.
 template <class T>
 class Buffer {
  public:

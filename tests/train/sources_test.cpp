@@ -316,17 +316,17 @@ TEST_CASE("a stage's weights of sources are checked against the sources") {
   const auto refused = [&](const char* weights, bool validation_only = false) {
     return error_of([&] { parse(weights, validation_only); });
   };
-  CHECK_NOTHROW(parse(R"([{"source": "b", "weight": 0.5}])", false));
-  CHECK_NOTHROW(parse(R"([{"source": "b", "weight": 0}])", true));
-  CHECK_THAT(refused(R"([{"source": "c"}])"),
+  CHECK_NOTHROW(parse(R"([{"name": "b", "weight": 0.5}])", false));
+  CHECK_NOTHROW(parse(R"([{"name": "b", "weight": 0}])", true));
+  CHECK_THAT(refused(R"([{"name": "c"}])"),
              Contains("stages[1].source_weights: there is no source \"c\"; data.sources has a, b"));
-  CHECK_THAT(refused(R"([{"source": "a"}, {"source": "a"}])"), Contains("two weights for the source \"a\""));
-  CHECK_THAT(refused(R"([{"source": "a", "weight": 0}, {"source": "b", "weight": 0}])"), Contains("every weight is 0"));
-  CHECK_THAT(refused(R"([{"source": "b", "weight": 2}])", true), Contains("weight 0 in data.sources"));
-  CHECK_THAT(refused(R"([{"source": "a", "weight": -1}])"), Contains("weight: expected a number at least 0"));
+  CHECK_THAT(refused(R"([{"name": "a"}, {"name": "a"}])"), Contains("two weights for the source \"a\""));
+  CHECK_THAT(refused(R"([{"name": "a", "weight": 0}, {"name": "b", "weight": 0}])"), Contains("every weight is 0"));
+  CHECK_THAT(refused(R"([{"name": "b", "weight": 2}])", true), Contains("weight 0 in data.sources"));
+  CHECK_THAT(refused(R"([{"name": "a", "weight": -1}])"), Contains("weight: expected a number at least 0"));
   json single = put_sources(dir, false);
   single["data"] = {{"root", dir / "a"}};
-  single["stages"][0]["source_weights"] = json::parse(R"([{"source": "a"}])");
+  single["stages"][0]["source_weights"] = json::parse(R"([{"name": "a"}])");
   CHECK_THAT(error_of([&] { parse_config<TrainConfig>(single, "config"); }), Contains("there are no data.sources"));
 }
 

@@ -57,8 +57,8 @@ class Pairs {
   const std::vector<Source>& sources() const { return sources_; }
 
   static constexpr std::int64_t kTurns = 1000;
-  /// The samples that each source gets of kTurns in a row: its share by weight, rounded such that all add up; at least one
-  /// where the weight is above 0. Throws Error if there are too many sources for that, or no weight is above 0.
+  /// The samples that each source gets of kTurns in a row: its share by weight, rounded such that all add up; at least
+  /// one where the weight is above 0. Throws Error if there are too many sources for that, or no weight is above 0.
   static std::vector<std::int64_t> shared_turns(const std::vector<double>& weights);
 
   /// With skip_unusable a text for each pair that is left out: "SOURCE/STEM: what is wrong".

@@ -37,7 +37,7 @@ std::vector<std::int64_t> turns_of(const StageConfig& config, const std::vector<
   for (const Pairs::Source& source : sources) {
     double weight = source.config.weight;
     for (const SourceWeight& other : config.source_weights) {
-      if (other.source == source.config.name) weight = other.weight;
+      if (other.name == source.config.name) weight = other.weight;
     }
     weights.push_back(weight);
   }

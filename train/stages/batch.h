@@ -18,8 +18,9 @@ struct SampleRange {
 ///
 /// Several sources alternate by their weights, or by those that the stage has for them: among any kTurns samples from a
 /// multiple of kTurns on, each gets its turns (Pairs::shared_turns), spread as evenly as possible (smooth weighted round
-/// robin: at each sample every source gains its turns, the one with the most is served and pays kTurns). The choice depends only on the sample's number in the stage. Each source cycles
-/// through its own pairs, in a new order each time; sample i of cycle e depends only on (seed, stage, source, e, i).
+/// robin: at each sample every source gains its turns, the one with the most is served and pays kTurns). The choice
+/// depends only on the sample's number in the stage. Each source cycles through its own pairs, in a new order each time;
+/// sample i of cycle e depends only on (seed, stage, source, e, i).
 ///
 /// With `mixup`, samples of a batch are then mixed, with draws from (seed, stage, step).
 ///

@@ -170,13 +170,15 @@ struct AugmentConfig {
 
 /// Another weight of a source, in one stage.
 struct SourceWeight {
-  std::string source;
+  std::string name;
   double weight = 1;
 
   template <class V>
   void fields(V& v) {
-    v.field("source", source, "The source's name in data.sources.", kRequired);
-    v.field("weight", weight, "Its weight in this stage; 0: the stage does not draw from it.", at_least(0));
+    v.field("name", name, "The source's name in data.sources.", kRequired);
+    v.field("weight", weight,
+            "Its weight in this stage; 0: the stage does not draw from it, though its epochs count the pairs.",
+            at_least(0));
   }
 };
 

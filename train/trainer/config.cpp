@@ -23,10 +23,10 @@ void check_source_weights(const StageConfig& stage, const DataConfig& data, cons
   }
   std::set<std::string> met;
   for (const SourceWeight& other : stage.source_weights) {
-    check(met.insert(other.source).second, path, ": two weights for the source \"", other.source, "\"");
-    const auto at = weights.find(other.source);
-    check(at != weights.end(), path, ": there is no source \"", other.source, "\"; data.sources has ", known);
-    check(at->second > 0 || other.weight == 0, path, ": the source \"", other.source,
+    check(met.insert(other.name).second, path, ": two weights for the source \"", other.name, "\"");
+    const auto at = weights.find(other.name);
+    check(at != weights.end(), path, ": there is no source \"", other.name, "\"; data.sources has ", known);
+    check(at->second > 0 || other.weight == 0, path, ": the source \"", other.name,
           "\" has weight 0 in data.sources, which is for validation only; give it a weight there");
     at->second = other.weight;
   }

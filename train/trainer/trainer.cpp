@@ -889,7 +889,7 @@ class Run {
         return picture;
       };
       const Tensor<float> low = seen(dark_meter), high = seen(bright_meter);
-      // Each source counts as much as training draws from it; 1 where there is one.
+      // Each source counts by its weight in data.sources; 1 where there is one.
       const Pairs::Source& source = pairs_.sources()[pairs_.all()[index].source];
       const double weight = static_cast<double>(source.turns) / static_cast<double>(Pairs::kTurns) *
                             (static_cast<double>(pairs_.train().size()) / static_cast<double>(source.train.size()));
