@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -99,34 +100,70 @@ class KeptApart {
 };
 
 /// A call of parallel_for: pieces that threads take in turn, so that one that the system holds up leaves its share to
-/// the others.
-struct Job {
-  const std::function<void(std::int64_t, std::int64_t)>& body;
-  const std::int64_t count, pieces;
-  const int most_helpers;
-  int joined = 0;  // threads of the pool that have come so far; guarded by the pool's mutex
-  std::atomic<std::int64_t> next{0};
-  std::atomic<int> helpers{0};  // threads of the pool that are in it now
-  std::atomic<int> callers_processor{-1};
-  std::mutex error_mutex = {};
-  std::exception_ptr error = {};
+/// the others. Each thread begins with its own share, which lies at the same place in every call: what it made in the
+/// call before, it reads from its own caches. Between the caches of distant cores data moves at a third of the speed.
+class Job {
+ public:
+  Job(const std::function<void(std::int64_t, std::int64_t)>& body, std::int64_t count, std::int64_t pieces, int threads)
+      : most_helpers(threads - 1),
+        body_(body),
+        count_(count),
+        pieces_(pieces),
+        share_count_(static_cast<std::size_t>(std::min(threads, kMostShares))) {
+    for (std::size_t i = 0; i < share_count_; ++i) {
+      shares_[i].next.store(first_piece(i), std::memory_order_relaxed);
+      shares_[i].end = first_piece(i + 1);
+    }
+  }
 
-  bool has_work() const { return next.load(std::memory_order_relaxed) < pieces; }
+  bool has_work() const {
+    return std::any_of(shares_.begin(), shares_.begin() + static_cast<std::ptrdiff_t>(share_count_),
+                       [](const Share& share) { return share.next.load(std::memory_order_relaxed) < share.end; });
+  }
 
-  /// Takes pieces until there are none; `before_each` is called before each of them.
+  /// Takes pieces until there are none, those of the thread's own share first; `before_each` is called before each of
+  /// them.
   template <class Before>
-  void run(const Before& before_each) {
+  void run(std::size_t own_share, const Before& before_each) {
     try {
-      for (std::int64_t piece = next++; piece < pieces; piece = next++) {
-        before_each();
-        body(count * piece / pieces, count * (piece + 1) / pieces);
+      for (std::size_t i = 0; i < share_count_; ++i) {
+        Share& share = shares_[(own_share + i) % share_count_];
+        while (share.next.load(std::memory_order_relaxed) < share.end) {
+          const std::int64_t piece = share.next++;
+          if (piece >= share.end) break;
+          before_each();
+          body_(count_ * piece / pieces_, count_ * (piece + 1) / pieces_);
+        }
       }
     } catch (...) {
-      next = pieces;
-      const std::lock_guard lock(error_mutex);
+      for (Share& share : shares_) share.next = share.end;
+      const std::lock_guard lock(error_mutex_);
       if (!error) error = std::current_exception();
     }
   }
+
+  const int most_helpers;
+  int joined = 0;               // threads of the pool that have come so far; guarded by the pool's mutex
+  std::atomic<int> helpers{0};  // threads of the pool that are in it now
+  std::atomic<int> callers_processor{-1};
+  std::exception_ptr error = {};
+
+ private:
+  static constexpr int kMostShares = 32;
+  struct alignas(64) Share {
+    std::atomic<std::int64_t> next{0};
+    std::int64_t end = 0;
+  };
+
+  std::int64_t first_piece(std::size_t share) const {
+    return pieces_ * static_cast<std::int64_t>(share) / static_cast<std::int64_t>(share_count_);
+  }
+
+  const std::function<void(std::int64_t, std::int64_t)>& body_;
+  const std::int64_t count_, pieces_;
+  const std::size_t share_count_;
+  std::mutex error_mutex_ = {};
+  std::array<Share, kMostShares> shares_;
 };
 
 /// The threads that all calls of parallel_for share. They start when there is work for them and are joined when the
@@ -146,7 +183,7 @@ class Pool {
     }
     if (sleepers) posted_.notify_one();
     serial = true;
-    job.run([&] { job.callers_processor.store(sched_getcpu(), std::memory_order_relaxed); });
+    job.run(0, [&] { job.callers_processor.store(sched_getcpu(), std::memory_order_relaxed); });
     serial = false;
     {
       const std::lock_guard lock(mutex_);
@@ -203,7 +240,9 @@ class Pool {
     for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGPROF}) sigdelset(&blocked, fault);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     try {
-      while (static_cast<int>(threads_.size()) < most) threads_.emplace_back([this] { work(); });
+      while (static_cast<int>(threads_.size()) < most) {
+        threads_.emplace_back([this, share = threads_.size() + 1] { work(share); });
+      }
     } catch (const std::system_error&) {
       // The system allows no more threads: those that there are do the work.
     }
@@ -225,7 +264,7 @@ class Pool {
     return nullptr;
   }
 
-  void work() {
+  void work(std::size_t share) {
     serial = true;
     KeptApart apart;
     for (;;) {
@@ -245,7 +284,7 @@ class Pool {
       }
       // Each one that has woken wakes the next, while there is work: a caller pays for one.
       if (more && job->has_work()) posted_.notify_one();
-      job->run([&] { apart.keep(job->callers_processor.load(std::memory_order_relaxed)); });
+      job->run(share, [&] { apart.keep(job->callers_processor.load(std::memory_order_relaxed)); });
       --helping_;
       // The job may be gone as soon as its caller sees 0.
       if (job->helpers.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -325,10 +364,9 @@ void parallel_for(std::int64_t count, std::int64_t grain, const std::function<vo
     body(0, count);
     return;
   }
-  Job job{.body = body,
-          .count = count,
-          .pieces = std::min(most, kPiecesPerThread * threads),
-          .most_helpers = static_cast<int>(threads - 1)};
+  std::int64_t pieces = std::min(most, kPiecesPerThread * threads);
+  if (pieces > 4 * threads) pieces -= pieces % threads;  // equal shares
+  Job job(body, count, pieces, static_cast<int>(threads));
   pool()->run(job);
   if (job.error) std::rethrow_exception(job.error);
 }

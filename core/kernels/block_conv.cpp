@@ -53,12 +53,13 @@ void direct_conv(const BlockKernels& kernels, std::int64_t kernel, const BlockPa
   const Buffer<float> packed = pack_direct(kernels, taps, weights, groups);
   Buffer<float> biases = padded_bias(bias, weights.outputs(), groups * width);
   Buffer<float> zeros = zero_row(x[0]);
-  const std::int64_t pad = kernel / 2, rows = y1 - y0;
-  parallel_for(shape.n * rows, ceil_div(64, shape.w), [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t pad = kernel / 2;
+  const SharedRows rows(shape.n, y0, y1, shape.band);
+  parallel_for(rows.count(), ceil_div(64, shape.w), [&](std::int64_t begin, std::int64_t end) {
     Buffer<float> c(segment(kernels) * width);
     std::vector<const float*> at(static_cast<std::size_t>(chunks));
     for (std::int64_t r = begin; r < end; ++r) {
-      const std::int64_t in = r / rows, y = y0 + r % rows;
+      const auto [in, y] = rows[r];
       for (std::int64_t x0 = 0; x0 < shape.w; x0 += segment(kernels)) {
         const std::int64_t count = std::min(segment(kernels), shape.w - x0);
         auto chunk = at.begin();
@@ -187,11 +188,11 @@ void block_project(const BlockKernels& kernels, const BlockConvolution& conv, co
   }
   Buffer<float> biases = padded_bias(conv.bias, oc, 4);
   Buffer<float> zeros = zero_row(x[0]);
-  const std::int64_t rows = y1 - y0;
-  parallel_for(x[0].n * rows, ceil_div(512, w), [&](std::int64_t begin, std::int64_t end) {
+  const SharedRows rows(x[0].n, y0, y1, x[0].band);
+  parallel_for(rows.count(), ceil_div(512, w), [&](std::int64_t begin, std::int64_t end) {
     std::vector<const float*> at(static_cast<std::size_t>(chunks));
     for (std::int64_t r = begin; r < end; ++r) {
-      const std::int64_t in = r / rows, row_y = y0 + r % rows;
+      const auto [in, row_y] = rows[r];
       auto chunk = at.begin();
       for (std::int64_t block = 0; block < blocks; ++block) {
         for (std::int64_t ky = 0; ky < kernel; ++ky) {
@@ -227,13 +228,13 @@ void block_up(const BlockKernels& kernels, const BlockMap& x, const float* weigh
       }
     }
   });
-  const std::int64_t rows = x1 - x0;
-  parallel_for(x.n * rows, ceil_div(64, x.w), [&](std::int64_t begin, std::int64_t end) {
+  const SharedRows rows(x.n, x0, x1, y.band, 2);
+  parallel_for(rows.count(), ceil_div(64, x.w), [&](std::int64_t begin, std::int64_t end) {
     Buffer<float> c(segment(kernels) * width);
     std::vector<const float*> at(static_cast<std::size_t>(blocks));
     const BlockEpilogue plain;
     for (std::int64_t r = begin; r < end; ++r) {
-      const std::int64_t in = r / rows, from = x0 + r % rows;
+      const auto [in, from] = rows[r];
       for (std::int64_t first = 0; first < x.w; first += segment(kernels)) {
         for (std::int64_t b = 0; b < blocks; ++b) {
           at[static_cast<std::size_t>(b)] = x.row(in, b, from) + first * lanes;
@@ -256,10 +257,10 @@ void block_up(const BlockKernels& kernels, const BlockMap& x, const float* weigh
 }
 
 void block_pool(const BlockKernels& kernels, const BlockMap& x, const BlockMap& y, std::int64_t y0, std::int64_t y1) {
-  const std::int64_t rows = y1 - y0;
-  parallel_for(y.n * rows, ceil_div(512, y.w), [&](std::int64_t begin, std::int64_t end) {
+  const SharedRows rows(y.n, y0, y1, x.band, 2);
+  parallel_for(rows.count(), ceil_div(512, y.w), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      const std::int64_t in = r / rows, to = y0 + r % rows;
+      const auto [in, to] = rows[r];
       for (std::int64_t block = 0; block < y.blocks(); ++block) {
         const float* bottom = 2 * to + 1 < x.h ? x.row(in, block, 2 * to + 1) : nullptr;
         kernels.pool_row(x.row(in, block, 2 * to), bottom, x.w, y.row(in, block, to));
@@ -271,11 +272,12 @@ void block_pool(const BlockKernels& kernels, const BlockMap& x, const BlockMap& 
 
 void block_pack(const float* x, std::int64_t x_image, std::int64_t channels, std::int64_t first, bool whole,
                 const BlockMap& y, std::int64_t y0, std::int64_t y1, std::int64_t first_row) {
-  const std::int64_t rows = y1 - y0, lanes = y.lanes;
+  const SharedRows rows(y.n, y0, y1, y.band);
+  const std::int64_t lanes = y.lanes;
   const std::int64_t end_lane = whole ? lanes : first + channels;
-  parallel_for(y.n * rows, ceil_div(1024, y.w), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(rows.count(), ceil_div(1024, y.w), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      const std::int64_t in = r / rows, at = y0 + r % rows;
+      const auto [in, at] = rows[r];
       float* to = y.row(in, 0, at);
       for (std::int64_t lane = first; lane < end_lane; ++lane) {
         const std::int64_t c = lane - first;

@@ -19,6 +19,7 @@ struct BlockMap {
   std::int64_t n = 0, channels = 0, h = 0, w = 0, slots = 0;
   std::int64_t lanes = 0;
   std::int64_t pitch = 0, plane = 0, image = 0;  // floats from one slot, block and image to the next
+  std::int64_t band = 0;                         // rows of a band, of which each thread makes every n-th; 0: no bands
 
   /// The layout for these sizes, without memory.
   BlockMap(std::int64_t lanes, std::int64_t n, std::int64_t channels, std::int64_t h, std::int64_t w,

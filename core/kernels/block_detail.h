@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "core/base/memory.h"
+#include "core/base/parallel.h"
 #include "core/kernels/block_conv.h"
 
 /// What the files of block_conv.h share among themselves.
@@ -11,6 +13,39 @@ namespace kind {
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
+
+/// The rows of a step, of all images, in the order in which threads share them out. A map's bands (BlockMap::band) belong
+/// to the threads in turn, in all layers and steps, so that a thread mostly reads rows that it made itself and writes
+/// where it wrote before.
+class SharedRows {
+ public:
+  struct Row {
+    std::int64_t image, y;
+  };
+
+  /// Rows first <= y < end, each of which stands for `unit` rows of a map with these bands.
+  SharedRows(std::int64_t images, std::int64_t first, std::int64_t end, std::int64_t band, std::int64_t unit = 1)
+      : images_(images), first_(first), rows_(end - first) {
+    const std::int64_t threads = num_threads();
+    if (band == 0 || threads == 1) return;
+    order_.reserve(static_cast<std::size_t>(rows_));
+    for (std::int64_t thread = 0; thread < threads; ++thread) {
+      for (std::int64_t y = first; y < end; ++y) {
+        if (y * unit / band % threads == thread) order_.push_back(y);
+      }
+    }
+  }
+
+  std::int64_t count() const { return images_ * rows_; }
+  Row operator[](std::int64_t i) const {
+    const std::int64_t row = i % rows_;
+    return {i / rows_, order_.empty() ? first_ + row : order_[static_cast<std::size_t>(row)]};
+  }
+
+ private:
+  std::int64_t images_, first_, rows_;
+  std::vector<std::int64_t> order_;  // empty: as they lie
+};
 
 /// The output channels of a layer as groups of one product's columns, over one or two targets.
 struct ConvTargets {

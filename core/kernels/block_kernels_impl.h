@@ -216,6 +216,14 @@ void winograd_weight(const float* w, std::int64_t tap, std::int64_t count, float
   }
 }
 
+/// Asks for the cache line of p in order to write it. Where another core has it, the store would wait long. p may lie
+/// beyond the memory that is written.
+inline void prefetch_for_write([[maybe_unused]] float* p) {
+#if defined(__PRFCHW__)
+  __builtin_prefetch(p, 1, 3);
+#endif
+}
+
 template <class F>
 void winograd_output(const float* m, std::int64_t stride, std::int64_t count, std::int64_t rows, std::int64_t columns,
                      float* out, std::int64_t pitch, const BlockEpilogue& epilogue) {
@@ -225,7 +233,12 @@ void winograd_output(const float* m, std::int64_t stride, std::int64_t count, st
   const Reg slope = V::set1(epilogue.slope);
   for (std::int64_t t = 0; t < count; ++t) {
     const float* from = m + t * kWidth;
+    float* const next = out + (t + 1) * kTile * kLanes;
     for (int x = 0; x < kSide; ++x) {
+      if (x < rows && t + 1 < count) {
+#pragma GCC unroll 8
+        for (int i = 0; i < kTile * kLanes; i += 16) prefetch_for_write(next + x * pitch + i);
+      }
       Reg d[kSide], o[kTile];
 #pragma GCC unroll 8
       for (int i = 0; i < kSide; ++i) d[i] = V::load(from + (i * kSide + x) * stride);
@@ -421,7 +434,9 @@ void transpose(std::int64_t count, const float* from, std::int64_t stride, float
 void store(const float* c, std::int64_t count, float* out, std::int64_t step, const BlockEpilogue& epilogue) {
   const Reg bias = epilogue.bias ? V::load(epilogue.bias) : V::set1(0);
   const Reg slope = V::set1(epilogue.slope);
+  constexpr std::int64_t kAhead = 12;  // pixels
   for (std::int64_t t = 0; t < count; ++t) {
+    prefetch_for_write(out + (t + kAhead) * step);
     V::store(out + t * step, finish(V::load(c + t * kWidth), epilogue, bias, slope, t * step));
   }
 }

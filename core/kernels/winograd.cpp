@@ -37,17 +37,23 @@ constexpr std::int64_t kSliceTiles = 112;
 constexpr std::int64_t kSliceBlock = 24;
 // Output channels of a slice, in products' columns.
 constexpr std::int64_t kSliceGroups = 2;
+// Up to this size all slices' weights are made at once for all threads, which then share out the tiles instead of the
+// slices, this many at a time: their own tiles stay in their own caches.
+constexpr std::int64_t kAllSlicesFloats = 2304 * 1024;
+constexpr std::int64_t kPartTiles = 48;
 
 // The distance between the matrices of two points is an odd number of cache lines, or they would compete for the same
 // cache sets.
 constexpr std::int64_t odd_lines(std::int64_t floats) { return floats + 16 * ((floats / 16 + 1) % 2); }
 
-/// The tiles of some rows of a picture (or of a batch of them), numbered row by row.
+/// The tiles of some rows of a picture (or of a batch of them), numbered row by row in the order in which threads share
+/// them out.
 struct TileGrid {
   const BlockKernels& kernels;
   const WinogradKernels& f;
   const BlockParts& x;
   std::int64_t first_row, rows, columns;  // in tiles
+  SharedRows order;
   Buffer<float> zeros;
 
   TileGrid(const BlockKernels& k, const WinogradKernels& tiles_of, const BlockParts& parts, std::int64_t y0,
@@ -58,6 +64,7 @@ struct TileGrid {
         first_row(y0 / f.tile),
         rows(ceil_div(y1, f.tile) - y0 / f.tile),
         columns(ceil_div(parts[0].w, f.tile)),
+        order(parts[0].n, first_row, first_row + rows, parts[0].band, f.tile),
         zeros(zero_row(parts[0])) {}
 
   std::int64_t size() const { return x[0].n * rows * columns; }
@@ -71,9 +78,10 @@ struct TileGrid {
   template <class Run>
   void for_each_run(std::int64_t first, std::int64_t end, const Run& run) const {
     for (std::int64_t t = first; t < end;) {
-      const std::int64_t column = t % columns, row = t / columns;
+      const std::int64_t column = t % columns;
+      const auto [image, row] = order[t / columns];
       const std::int64_t count = std::min(columns - column, end - t);
-      run(t, count, row / rows, first_row + row % rows, column);
+      run(t, count, image, row, column);
       t += count;
     }
   }
@@ -153,6 +161,8 @@ class WinogradConv {
       Buffer<float> u(groups_ * group_floats());
       transform_all_weights(f_, weights_, u.data());
       run_blocks(u.data());
+    } else if (groups_ * kernels_.width <= tiles_ && groups_ * group_floats() <= kAllSlicesFloats) {
+      run_parts();
     } else {
       run_slices();
     }
@@ -238,31 +248,61 @@ class WinogradConv {
     });
   }
 
+  /// The first `count` tiles of v, which are tiles `first` and on of the grid, times a slice's weights.
+  void multiply_slice(std::int64_t first, std::int64_t count, const float* v, std::int64_t v_capacity,
+                      std::int64_t slice, const float* u, float* m, std::int64_t m_capacity) const {
+    const std::int64_t group = slice * kSliceGroups, groups = std::min(kSliceGroups, groups_ - group);
+    for (std::int64_t t = 0; t < count; t += m_capacity) {
+      const std::int64_t tiles = std::min(m_capacity, count - t);
+      multiply(tiles, v, v_capacity, t, u, groups, m, m_capacity);
+      transform_output(first + t, first + t + tiles, group, groups, m, m_capacity);
+    }
+  }
+  std::int64_t slices() const { return ceil_div(groups_, kSliceGroups); }
+  std::int64_t slice_floats() const { return std::min(groups_, kSliceGroups) * group_floats(); }
+  std::int64_t slice_tiles() const { return kernels_.rows * ceil_div(kSliceBlock, kernels_.rows); }
+  Buffer<float> slice_products() const {
+    return Buffer<float>(f_.points * grid_.output_stride(slice_tiles(), std::min(groups_, kSliceGroups)));
+  }
+
+  // More tiles than output channels, so that the weights are the smaller part: all of them are transformed for all
+  // threads, which take parts of the tiles through all slices.
+  void run_parts() {
+    Buffer<float> u(groups_ * group_floats());
+    transform_all_weights(f_, weights_, u.data());
+    const std::int64_t parts = round_up(ceil_div(tiles_, kPartTiles), num_threads());
+    const std::int64_t part = round_up(ceil_div(tiles_, parts), kernels_.rows);
+    parallel_for(ceil_div(tiles_, part), 1, [&](std::int64_t begin, std::int64_t end) {
+      Buffer<float> v(f_.points * grid_.input_stride(part)), m = slice_products();
+      for (std::int64_t first = begin * part; first < std::min(tiles_, end * part); first += part) {
+        const std::int64_t count = std::min(part, tiles_ - first);
+        grid_.transform_input(first, first + count, 0, part, kernels_.rows, v.data());
+        for (std::int64_t s = 0; s < slices(); ++s) {
+          multiply_slice(first, count, v.data(), part, s, u.data() + s * slice_floats(), m.data(), slice_tiles());
+        }
+      }
+    });
+  }
+
   // Many channels: the tiles are transformed once for all threads, which then take the slices of the output channels.
   void run_slices() {
-    const std::int64_t slice = std::min(groups_, kSliceGroups);
-    const std::int64_t capacity = kernels_.rows * ceil_div(kSliceBlock, kernels_.rows);
     // Shared out evenly and rounded up to whole products, so that the last time is worth the transform of the weights.
     const std::int64_t times = std::max<std::int64_t>(1, ceil_div(tiles_, kSliceTiles));
-    const std::int64_t super = std::min(round_up(ceil_div(tiles_, times), capacity), round_up(tiles_, kernels_.rows));
+    const std::int64_t super =
+        std::min(round_up(ceil_div(tiles_, times), slice_tiles()), round_up(tiles_, kernels_.rows));
     Buffer<float> v(f_.points * grid_.input_stride(super));
     for (std::int64_t first = 0; first < tiles_; first += super) {
       const std::int64_t count = std::min(super, tiles_ - first);
       parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
         grid_.transform_input(first + begin, first + end, begin, super, kernels_.rows, v.data());
       });
-      parallel_for(ceil_div(groups_, slice), 1, [&](std::int64_t begin, std::int64_t end) {
-        Buffer<float> u(slice * group_floats());
-        Buffer<float> m(f_.points * grid_.output_stride(capacity, slice));
+      parallel_for(slices(), 1, [&](std::int64_t begin, std::int64_t end) {
+        Buffer<float> u(slice_floats()), m = slice_products();
         for (std::int64_t s = begin; s < end; ++s) {
-          const std::int64_t groups = std::min(slice, groups_ - s * slice);
-          for (std::int64_t g = 0; g < groups; ++g)
-            transform_weights(f_, weights_, s * slice + g, u.data() + g * group_floats());
-          for (std::int64_t t = 0; t < count; t += capacity) {
-            const std::int64_t tiles = std::min(capacity, count - t);
-            multiply(tiles, v.data(), super, t, u.data(), groups, m.data(), capacity);
-            transform_output(first + t, first + t + tiles, s * slice, groups, m.data(), capacity);
+          for (std::int64_t g = s * kSliceGroups; g < std::min(groups_, (s + 1) * kSliceGroups); ++g) {
+            transform_weights(f_, weights_, g, u.data() + g % kSliceGroups * group_floats());
           }
+          multiply_slice(first, count, v.data(), super, s, u.data(), m.data(), slice_tiles());
         }
       });
     }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -188,8 +189,8 @@ class FusedSchedule {
     const std::int64_t unit = algorithm_rows(algorithms_[i]), end = spans_[i].end;
     return most >= end ? end : std::max<std::int64_t>(0, most / unit * unit);
   }
-  std::int64_t step_rows(std::size_t i) const {
-    const int level = net_.level_of(*net_.layers_[i]);
+  std::int64_t step_rows(std::size_t i) const { return step_rows_of(net_.level_of(*net_.layers_[i])); }
+  std::int64_t step_rows_of(int level) const {
     // A step at a lower level makes all rows above it wait, in the maps that skip it; many short ones transform the
     // weights again and again. Pictures that may wait as a whole take one from the third level on.
     const bool small = h_ * w_ <= kWaitingPixels;
@@ -267,6 +268,18 @@ class FusedSchedule {
     }
   }
 
+  /// Rows of a thread's band: its share of a step, in whole tiles. 0 for a single thread.
+  std::int64_t band(int level) const {
+    const std::int64_t threads = num_threads(), rows = std::min(height(level), step_rows_of(level));
+    return threads > 1 ? round_up((rows + threads - 1) / threads, 6) : 0;
+  }
+  /// Slots for so many rows: if that is not far more, so many that a slot is the same thread's each time.
+  static std::int64_t slots(std::int64_t rows, std::int64_t band) {
+    if (band == 0) return rows;
+    const std::int64_t turns = round_up(rows, std::lcm(kSlotUnit, band * num_threads()));
+    return turns <= 2 * rows ? turns : rows;
+  }
+
   // Largest first, each at the lowest place that no map in use at the same time has taken.
   void place(const BlockKernels& kernels) {
     const std::size_t count = net_.values_.size();
@@ -276,7 +289,8 @@ class FusedSchedule {
       const auto& value = net_.values_[v];
       const std::int64_t h = height(value.level);
       maps_.emplace_back(kernels.lanes, 1, value.channels, h, FusedNet::at_level(w_, value.level),
-                         std::min(h, round_up(peak_[v], kSlotUnit)));
+                         std::min(h, slots(round_up(peak_[v], kSlotUnit), band(value.level))));
+      maps_.back().band = band(value.level);
       order[v] = v;
     }
     std::stable_sort(order.begin(), order.end(),
