@@ -100,8 +100,8 @@ class KeptApart {
 };
 
 /// A call of parallel_for: pieces that threads take in turn, so that one that the system holds up leaves its share to
-/// the others. Each thread begins with its own share, which lies at the same place in every call: what it made in the
-/// call before, it reads from its own caches. Between the caches of distant cores data moves at a third of the speed.
+/// the others. Each thread begins with its own share, if possible the same one in every call: what it made in the call
+/// before, it then reads from its own caches. Between the caches of distant cores data moves at a third of the speed.
 class Job {
  public:
   Job(const std::function<void(std::int64_t, std::int64_t)>& body, std::int64_t count, std::int64_t pieces, int threads)
@@ -114,11 +114,20 @@ class Job {
       shares_[i].next.store(first_piece(i), std::memory_order_relaxed);
       shares_[i].end = first_piece(i + 1);
     }
+    shares_[0].owned = true;  // the caller's
   }
 
   bool has_work() const {
     return std::any_of(shares_.begin(), shares_.begin() + static_cast<std::ptrdiff_t>(share_count_),
                        [](const Share& share) { return share.next.load(std::memory_order_relaxed) < share.end; });
+  }
+
+  /// A share that no other thread begins with, if possible `wanted`. Called with the pool's mutex held.
+  std::size_t own_share(std::size_t wanted) {
+    std::size_t share = wanted % share_count_;
+    for (std::size_t i = 0; i < share_count_ && shares_[share].owned; ++i) share = (share + 1) % share_count_;
+    shares_[share].owned = true;
+    return share;
   }
 
   /// Takes pieces until there are none, those of the thread's own share first; `before_each` is called before each of
@@ -153,6 +162,7 @@ class Job {
   struct alignas(64) Share {
     std::atomic<std::int64_t> next{0};
     std::int64_t end = 0;
+    bool owned = false;  // guarded by the pool's mutex
   };
 
   std::int64_t first_piece(std::size_t share) const {
@@ -241,7 +251,7 @@ class Pool {
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     try {
       while (static_cast<int>(threads_.size()) < most) {
-        threads_.emplace_back([this, share = threads_.size() + 1] { work(share); });
+        threads_.emplace_back([this, number = threads_.size() + 1] { work(number); });
       }
     } catch (const std::system_error&) {
       // The system allows no more threads: those that there are do the work.
@@ -264,18 +274,20 @@ class Pool {
     return nullptr;
   }
 
-  void work(std::size_t share) {
+  void work(std::size_t number) {
     serial = true;
     KeptApart apart;
     for (;;) {
       Job* job = nullptr;
       bool more = false;
       std::uint32_t seen = 0;
+      std::size_t share = 0;
       {
         const std::lock_guard lock(mutex_);
         if (stopped_) return;
         seen = posted_.load();
         job = join();
+        if (job) share = job->own_share(number);
         more = job && job->joined < job->most_helpers && sleeping_.load() > 0;
       }
       if (!job) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <ctime>
+#include <map>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -63,6 +64,27 @@ TEST_CASE("parallel_for really uses the threads that it was given") {
     arrived.wait_for(lock, std::chrono::seconds(20), [&] { return users.size() == 3; });
   });
   CHECK(users.size() == 3);
+}
+
+TEST_CASE("parallel_for: each thread begins with a share of its own, the caller with the first") {
+  const ThreadScope scope(3);
+  for (int call = 0; call < 20; ++call) {
+    // Each thread waits in its first range until all three have come.
+    std::mutex mutex;
+    std::condition_variable arrived;
+    std::map<std::thread::id, std::int64_t> began;
+    parallel_for(30, 1, [&](std::int64_t begin, std::int64_t) {
+      std::unique_lock<std::mutex> lock(mutex);
+      began.emplace(std::this_thread::get_id(), begin);
+      arrived.notify_all();
+      arrived.wait_for(lock, std::chrono::seconds(20), [&] { return began.size() == 3; });
+    });
+    REQUIRE(began.size() == 3);
+    std::set<std::int64_t> all;
+    for (const auto& [thread, begin] : began) all.insert(begin);
+    CHECK(all == std::set<std::int64_t>{0, 10, 20});
+    CHECK(began[std::this_thread::get_id()] == 0);
+  }
 }
 
 TEST_CASE("parallel_for calls nothing for a count of zero or less, and takes any grain") {

@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/memory.h"
 #include "core/base/sum.h"
+#include "core/kernels/block_detail.h"
 #include "core/kernels/ref/conv2d.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/scopes.h"
@@ -409,7 +410,8 @@ TEST_CASE("block_conv: what happens to a value before it is stored", "[isa]") {
 const std::vector<ConvCase> kManyTiles = {
     {3, WeightUse::kForward, {2, 1, 5, 250}, {32}, {32}},
     {3, WeightUse::kForward, {1, 1, 30, 41}, {64}, {32, 32}},
-    {3, WeightUse::kForward, {3, 1, 1, 370}, {144}, {128}},         // slices for both tiles, more than one turn
+    {3, WeightUse::kForward, {3, 1, 1, 370}, {144}, {128}},         // parts of the tiles, for both sizes of tiles
+    {3, WeightUse::kForward, {3, 1, 1, 370}, {144}, {288}},         // slices for both, more than one turn
     {3, WeightUse::kInputGradient, {1, 1, 7, 40}, {96}, {48, 64}},  // slices for F(6x6) alone
     {3, WeightUse::kForward, {2, 1, 7, 13}, {144, 112}, {176}},     // a last slice of one group
     {3, WeightUse::kInputGradient, {1, 1, 6, 5}, {256}, {128, 128}},
@@ -474,6 +476,27 @@ TEST_CASE("block_conv: maps that hold the last rows only", "[isa]") {
       }
     });
   }
+}
+
+TEST_CASE("the rows of a step are shared out by bands") {
+  const auto order = [](int threads, std::int64_t first, std::int64_t end, std::int64_t band, std::int64_t unit) {
+    const ThreadScope scope(threads);
+    const SharedRows rows(2, first, end, band, unit);
+    REQUIRE(rows.count() == 2 * (end - first));
+    std::vector<std::int64_t> found;
+    for (std::int64_t i = 0; i < rows.count(); ++i) {
+      CHECK(rows[i].image == i / (end - first));
+      if (rows[i].image == 0) found.push_back(rows[i].y);
+      if (rows[i].image == 1) CHECK(rows[i].y == found[static_cast<std::size_t>(i - (end - first))]);
+    }
+    return found;
+  };
+  using Order = std::vector<std::int64_t>;
+  CHECK(order(1, 3, 7, 2, 1) == Order{3, 4, 5, 6});
+  CHECK(order(2, 3, 7, 0, 1) == Order{3, 4, 5, 6});
+  CHECK(order(2, 3, 10, 2, 1) == Order{4, 5, 8, 9, 3, 6, 7});
+  CHECK(order(2, 3, 10, 4, 2) == Order{4, 5, 8, 9, 3, 6, 7});
+  CHECK(order(3, 0, 7, 1, 1) == Order{0, 3, 6, 1, 4, 2, 5});
 }
 
 TEST_CASE("block_conv: a tile must not cross the end of a map's rows", "[isa]") {
