@@ -19,9 +19,10 @@ void assume_processors(int processors);
 /// partition depends on the number of threads, so no result may depend on where a range ends: compute each output from
 /// its index alone. Nested calls run serially. The first exception thrown by a body is rethrown here.
 ///
-/// The calling thread takes part, together with the threads of one pool per process, which all callers share. Idle
-/// threads spin for some microseconds and then sleep, which leaves their processors to other programs. After fork() the
-/// child has its own pool.
+/// The calling thread takes part, together with the threads of one pool per process, which all callers share. If
+/// possible, a thread begins with the same part of [0, count) in every call, so that bodies find what they made before
+/// in its caches. Idle threads spin for some microseconds and then sleep, which leaves their processors to other
+/// programs. After fork() the child has its own pool.
 void parallel_for(std::int64_t count, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body);
 
 /// Changes num_threads() for work on this thread while an object is alive: for independent callers.
